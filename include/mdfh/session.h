@@ -1,0 +1,220 @@
+/* mdfh/session.h - what carries sequence numbers, and lines A and B merged into one stream.
+ *
+ * A session protocol (MoldUDP64, BinaryFILE, IEX-TP, MDP 3.0 packets) reads the header of a
+ * packet. A channel merges the lines of one stream by sequence number and gives out ordered
+ * spans: runs of whole messages, gap markers, session begin and end, in one sequence. It knows
+ * nothing of message bodies, reads no clock (time is an argument) and never looks outside the
+ * bytes it is given.
+ *
+ *     lines A, B -> mdfh_channel_push -> spans -> decoder
+ *
+ * Threads: a channel belongs to one thread. Memory: taken by mdfh_channel_create.
+ * Cost: no allocation, lock or system call in push and poll. A packet that is ahead of a hole
+ * is copied into the reorder window; a packet in order is never copied. */
+#ifndef MDFH_SESSION_H
+#define MDFH_SESSION_H
+
+#include "mdfh/packet.h"
+
+MDFH_BEGIN_DECLS
+
+/* How messages stand in a span. */
+enum mdfh_framing {
+	MDFH_FRAMING_NONE = 0,    /* the span is one message */
+	MDFH_FRAMING_LENGTH_BE16, /* u16 big-endian length (without itself) + message */
+	MDFH_FRAMING_LENGTH_LE16, /* the same, little-endian (IEX-TP) */
+	MDFH_FRAMING_SIZE_LE16, /* message starts with its u16 LE size, itself included (MDP 3.0) */
+};
+
+enum mdfh_unit_kind {
+	MDFH_UNIT_DATA = 0,
+	MDFH_UNIT_HEARTBEAT = 1, /* no message; first is the next number to come */
+	MDFH_UNIT_END = 2,       /* end of session; first is the next number, which will not come */
+};
+
+/* Why a packet was refused as a whole or in part. Counted per line. */
+enum mdfh_session_error {
+	MDFH_SESSION_OK = 0,
+	MDFH_SESSION_SHORT,    /* shorter than the header */
+	MDFH_SESSION_VERSION,  /* version or protocol id is not this one */
+	MDFH_SESSION_OVERRUN,  /* a block runs past the payload: rest dropped, is a hole */
+	MDFH_SESSION_COUNT,    /* fewer blocks than the header says */
+	MDFH_SESSION_TRAILING, /* bytes after the last block: ignored */
+	MDFH_SESSION_SEQUENCE, /* sequence number 0 or past the end of numbers */
+	MDFH_SESSION_FOREIGN,  /* another session while one is active */
+	MDFH_SESSION_ERRORS,
+};
+
+/* What one packet says. */
+struct mdfh_unit {
+	const uint8_t *body;  /* first framed message */
+	uint32_t body_length; /* bytes of the whole messages that are really there */
+	uint32_t messages;    /* whole messages in body, never more than claimed */
+	uint32_t claimed;     /* messages the header claims */
+	uint8_t kind;         /* enum mdfh_unit_kind */
+	uint8_t error;        /* enum mdfh_session_error; the sound part stands above */
+	uint16_t reserved;
+	uint64_t first;      /* sequence number of the first message */
+	uint64_t session[2]; /* session id, compared as 16 bytes, zero-padded */
+};
+
+/* One session protocol: a const table. */
+struct mdfh_session_ops {
+	const char *name; /* "moldudp64", "binaryfile", "iex-tp", "mdp3" */
+	enum mdfh_framing framing;
+	/* Sequence numbers count packets instead of messages (MDP 3.0). */
+	int counts_packets;
+	/* Parse one payload. 0, or -EBADMSG with unit->error set and no messages. */
+	int (*parse)(const uint8_t *data, uint32_t length, struct mdfh_unit *unit);
+	/* Write a header for count messages starting at first into out (header_size bytes). */
+	uint32_t header_size;
+	void (*write_header)(uint8_t *out, const struct mdfh_unit *unit);
+};
+
+MDFH_API const struct mdfh_session_ops *mdfh_session_find(const char *name);
+MDFH_API const char *mdfh_session_error_name(unsigned error);
+
+/* Step through framed messages: sets *message and *length, returns the bytes consumed, or 0 when
+ * fewer bytes are left than the frame claims. */
+static inline uint32_t mdfh_framing_next(enum mdfh_framing framing, const uint8_t *data,
+    uint32_t left, const uint8_t **message, uint32_t *length)
+{
+	uint32_t size;
+
+	if (framing == MDFH_FRAMING_NONE) {
+		*message = data;
+		*length = left;
+		return left;
+	}
+	if (left < 2)
+		return 0;
+	if (framing == MDFH_FRAMING_LENGTH_BE16)
+		size = (uint32_t)data[0] << 8 | data[1];
+	else
+		size = (uint32_t)data[1] << 8 | data[0];
+	if (framing == MDFH_FRAMING_SIZE_LE16) {
+		if (size < 2 || size > left)
+			return 0;
+		*message = data;
+		*length = size;
+		return size;
+	}
+	if (size > left - 2)
+		return 0;
+	*message = data + 2;
+	*length = size;
+	return size + 2;
+}
+
+enum mdfh_span_kind {
+	MDFH_SPAN_DATA = 0,
+	MDFH_SPAN_GAP = 1,           /* first .. first + messages - 1 are lost */
+	MDFH_SPAN_SESSION_BEGIN = 2, /* epoch has risen; first = first number that will come */
+	MDFH_SPAN_SESSION_END = 3,   /* nothing more will come in this epoch */
+};
+
+struct mdfh_span {
+	const uint8_t *data; /* framed messages; valid until the next push or poll, or until the
+	                      * packet is released */
+	uint64_t first;      /* sequence number of the first message (packet number where the
+	                      * protocol counts packets) */
+	uint64_t messages;   /* messages in data; sequence numbers in a gap */
+	int64_t receive_ns;
+	uint32_t length; /* bytes in data */
+	uint16_t channel;
+	uint8_t epoch;
+	uint8_t line;   /* that delivered it, 0 = A */
+	uint8_t kind;   /* enum mdfh_span_kind */
+	uint8_t cause;  /* gap: enum mdfh_cause (mdfh/event.h) */
+	uint16_t flags; /* MDFH_PACKET_* of the packet */
+	uint32_t reserved;
+};
+
+enum {
+	MDFH_LINES_MAX = 4,
+	MDFH_SPANS_MAX = 8, /* most spans that one push or poll can return at a time */
+};
+
+struct mdfh_channel_config {
+	size_t size;
+	const struct mdfh_session_ops *session;
+	uint16_t channel;           /* number that spans and events carry */
+	uint16_t lines;             /* 1..MDFH_LINES_MAX; default 1 */
+	uint32_t window_packets;    /* early packets kept, power of two, 16..65536; default 1024 */
+	uint32_t window_frame_size; /* bytes kept of each; default 2048 */
+	uint64_t window_ns;         /* how long a hole may stay open; default 50 ms */
+	uint64_t first_sequence;    /* expected first; 0 = join at the first packet seen */
+	const char *session_id;     /* expected session; NULL = the first one seen */
+	uint64_t line_down_ns;      /* silence after which a line counts as down; default 3 s */
+};
+
+struct mdfh_line_stats {
+	uint64_t packets;
+	uint64_t messages;   /* claimed by these packets */
+	uint64_t delivered;  /* messages that this line brought first */
+	uint64_t duplicates; /* messages already delivered */
+	uint64_t heartbeats;
+	uint64_t early;   /* packets that went into the window */
+	uint64_t missing; /* sequence numbers that this line skipped, filled by another or not */
+	uint64_t errors[MDFH_SESSION_ERRORS];
+	uint64_t last_sequence; /* next number after the line's newest packet */
+	int64_t last_ns;        /* when it came */
+	uint64_t downs;         /* times the line fell silent for line_down_ns */
+	uint32_t is_down;
+	uint32_t reserved;
+};
+
+struct mdfh_channel_stats {
+	uint64_t delivered;         /* sequence numbers given out */
+	uint64_t lost;              /* sequence numbers given out as gaps */
+	uint64_t gaps;              /* gap spans */
+	uint64_t sessions;          /* epochs begun */
+	uint64_t window_full;       /* holes given up because the window was full */
+	uint64_t next_sequence;     /* expected */
+	uint64_t lost_by_cause[20]; /* by enum mdfh_cause */
+	struct mdfh_line_stats lines[MDFH_LINES_MAX];
+};
+
+/* Drop counters of the path of each line, read by the caller around holes, so that a gap's cause
+ * can be named (DESIGN: the counter rose between the last packet before and the first after). */
+struct mdfh_line_drops {
+	uint64_t nic;
+	uint64_t kernel;
+	uint64_t socket;
+	uint64_t injected;
+	uint32_t known; /* bits as mdfh_bypass_stats.known_drops */
+	uint32_t reserved;
+};
+
+struct mdfh_channel;
+
+MDFH_API int mdfh_channel_create(
+    const struct mdfh_channel_config *config, struct mdfh_channel **channel);
+MDFH_API void mdfh_channel_destroy(struct mdfh_channel *channel);
+
+/* One packet of one line. Writes up to max spans (max >= MDFH_SPANS_MAX) and returns how many.
+ * Spans that did not fit follow from mdfh_channel_poll, which must then be called until it
+ * returns 0 before the next push. */
+MDFH_API int mdfh_channel_push(struct mdfh_channel *channel, const struct mdfh_packet *packet,
+    unsigned line, int64_t now_ns, struct mdfh_span *spans, int max);
+
+/* Let time pass: give up holes older than the window, drain what stands behind them. Cheap when
+ * there is no hole. Call it at least every window_ns / 4. */
+MDFH_API int mdfh_channel_poll(
+    struct mdfh_channel *channel, int64_t now_ns, struct mdfh_span *spans, int max);
+
+/* 1 if a hole is open. */
+MDFH_API int mdfh_channel_waiting(const struct mdfh_channel *channel);
+
+/* The newest drop counters of a line's path; used for the cause of later gaps. */
+MDFH_API void mdfh_channel_drops(
+    struct mdfh_channel *channel, unsigned line, const struct mdfh_line_drops *drops);
+
+MDFH_API const struct mdfh_channel_stats *mdfh_channel_stats(const struct mdfh_channel *channel);
+
+/* Give up every hole and drain the window: at the end of a file. Call until it returns 0. */
+MDFH_API int mdfh_channel_flush(
+    struct mdfh_channel *channel, int64_t now_ns, struct mdfh_span *spans, int max);
+
+MDFH_END_DECLS
+#endif

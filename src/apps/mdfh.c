@@ -1,0 +1,53 @@
+/* mdfh.c - the mdfh command: finds the subcommand and hands over. */
+#include <stdio.h>
+#include <string.h>
+
+#include "apps/commands.h"
+#include "mdfh_build.h"
+
+struct command {
+	const char *name;
+	const char *summary;
+	int (*run)(int argc, char **argv);
+};
+
+static const struct command commands[] = {
+    {NULL, NULL, NULL},
+};
+
+static void usage(FILE *stream)
+{
+	fprintf(stream, "Usage: mdfh COMMAND [OPTION...] [ARGUMENT...]\n\n"
+			"A market data feed handler: packets to order books and events.\n\n");
+	for (const struct command *c = commands; c->name; c++)
+		fprintf(stream, "  %-12s %s\n", c->name, c->summary);
+	fprintf(stream, "\n`mdfh COMMAND --help` explains a command; `mdfh --version` prints the "
+			"version.\n");
+}
+
+int main(int argc, char **argv)
+{
+	if (argc < 2) {
+		usage(stderr);
+		return 2;
+	}
+	if (!strcmp(argv[1], "--help") || !strcmp(argv[1], "-?") || !strcmp(argv[1], "help")) {
+		usage(stdout);
+		return 0;
+	}
+	if (!strcmp(argv[1], "--version") || !strcmp(argv[1], "-V")) {
+		puts("mdfh " MDFH_VERSION);
+		return 0;
+	}
+	for (const struct command *c = commands; c->name; c++) {
+		char name[64];
+
+		if (strcmp(argv[1], c->name) != 0)
+			continue;
+		snprintf(name, sizeof(name), "mdfh %s", c->name);
+		argv[1] = name;
+		return c->run(argc - 1, argv + 1);
+	}
+	fprintf(stderr, "mdfh: there is no command '%s'; `mdfh --help` lists them\n", argv[1]);
+	return 2;
+}

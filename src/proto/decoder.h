@@ -1,0 +1,88 @@
+/* decoder.h - spans of framed messages in, ops out. One decoder per channel.
+ *
+ * A decoder owns what a protocol's messages need to be understood (ITCH: stock locate -> row of
+ * the instrument table, midnight of the session date) and a position in the current span. The
+ * mapping of messages to ops is one file per protocol (itch50_map.c ...). Internal: not ABI.
+ *
+ *     mdfh_decoder_begin(d, &span, origin);
+ *     while ((n = mdfh_decoder_next(d, ops, max)) > 0)
+ *             apply them;
+ *
+ * Gap, session begin and session end spans become ops too. A message that is refused (too short,
+ * impossible field) becomes a GAP op of one number with cause MALFORMED; an unknown type becomes
+ * a counted MDFH_OP_NONE. Threads: one. Cost: no allocation, lock or system call. */
+#ifndef MDFH_PROTO_DECODER_H
+#define MDFH_PROTO_DECODER_H
+
+#include "mdfh/instrument.h"
+#include "mdfh/session.h"
+#include "proto/op.h"
+
+enum mdfh_decode_error {
+	MDFH_DECODE_OK = 0,
+	MDFH_DECODE_SHORT,   /* shorter than its type needs */
+	MDFH_DECODE_UNKNOWN, /* type not in the schema: skipped */
+	MDFH_DECODE_FIELD,   /* a field has an impossible value */
+	MDFH_DECODE_FRAMING, /* the span ended inside a message */
+	MDFH_DECODE_ERRORS,
+};
+
+struct mdfh_decoder_stats {
+	uint64_t messages;
+	uint64_t ops;
+	uint64_t by_type[256]; /* ITCH, IEX: type byte; SBE: template id modulo 256 */
+	uint64_t errors[MDFH_DECODE_ERRORS];
+};
+
+struct mdfh_decoder_config {
+	size_t size;
+	struct mdfh_instruments *instruments; /* borrowed */
+	uint16_t channel;
+	int64_t midnight_ns;        /* session date's midnight, venue time, as ns since the epoch;
+	                        * 0 = exchange times are unknown (protocols that need a date) */
+	const char *const *symbols; /* subscription: ops of other instruments become NONE */
+	uint32_t symbol_count;      /* 0 = everything */
+};
+
+struct mdfh_decoder; /* each protocol's own; begins with struct mdfh_decoder_base */
+
+struct mdfh_protocol {              /* const table, one per mapped protocol */
+	const char *name;           /* "itch50" */
+	const char *session;        /* its usual session protocol on UDP: "moldudp64" */
+	const char *venue_timezone; /* "America/New_York" */
+	int (*create)(const struct mdfh_decoder_config *config, struct mdfh_decoder **decoder);
+	void (*destroy)(struct mdfh_decoder *decoder);
+	int (*next)(struct mdfh_decoder *decoder, struct mdfh_op *ops, int max);
+};
+
+const struct mdfh_protocol *mdfh_protocol_find(const char *name); /* NULL if not mapped */
+
+struct mdfh_decoder_base {
+	const struct mdfh_protocol *protocol;
+	struct mdfh_span span; /* current; data and length move on */
+	uint64_t sequence;     /* of the next message */
+	enum mdfh_framing framing;
+	uint16_t origin;
+	uint16_t channel;
+	struct mdfh_decoder_stats stats;
+};
+
+int mdfh_decoder_create(
+    const char *protocol, const struct mdfh_decoder_config *config, struct mdfh_decoder **decoder);
+void mdfh_decoder_destroy(struct mdfh_decoder *decoder);
+
+/* Take a span. framing is the session's. The span's bytes must stay until next returns 0. */
+void mdfh_decoder_begin(struct mdfh_decoder *decoder, const struct mdfh_span *span,
+    enum mdfh_framing framing, uint16_t origin);
+
+/* Up to max ops (max >= 16); 0 = the span is done. All ops of one message come together. */
+int mdfh_decoder_next(struct mdfh_decoder *decoder, struct mdfh_op *ops, int max);
+
+const struct mdfh_decoder_stats *mdfh_decoder_stats(const struct mdfh_decoder *decoder);
+const char *mdfh_decode_error_name(unsigned error);
+
+/* Midnight of a date (year, month 1..12, day) in a time zone, as ns since the epoch; by the
+ * system's zone data. 0, or -EINVAL (no such date), -ENOENT (no such zone). Slow. */
+int mdfh_midnight_ns(const char *timezone, int year, int month, int day, int64_t *midnight_ns);
+
+#endif
