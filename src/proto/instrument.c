@@ -1,0 +1,232 @@
+/* instrument.c - the table of instruments: rows and two chained hash indices in one block.
+ *
+ * Rows never move and links are row numbers, so the block means the same at any address. A row
+ * is filled in before the store that publishes it; a reader that sees the number sees the row.
+ * Chains instead of open addressing, because a row's symbol may become known later or change,
+ * and leaving a chain needs no tombstone. */
+#include "mdfh/instrument.h"
+
+#include <errno.h>
+#include <stdatomic.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "mdfh/error.h"
+
+enum { CAPACITY_MAX = 16777216 };
+
+struct mdfh_instruments {
+	uint32_t capacity; /* rows that can be appended; row 0 comes on top */
+	uint32_t buckets;  /* power of two */
+	uint64_t refused;
+	_Atomic uint32_t count;
+	uint32_t reserved;
+	struct mdfh_instrument rows[]; /* capacity + 1, then links and buckets, see below */
+};
+
+/* Behind the rows: next row with the same id hash, next row with the same symbol hash (capacity
+ * + 1 each), then the heads of both kinds of chain (buckets each). 0 ends a chain. */
+struct indices {
+	_Atomic uint32_t *id_next;
+	_Atomic uint32_t *symbol_next;
+	_Atomic uint32_t *id_heads;
+	_Atomic uint32_t *symbol_heads;
+};
+
+static struct indices indices_of(const struct mdfh_instruments *table)
+{
+	size_t rows = (size_t)table->capacity + 1;
+	_Atomic uint32_t *first = (_Atomic uint32_t *)(uintptr_t)(table->rows + rows);
+
+	return (struct indices){
+	    .id_next = first,
+	    .symbol_next = first + rows,
+	    .id_heads = first + 2 * rows,
+	    .symbol_heads = first + 2 * rows + table->buckets,
+	};
+}
+
+static uint32_t id_bucket(const struct mdfh_instruments *table, uint16_t channel, uint64_t venue_id)
+{
+	uint64_t h = (venue_id ^ (uint64_t)channel << 48) * 0x9E3779B97F4A7C15u;
+
+	return (uint32_t)(h >> 32) & (table->buckets - 1);
+}
+
+static uint32_t symbol_bucket(const struct mdfh_instruments *table, const char *symbol)
+{
+	uint64_t h = 14695981039346656037u;
+
+	for (; *symbol; symbol++)
+		h = (h ^ (uint8_t)*symbol) * 1099511628211u;
+	return (uint32_t)(h ^ h >> 32) & (table->buckets - 1);
+}
+
+/* Setup --------------------------------------------------------------------------------------- */
+
+int mdfh_instruments_create(uint32_t capacity, struct mdfh_instruments **table)
+{
+	struct mdfh_instruments *t;
+	uint32_t buckets = 16;
+	size_t bytes;
+
+	*table = NULL;
+	if (capacity < 1 || capacity > CAPACITY_MAX)
+		return mdfh_error(-EINVAL, "instruments: capacity is %u; it must be from 1 to %d",
+		    capacity, CAPACITY_MAX);
+	while (buckets < capacity)
+		buckets *= 2;
+	bytes = sizeof(*t) + ((size_t)capacity + 1) * (sizeof(t->rows[0]) + 2 * sizeof(uint32_t)) +
+		2 * (size_t)buckets * sizeof(uint32_t);
+	t = calloc(1, bytes);
+	if (!t)
+		return mdfh_error(
+		    -ENOMEM, "instruments: no memory for %u rows (%zu bytes)", capacity, bytes);
+	t->capacity = capacity;
+	t->buckets = buckets;
+	atomic_store_explicit(&t->count, 1, memory_order_release);
+	*table = t;
+	return 0;
+}
+
+void mdfh_instruments_destroy(struct mdfh_instruments *table)
+{
+	free(table);
+}
+
+/* Rows ---------------------------------------------------------------------------------------- */
+
+uint32_t mdfh_instruments_find(
+    const struct mdfh_instruments *table, uint16_t channel, uint64_t venue_id)
+{
+	struct indices index = indices_of(table);
+	uint32_t bucket = id_bucket(table, channel, venue_id);
+	/* Acquire: pairs with the release store of the head in mdfh_instruments_row. */
+	uint32_t row = atomic_load_explicit(&index.id_heads[bucket], memory_order_acquire);
+
+	while (row) {
+		const struct mdfh_instrument *i = &table->rows[row];
+
+		if (i->venue_id == venue_id && i->channel == channel)
+			return row;
+		row = atomic_load_explicit(&index.id_next[row], memory_order_relaxed);
+	}
+	return 0;
+}
+
+uint32_t mdfh_instruments_row(struct mdfh_instruments *table, uint16_t channel, uint64_t venue_id)
+{
+	struct indices index = indices_of(table);
+	uint32_t row = mdfh_instruments_find(table, channel, venue_id);
+	uint32_t bucket = id_bucket(table, channel, venue_id);
+
+	if (row)
+		return row;
+	row = atomic_load_explicit(&table->count, memory_order_relaxed);
+	if (row > table->capacity) {
+		table->refused++;
+		return 0;
+	}
+	table->rows[row].venue_id = venue_id;
+	table->rows[row].channel = channel;
+	atomic_store_explicit(&index.id_next[row],
+	    atomic_load_explicit(&index.id_heads[bucket], memory_order_relaxed),
+	    memory_order_relaxed);
+	/* Release: the row is whole before any reader can reach it by chain or by count. */
+	atomic_store_explicit(&index.id_heads[bucket], row, memory_order_release);
+	atomic_store_explicit(&table->count, row + 1, memory_order_release);
+	return row;
+}
+
+struct mdfh_instrument *mdfh_instruments_at(struct mdfh_instruments *table, uint32_t row)
+{
+	return &table->rows[row];
+}
+
+const struct mdfh_instrument *mdfh_instruments_get(
+    const struct mdfh_instruments *table, uint32_t row)
+{
+	return &table->rows[row];
+}
+
+uint32_t mdfh_instruments_count(const struct mdfh_instruments *table)
+{
+	return atomic_load_explicit(&table->count, memory_order_acquire);
+}
+
+uint32_t mdfh_instruments_capacity(const struct mdfh_instruments *table)
+{
+	return table->capacity;
+}
+
+uint64_t mdfh_instruments_refused(const struct mdfh_instruments *table)
+{
+	return table->refused;
+}
+
+/* Symbols ------------------------------------------------------------------------------------- */
+
+/* The lowest row of that symbol: two channels may each have one. A walk never takes more steps
+ * than there are rows, even while the writer moves a row to another chain. */
+uint32_t mdfh_instruments_find_symbol(const struct mdfh_instruments *table, const char *symbol)
+{
+	struct indices index = indices_of(table);
+	uint32_t bucket = symbol_bucket(table, symbol);
+	uint32_t row = atomic_load_explicit(&index.symbol_heads[bucket], memory_order_acquire);
+	uint32_t found = 0;
+
+	if (!*symbol)
+		return 0;
+	for (uint32_t steps = 0; row && steps <= table->capacity; steps++) {
+		if (!strcmp(table->rows[row].symbol, symbol) && (!found || row < found))
+			found = row;
+		row = atomic_load_explicit(&index.symbol_next[row], memory_order_acquire);
+	}
+	return found;
+}
+
+static void unlink_symbol(struct mdfh_instruments *table, uint32_t row)
+{
+	struct indices index = indices_of(table);
+	_Atomic uint32_t *link = &index.symbol_heads[symbol_bucket(table, table->rows[row].symbol)];
+	uint32_t next;
+
+	while ((next = atomic_load_explicit(link, memory_order_relaxed)) != row) {
+		if (!next)
+			return;
+		link = &index.symbol_next[next];
+	}
+	atomic_store_explicit(link,
+	    atomic_load_explicit(&index.symbol_next[row], memory_order_relaxed),
+	    memory_order_release);
+}
+
+void mdfh_instruments_set_symbol(
+    struct mdfh_instruments *table, uint32_t row, const char *text, size_t length)
+{
+	struct indices index = indices_of(table);
+	struct mdfh_instrument *instrument = &table->rows[row];
+	char symbol[MDFH_SYMBOL_SIZE] = "";
+	const char *end = memchr(text, '\0', length);
+	_Atomic uint32_t *head;
+
+	if (end)
+		length = (size_t)(end - text);
+	while (length && text[length - 1] == ' ')
+		length--;
+	if (length > sizeof(symbol) - 1)
+		length = sizeof(symbol) - 1;
+	memcpy(symbol, text, length);
+	if (!row || !strcmp(symbol, instrument->symbol))
+		return;
+	if (instrument->symbol[0])
+		unlink_symbol(table, row);
+	memcpy(instrument->symbol, symbol, sizeof(symbol));
+	if (!symbol[0])
+		return;
+	head = &index.symbol_heads[symbol_bucket(table, symbol)];
+	atomic_store_explicit(&index.symbol_next[row],
+	    atomic_load_explicit(head, memory_order_relaxed), memory_order_relaxed);
+	/* Release: pairs with the acquire load in mdfh_instruments_find_symbol. */
+	atomic_store_explicit(head, row, memory_order_release);
+}

@@ -1,0 +1,111 @@
+/* test_instrument.c - the instrument table: rows, symbols, the full table; and event names. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+#include "mdfh/error.h"
+#include "mdfh/event.h"
+#include "mdfh/instrument.h"
+
+static void rows_are_kept(void **state)
+{
+	struct mdfh_instruments *table;
+
+	(void)state;
+	assert_int_equal(mdfh_instruments_create(1000, &table), 0);
+	assert_int_equal(mdfh_instruments_count(table), 1);
+	assert_int_equal(mdfh_instruments_capacity(table), 1000);
+	for (uint32_t i = 1; i <= 1000; i++)
+		assert_int_equal(mdfh_instruments_row(table, (uint16_t)(i % 3), i * 977u), i);
+	for (uint32_t i = 1; i <= 1000; i++) {
+		assert_int_equal(mdfh_instruments_row(table, (uint16_t)(i % 3), i * 977u), i);
+		assert_int_equal(mdfh_instruments_find(table, (uint16_t)(i % 3), i * 977u), i);
+		assert_int_equal(mdfh_instruments_find(table, (uint16_t)(i % 3 + 3), i * 977u), 0);
+		assert_int_equal(mdfh_instruments_get(table, i)->venue_id, i * 977u);
+	}
+	assert_int_equal(mdfh_instruments_count(table), 1001);
+	assert_int_equal(mdfh_instruments_refused(table), 0);
+	assert_int_equal(mdfh_instruments_row(table, 9, 1), 0);
+	assert_int_equal(mdfh_instruments_row(table, 9, 1), 0);
+	assert_int_equal(mdfh_instruments_refused(table), 2);
+	mdfh_instruments_destroy(table);
+}
+
+static void symbols_are_cut_and_found(void **state)
+{
+	struct mdfh_instruments *table;
+	uint32_t a, b;
+
+	(void)state;
+	assert_int_equal(mdfh_instruments_create(4, &table), 0);
+	a = mdfh_instruments_row(table, 0, 1);
+	b = mdfh_instruments_row(table, 1, 1);
+	assert_int_equal(mdfh_instruments_find_symbol(table, "SPY"), 0);
+	assert_int_equal(mdfh_instruments_find_symbol(table, ""), 0);
+	mdfh_instruments_set_symbol(table, a, "SPY     ", 8);
+	mdfh_instruments_set_symbol(table, b, "SPY\0junk", 8);
+	assert_string_equal(mdfh_instruments_get(table, a)->symbol, "SPY");
+	assert_string_equal(mdfh_instruments_get(table, b)->symbol, "SPY");
+	assert_int_equal(mdfh_instruments_find_symbol(table, "SPY"), a);
+
+	/* A changed symbol leaves nothing behind, however often it changes. */
+	for (int i = 0; i < 1000; i++) {
+		mdfh_instruments_set_symbol(table, a, i & 1 ? "QQQ" : "IWM", 3);
+		assert_int_equal(mdfh_instruments_find_symbol(table, i & 1 ? "QQQ" : "IWM"), a);
+		assert_int_equal(mdfh_instruments_find_symbol(table, i & 1 ? "IWM" : "QQQ"), 0);
+	}
+	assert_int_equal(mdfh_instruments_find_symbol(table, "SPY"), b);
+	mdfh_instruments_set_symbol(table, b, "   ", 3);
+	assert_int_equal(mdfh_instruments_find_symbol(table, "SPY"), 0);
+
+	mdfh_instruments_set_symbol(table, a, "ABCDEFGHIJKLMNOPQRSTUVWXYZ", 26);
+	assert_string_equal(mdfh_instruments_get(table, a)->symbol, "ABCDEFGHIJKLMNOPQRSTUVW");
+	mdfh_instruments_destroy(table);
+}
+
+static void capacity_is_checked(void **state)
+{
+	struct mdfh_instruments *table = (void *)state;
+
+	assert_true(mdfh_instruments_create(0, &table) < 0);
+	assert_null(table);
+	assert_non_null(strstr(mdfh_error_text(), "capacity is 0; it must be from 1 to 16777216"));
+	assert_true(mdfh_instruments_create(16777217, &table) < 0);
+	mdfh_instruments_destroy(NULL);
+}
+
+static void everything_has_a_name(void **state)
+{
+	(void)state;
+	for (unsigned i = 0; i < MDFH_EVENT_KINDS; i++)
+		assert_string_not_equal(mdfh_event_kind_name(i), "?");
+	assert_string_equal(mdfh_event_kind_name(MDFH_EVENT_KINDS), "?");
+	assert_string_equal(mdfh_event_kind_name(MDFH_EVENT_GAP), "gap");
+	assert_string_equal(mdfh_side_name(MDFH_SIDE_SELL), "sell");
+	assert_string_equal(mdfh_side_name(3), "?");
+	assert_string_equal(mdfh_cause_name(MDFH_CAUSE_LATE_JOIN), "late-join");
+	assert_string_equal(mdfh_cause_name(12), "?");
+	assert_string_equal(mdfh_cause_name(MDFH_CAUSE_INSTRUMENTS_FULL), "instruments-full");
+	assert_string_equal(mdfh_status_name(MDFH_STATUS_CIRCUIT_BREAKER), "circuit-breaker");
+	assert_string_equal(mdfh_status_name(20), "?");
+	for (unsigned i = 0; i <= MDFH_STATISTIC_MARKET_MAKER; i++)
+		assert_string_not_equal(mdfh_statistic_name(i), "?");
+	assert_string_equal(mdfh_statistic_name(UINT32_MAX), "?");
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+	    cmocka_unit_test(rows_are_kept),
+	    cmocka_unit_test(symbols_are_cut_and_found),
+	    cmocka_unit_test(capacity_is_checked),
+	    cmocka_unit_test(everything_has_a_name),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
