@@ -58,16 +58,23 @@ struct mdfh_unit {
 	uint64_t session[2]; /* session id, compared as 16 bytes, zero-padded */
 };
 
+enum { MDFH_SESSION_TEXT = 24 }; /* bytes of a session id as text, with its NUL */
+
 /* One session protocol: a const table. */
 struct mdfh_session_ops {
 	const char *name; /* "moldudp64", "binaryfile", "iex-tp", "mdp3" */
 	enum mdfh_framing framing;
 	/* Sequence numbers count packets instead of messages (MDP 3.0). */
 	int counts_packets;
-	/* Parse one payload. 0, or -EBADMSG with unit->error set and no messages. */
+	/* Parse one payload. 0, or -EBADMSG with unit->error SHORT or VERSION and no messages.
+	 * With 0, error may still be set: OVERRUN and COUNT leave the sound messages, TRAILING all
+	 * of them, SEQUENCE messages that can be shown and belong to no stream. */
 	int (*parse)(const uint8_t *data, uint32_t length, struct mdfh_unit *unit);
-	/* Write a header for count messages starting at first into out (header_size bytes). */
+	/* The session id as people write it, padding removed; "" where there is none. */
+	void (*session_text)(const struct mdfh_unit *unit, char text[MDFH_SESSION_TEXT]);
 	uint32_t header_size;
+	/* Write kind, session, first and messages into out (header_size bytes); NULL where mdfh
+	 * does not send the protocol. */
 	void (*write_header)(uint8_t *out, const struct mdfh_unit *unit);
 };
 
@@ -215,6 +222,51 @@ MDFH_API const struct mdfh_channel_stats *mdfh_channel_stats(const struct mdfh_c
 /* Give up every hole and drain the window: at the end of a file. Call until it returns 0. */
 MDFH_API int mdfh_channel_flush(
     struct mdfh_channel *channel, int64_t now_ns, struct mdfh_span *spans, int max);
+
+/* BinaryFILE -------------------------------------------------------------
+ *
+ * A file is one line that loses nothing: no channel is needed. Map it and feed it whole, or feed
+ * chunks: what mdfh_binaryfile_left() counts must stand at the start of the next chunk.
+ *
+ *     mdfh_binaryfile_open(&file, channel);
+ *     mdfh_binaryfile_feed(&file, data, size);
+ *     while (mdfh_binaryfile_next(&file, 256, &span))
+ *             decode it;
+ *     report mdfh_binaryfile_end(&file); */
+
+enum mdfh_binaryfile_end {
+	MDFH_BINARYFILE_MARKED = 0,   /* the zero-length record was found, nothing follows */
+	MDFH_BINARYFILE_UNMARKED = 1, /* whole records, no end marker: cut there, or growing */
+	MDFH_BINARYFILE_CUT = 2,      /* ends inside a record, which was not delivered */
+	MDFH_BINARYFILE_TRAILING = 3, /* bytes after the end marker, not read */
+};
+
+enum { MDFH_BINARYFILE_SPAN_MAX = 1 << 30 }; /* most bytes of one span */
+
+struct mdfh_binaryfile {
+	const uint8_t *data; /* the chunk */
+	uint64_t size;
+	uint64_t at;       /* of the next record in the chunk */
+	uint64_t offset;   /* of the next record in the file */
+	uint64_t sequence; /* of the next record; the first is 1 */
+	uint16_t channel;
+	uint16_t marked; /* the end marker was met: nothing more is delivered */
+	uint32_t reserved;
+};
+
+MDFH_API void mdfh_binaryfile_open(struct mdfh_binaryfile *file, uint16_t channel);
+MDFH_API void mdfh_binaryfile_feed(
+    struct mdfh_binaryfile *file, const uint8_t *data, uint64_t size);
+
+/* The next up to max records as one span (epoch 0, no receive time). 1, or 0 when no whole record
+ * is left. Reads the two length bytes of each record. */
+MDFH_API int mdfh_binaryfile_next(
+    struct mdfh_binaryfile *file, uint32_t max, struct mdfh_span *span);
+MDFH_API uint64_t mdfh_binaryfile_left(const struct mdfh_binaryfile *file);
+
+/* How the file ended, once next has returned 0 and there is nothing more to feed. */
+MDFH_API enum mdfh_binaryfile_end mdfh_binaryfile_end(const struct mdfh_binaryfile *file);
+MDFH_API const char *mdfh_binaryfile_end_text(enum mdfh_binaryfile_end end);
 
 MDFH_END_DECLS
 #endif
