@@ -1,0 +1,296 @@
+/* inflate.c - gzip and zstd streams read through a FILE.
+ *
+ * A stream that ends early or is damaged looks like an end of file to the reader above, after
+ * every byte that could be recovered; mdfh_inflate_problem tells the difference. Several gzip
+ * members or zstd frames in a row are one stream, as gzip(1) and zstd(1) have it. */
+#include "wire/inflate.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "core/bytes.h"
+#include "mdfh/error.h"
+#include "mdfh_build.h"
+
+#ifdef MDFH_HAVE_ZLIB
+#include <zlib.h>
+#endif
+#ifdef MDFH_HAVE_ZSTD
+#include <zstd.h>
+#endif
+
+enum { INPUT_BYTES = 256 * 1024, STREAM_BYTES = 256 * 1024, MAGIC_BYTES = 4 };
+
+struct mdfh_inflate {
+	FILE *file;
+	int fd;
+	const char *problem; /* static text, or reason[] */
+	const uint8_t *next; /* bytes read and not yet used */
+	size_t left;
+	int ended;   /* no more bytes will be read */
+	int between; /* at a border between members: an end here is a clean end */
+	ssize_t (*fill)(struct mdfh_inflate *stream, char *out, size_t size);
+#ifdef MDFH_HAVE_ZLIB
+	z_stream zlib;
+#endif
+#ifdef MDFH_HAVE_ZSTD
+	ZSTD_DStream *zstd;
+#endif
+	char reason[96];
+	char *stream_buffer;
+	uint8_t input[INPUT_BYTES];
+};
+
+/* Input ----------------------------------------------------------------- */
+
+/* Append to the unread bytes, which stand at the start of input[] when there are any. */
+static void read_more(struct mdfh_inflate *stream)
+{
+	ssize_t got;
+
+	if (stream->ended)
+		return;
+	if (stream->fd < 0) {
+		stream->ended = 1;
+		return;
+	}
+	if (stream->left)
+		memmove(stream->input, stream->next, stream->left);
+	do {
+		got = read(
+		    stream->fd, stream->input + stream->left, sizeof(stream->input) - stream->left);
+	} while (got < 0 && errno == EINTR);
+	stream->next = stream->input;
+	if (got > 0) {
+		stream->left += (size_t)got;
+		return;
+	}
+	stream->ended = 1;
+	if (got < 0) {
+		strerror_r(errno, stream->reason, sizeof(stream->reason));
+		stream->problem = stream->reason;
+	}
+}
+
+/* Formats --------------------------------------------------------------- */
+
+static ssize_t fill_plain(struct mdfh_inflate *stream, char *out, size_t size)
+{
+	if (!stream->left)
+		read_more(stream);
+	if (size > stream->left)
+		size = stream->left;
+	if (size)
+		memcpy(out, stream->next, size);
+	stream->next += size;
+	stream->left -= size;
+	return (ssize_t)size;
+}
+
+#ifdef MDFH_HAVE_ZLIB
+static ssize_t fill_gzip(struct mdfh_inflate *stream, char *out, size_t size)
+{
+	z_stream *zlib = &stream->zlib;
+
+	zlib->next_out = (Bytef *)out;
+	zlib->avail_out = (uInt)size;
+	while (zlib->avail_out == size) {
+		int status;
+
+		if (!stream->left)
+			read_more(stream);
+		if (!stream->left) {
+			if (!stream->between && !stream->problem)
+				stream->problem = "the gzip stream ends too early";
+			break;
+		}
+		if (stream->between) {
+			/* gzip(1) ignores what follows the last member, often zero padding. */
+			if (stream->next[0] != 0x1f)
+				break;
+			inflateReset(zlib);
+			stream->between = 0;
+		}
+		zlib->next_in = (Bytef *)(uintptr_t)stream->next;
+		zlib->avail_in = (uInt)(stream->left > INPUT_BYTES ? INPUT_BYTES : stream->left);
+		status = inflate(zlib, Z_NO_FLUSH);
+		stream->left -= (size_t)(zlib->next_in - stream->next);
+		stream->next = zlib->next_in;
+		if (status == Z_STREAM_END) {
+			stream->between = 1;
+		} else if (status != Z_OK && status != Z_BUF_ERROR) {
+			stream->problem = "the gzip stream is damaged";
+			stream->ended = 1;
+			stream->left = 0;
+			break;
+		}
+	}
+	return (ssize_t)(size - zlib->avail_out);
+}
+#endif
+
+#ifdef MDFH_HAVE_ZSTD
+static ssize_t fill_zstd(struct mdfh_inflate *stream, char *out, size_t size)
+{
+	ZSTD_outBuffer output = {.dst = out, .size = size, .pos = 0};
+
+	while (output.pos == 0) {
+		ZSTD_inBuffer input;
+		size_t status;
+
+		if (!stream->left)
+			read_more(stream);
+		if (!stream->left && stream->between)
+			break;
+		/* With no input left the decoder may still hold output. */
+		input = (ZSTD_inBuffer){.src = stream->next, .size = stream->left, .pos = 0};
+		status = ZSTD_decompressStream(stream->zstd, &output, &input);
+		stream->next += input.pos;
+		stream->left -= input.pos;
+		if (ZSTD_isError(status)) {
+			stream->problem = "the zstd stream is damaged";
+			stream->ended = 1;
+			stream->left = 0;
+			stream->between = 1;
+			break;
+		}
+		stream->between = status == 0;
+		if (!stream->between && output.pos == 0 && !stream->left && stream->ended) {
+			if (!stream->problem)
+				stream->problem = "the zstd stream ends too early";
+			break;
+		}
+	}
+	return (ssize_t)output.pos;
+}
+#endif
+
+/* Setup ----------------------------------------------------------------- */
+
+static int is_gzip(const uint8_t *magic)
+{
+	return magic[0] == 0x1f && magic[1] == 0x8b;
+}
+
+/* A frame, or a skippable frame, with which parallel compressors start (RFC 8878 section 3.1). */
+static int is_zstd(const uint8_t *magic)
+{
+	uint32_t number = mdfh_load_le32(magic);
+
+	return number == 0xfd2fb528U || (number & 0xfffffff0U) == 0x184d2a50U;
+}
+
+static int choose(struct mdfh_inflate *stream, const char *name)
+{
+	while (stream->left < MAGIC_BYTES && !stream->ended)
+		read_more(stream);
+	stream->fill = fill_plain;
+	if (stream->left < MAGIC_BYTES)
+		return 0;
+	if (is_gzip(stream->next)) {
+#ifdef MDFH_HAVE_ZLIB
+		/* 15 = the largest window, 16 = a gzip header and no other. */
+		if (inflateInit2(&stream->zlib, 15 + 16) != Z_OK)
+			return mdfh_error(-ENOMEM, "capture %s: no memory for zlib", name);
+		stream->fill = fill_gzip;
+#else
+		return mdfh_error(
+		    -EINVAL, "capture %s: is gzip, which this build cannot read (zlib)", name);
+#endif
+	}
+	if (is_zstd(stream->next)) {
+#ifdef MDFH_HAVE_ZSTD
+		stream->zstd = ZSTD_createDStream();
+		if (!stream->zstd)
+			return mdfh_error(-ENOMEM, "capture %s: no memory for zstd", name);
+		stream->fill = fill_zstd;
+#else
+		return mdfh_error(
+		    -EINVAL, "capture %s: is zstd, which this build cannot read (libzstd)", name);
+#endif
+	}
+	return 0;
+}
+
+static ssize_t cookie_read(void *cookie, char *out, size_t size)
+{
+	struct mdfh_inflate *stream = cookie;
+
+	return size ? stream->fill(stream, out, size) : 0;
+}
+
+static int cookie_close(void *cookie)
+{
+	struct mdfh_inflate *stream = cookie;
+
+	stream->file = NULL;
+	return 0;
+}
+
+int mdfh_inflate_open(
+    int fd, const void *bytes, size_t length, const char *name, struct mdfh_inflate **inflate)
+{
+	struct mdfh_inflate *stream = calloc(1, sizeof(*stream));
+	int error;
+
+	*inflate = NULL;
+	if (!stream) {
+		if (fd >= 0)
+			close(fd);
+		return mdfh_error(-ENOMEM, "capture %s: %zu bytes", name, sizeof(*stream));
+	}
+	stream->fd = fd;
+	if (fd < 0) {
+		stream->next = bytes;
+		stream->left = length;
+	}
+	error = choose(stream, name);
+	if (error)
+		goto fail;
+	stream->stream_buffer = malloc(STREAM_BYTES);
+	if (stream->stream_buffer)
+		stream->file = fopencookie(stream, "r",
+		    (cookie_io_functions_t){.read = cookie_read, .close = cookie_close});
+	if (!stream->file) {
+		error = mdfh_error(-ENOMEM, "capture %s: no memory for a stream", name);
+		goto fail;
+	}
+	setvbuf(stream->file, stream->stream_buffer, _IOFBF, STREAM_BYTES);
+	*inflate = stream;
+	return 0;
+
+fail:
+	mdfh_inflate_close(stream);
+	return error;
+}
+
+FILE *mdfh_inflate_file(struct mdfh_inflate *stream)
+{
+	return stream->file;
+}
+
+const char *mdfh_inflate_problem(const struct mdfh_inflate *stream)
+{
+	return stream->problem;
+}
+
+void mdfh_inflate_close(struct mdfh_inflate *stream)
+{
+	if (!stream)
+		return;
+	if (stream->file)
+		fclose(stream->file);
+	if (stream->fd >= 0)
+		close(stream->fd);
+#ifdef MDFH_HAVE_ZLIB
+	if (stream->fill == fill_gzip)
+		inflateEnd(&stream->zlib);
+#endif
+#ifdef MDFH_HAVE_ZSTD
+	ZSTD_freeDStream(stream->zstd);
+#endif
+	free(stream->stream_buffer);
+	free(stream);
+}
