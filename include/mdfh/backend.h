@@ -30,7 +30,8 @@ struct mdfh_bypass_ops {
 	/* 0 if the backend can work here, else a negative errno and a sentence. May be NULL. */
 	int (*probe)(void);
 
-	/* config has been checked and has its defaults. On failure: nothing left open. */
+	/* config has been checked and has its defaults; host and port have become flows[0]. It and
+	 * all that it points to live only for the call. On failure: nothing left open. */
 	int (*open)(const struct mdfh_bypass_config *config, struct mdfh_bypass **port);
 
 	/* n is at least 1 and at most the port's batch_size. See mdfh_bypass_recv. */

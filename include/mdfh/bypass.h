@@ -32,19 +32,29 @@ enum mdfh_transport {
 
 enum mdfh_timestamps {
 	MDFH_TIMESTAMPS_DEFAULT = 0, /* the best that the backend has at no cost */
-	MDFH_TIMESTAMPS_OFF = 1,
+	MDFH_TIMESTAMPS_OFF = 1,     /* receive_ns is 0 */
 	MDFH_TIMESTAMPS_SOFTWARE = 2,
 	MDFH_TIMESTAMPS_HARDWARE = 3, /* fails at open where there are none */
+};
+
+/* What the port is opened for. A port that only sends joins nothing and binds nothing: recv on it
+ * returns 0. */
+enum mdfh_direction {
+	MDFH_DIRECTION_DEFAULT = 0, /* receive, and send where the backend can */
+	MDFH_DIRECTION_RECEIVE = 1,
+	MDFH_DIRECTION_SEND = 2,
 };
 
 /* What to receive: one flow per multicast group or unicast address. A packet's flow number
  * is the index of the first flow that it matches, the same on every backend. */
 struct mdfh_flow {
-	const char *group;  /* destination, numeric IPv4 or IPv6; multicast is joined; NULL = any
+	const char *group; /* destination, numeric IPv4 or IPv6; multicast is joined; NULL = any
 	                     * unicast address of the interface */
-	const char *source; /* numeric; NULL = any source; else source-specific multicast */
-	uint16_t port;      /* UDP port, host order; 0 = any free port (unicast, one flow) */
-	uint16_t vlan;      /* VLAN id 1..4094, 0 = any; frame backends only */
+	const char
+	    *source;   /* numeric, needs group; NULL = any source. On a multicast group it makes
+	                     * the membership source-specific, else it is a filter */
+	uint16_t port; /* UDP port, host order; 0 = any free port (unicast, one flow) */
+	uint16_t vlan; /* VLAN id 1..4094, 0 = any; frame backends only */
 };
 
 /* Faults per million packets, drawn from one seeded generator: equal seeds, equal faults. */
@@ -73,7 +83,8 @@ struct mdfh_bypass_config {
 	uint32_t rx_ring_size; /* packets, power of two, 64..1048576; default 4096 */
 	uint32_t batch_size;   /* most packets a recv asks the backend for, 1..256; default 64 */
 	uint32_t frame_size;   /* bytes per packet buffer, 256..65535; default 2048 */
-	uint32_t hold_max;     /* packets held at once without a copy; default: the backend's */
+	uint32_t hold_max;     /* packets that must be holdable across recv calls without a copy;
+	                        * open fails if the backend cannot; default: what it has */
 
 	/* MDFH_CORE(n) pins the thread that calls recv (mdfh_push, mdfh_handler, mdfh_ingest do
 	 * the pinning, on that thread) to core n; 0 = not pinned. */
@@ -84,6 +95,7 @@ struct mdfh_bypass_config {
 	uint32_t zero_copy_threshold;           /* bytes; smaller packets are copied; default 0 */
 	enum mdfh_switch hugepages;             /* default: use them where there are any */
 
+	enum mdfh_direction direction;
 	enum mdfh_transport transport;
 	enum mdfh_timestamps timestamps;
 	uint32_t busy_poll_us;         /* SO_BUSY_POLL, 0..100000; 0 = off */
@@ -114,7 +126,9 @@ struct mdfh_bypass_config {
  * holds for every backend; open also checks what holds for its own. */
 MDFH_API int mdfh_bypass_config_check(const struct mdfh_bypass_config *config);
 
-/* Copies the configuration with every default filled in. The result is what open uses. */
+/* Checks the configuration and copies it with every default filled in; what only the backend
+ * can decide (hold_max, hugepages, timestamps, direction) stays "default". Pointers are copied
+ * as they are. The result is what open uses, where host and port have become flow 0. */
 MDFH_API int mdfh_bypass_config_defaults(
     const struct mdfh_bypass_config *config, struct mdfh_bypass_config *filled);
 
@@ -136,7 +150,7 @@ struct mdfh_bypass_capabilities {
 	int is_stream; /* TCP: bytes, not packets */
 	int is_finite; /* recv will end with -ENODATA */
 	uint32_t queues;
-	uint32_t hold_max;             /* packets that may be held without a copy */
+	uint32_t hold_max;             /* packets that may be held while recv goes on */
 	uint32_t frame_size;           /* longest payload that is not truncated */
 	uint64_t receive_buffer_bytes; /* as granted by the kernel */
 	int poll_fd;                   /* for poll(2), -1 = none */
@@ -175,14 +189,19 @@ struct mdfh_bypass; /* opaque: an open port; layout for backends in mdfh/backend
  * -EPERM, -EADDRINUSE ...). */
 MDFH_API int mdfh_bypass_open(const struct mdfh_bypass_config *config, struct mdfh_bypass **port);
 
-/* Receive up to n packets, 1 <= n <= MDFH_BYPASS_BATCH_MAX. Never waits. Returns the count,
- * 0 = nothing has arrived, -ENODATA at the end of a finite source, -EIO. */
+/* Receive up to n packets (at most batch_size of them). Never waits. Returns the count, 0 =
+ * nothing has arrived, -ENODATA at the end of a finite source, -EIO.
+ *
+ * Once more than hold_max packets are held, a backend whose packets lie in the NIC's buffers
+ * copies (rx_copied); one that copies anyway (capabilities.zero_copy is 0) hands out what its
+ * free buffers allow, then nothing until some are released, and packets wait in the queue
+ * behind it. */
 MDFH_API int mdfh_bypass_recv(struct mdfh_bypass *port, struct mdfh_packet *packets, int n);
 
 /* The same, but waits up to poll_timeout_us for the first packet. */
 MDFH_API int mdfh_bypass_recv_wait(struct mdfh_bypass *port, struct mdfh_packet *packets, int n);
 
-/* Give packets back, in any order. */
+/* Give packets back, in any order. A packet that is not held (released twice) is ignored. */
 MDFH_API void mdfh_bypass_release(
     struct mdfh_bypass *port, const struct mdfh_packet *packets, int n);
 

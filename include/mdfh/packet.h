@@ -1,7 +1,8 @@
 /* mdfh/packet.h - one received packet, as every backend hands it out.
  *
  * Ownership: data belongs to the backend from mdfh_bypass_recv() to mdfh_bypass_release().
- * Packets may be held across recv calls and released in any order, up to hold_max. */
+ * Packets may be held across recv calls and released in any order, up to hold_max of the port's
+ * capabilities; mdfh_bypass_recv() says what happens past it. */
 #ifndef MDFH_PACKET_H
 #define MDFH_PACKET_H
 

@@ -1,0 +1,49 @@
+/* net.h - what the backends and the public calls share inside this layer. */
+#ifndef MDFH_NET_NET_H
+#define MDFH_NET_NET_H
+
+#include <netinet/in.h>
+#include <sys/socket.h>
+
+#include "mdfh/backend.h"
+
+/* Built-in backends; the table that names them stands in registry.c. */
+extern const struct mdfh_bypass_ops mdfh_socket_ops;
+extern const struct mdfh_bypass_ops mdfh_null_ops;
+
+/* A numeric address and port, of either family. */
+struct mdfh_address {
+	union {
+		struct sockaddr any;
+		struct sockaddr_in v4;
+		struct sockaddr_in6 v6;
+		struct sockaddr_storage storage;
+	};
+	socklen_t length;
+};
+
+/* 1 if text is a numeric IPv4 or IPv6 address, which is then filled in, else 0. */
+int mdfh_address_parse(const char *text, uint16_t port, struct mdfh_address *address);
+int mdfh_address_is_multicast(const struct mdfh_address *address);
+int mdfh_address_is_unspecified(const struct mdfh_address *address);
+/* Equal hosts; ports are not looked at. */
+int mdfh_address_same_host(const struct mdfh_address *a, const struct mdfh_address *b);
+
+/* "key=value,key=value": value of key into text (cut at size). 1, or 0 if the key is absent.
+ * The syntax has been checked with the rest of the configuration. */
+int mdfh_option_get(const char *options, const char *key, char *text, size_t size);
+/* The same as a number: 0 and *value kept if the key is absent, -EINVAL if it is no number or out
+ * of range. */
+int mdfh_option_number(
+    const char *options, const char *key, uint64_t min, uint64_t max, uint64_t *value);
+/* -EINVAL if options has a key that is not in the NULL-terminated list. */
+int mdfh_option_known(const char *options, const char *backend, const char *const *keys);
+
+/* Where modules are looked for by name. NULL = the install folder. For tests; not thread-safe. */
+void mdfh_registry_set_folder(const char *folder);
+
+/* Find a backend by name or absolute path. *library is to be given to mdfh_registry_drop(). */
+int mdfh_registry_find(const char *name, const struct mdfh_bypass_ops **ops, void **library);
+void mdfh_registry_drop(void *library);
+
+#endif
