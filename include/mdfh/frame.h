@@ -114,7 +114,7 @@ MDFH_API int mdfh_frame_build(const struct mdfh_frame_header *header, const void
 
 /* Numeric IPv4 or IPv6 text to 16 bytes ("fe80::1%eth0": the zone is not looked at). 0, or
  * -EINVAL. */
-MDFH_API int mdfh_address_parse(const char *text, uint8_t address[16]);
+MDFH_API int mdfh_frame_address(const char *text, uint8_t address[16]);
 
 /* "224.0.31.64:14340" or "[ff02::1]:14340"; the longest takes MDFH_ENDPOINT_TEXT_MAX bytes with
  * the terminator. Returns text. */
@@ -122,16 +122,16 @@ enum { MDFH_ENDPOINT_TEXT_MAX = 56 };
 MDFH_API const char *mdfh_endpoint_text(
     const uint8_t address[16], uint16_t port, char text[MDFH_ENDPOINT_TEXT_MAX]);
 
-static inline int mdfh_address_is_ipv4(const uint8_t address[16])
+static inline int mdfh_frame_is_ipv4(const uint8_t address[16])
 {
 	static const uint8_t mapped[12] = {0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0xff, 0xff};
 
 	return __builtin_memcmp(address, mapped, sizeof(mapped)) == 0;
 }
 
-static inline int mdfh_address_is_multicast(const uint8_t address[16])
+static inline int mdfh_frame_is_multicast(const uint8_t address[16])
 {
-	return mdfh_address_is_ipv4(address) ? (address[12] & 0xf0) == 0xe0 : address[0] == 0xff;
+	return mdfh_frame_is_ipv4(address) ? (address[12] & 0xf0) == 0xe0 : address[0] == 0xff;
 }
 
 MDFH_END_DECLS

@@ -354,7 +354,7 @@ static uint16_t fold(uint32_t sum)
 static uint16_t udp_sum(
     const uint8_t source[16], const uint8_t destination[16], const uint8_t *udp, uint32_t length)
 {
-	uint32_t skip = mdfh_address_is_ipv4(source) ? 12 : 0;
+	uint32_t skip = mdfh_frame_is_ipv4(source) ? 12 : 0;
 	uint32_t sum = MDFH_PROTOCOL_UDP + length;
 
 	sum = sum_bytes(sum, source + skip, 16 - skip);
@@ -389,10 +389,10 @@ static uint8_t *put_ethernet(const struct mdfh_frame_header *header, int ipv4, u
 	const uint8_t *group = header->destination;
 
 	/* RFC 1112 section 6.4: the low 23 bits; RFC 2464 section 7: the low 32 bits. */
-	if (mdfh_address_is_multicast(group) && ipv4)
+	if (mdfh_frame_is_multicast(group) && ipv4)
 		memcpy(destination,
 		    (uint8_t[]){0x01, 0x00, 0x5e, group[13] & 0x7f, group[14], group[15]}, 6);
-	else if (mdfh_address_is_multicast(group))
+	else if (mdfh_frame_is_multicast(group))
 		memcpy(destination,
 		    (uint8_t[]){0x33, 0x33, group[12], group[13], group[14], group[15]}, 6);
 	memcpy(out,
@@ -440,13 +440,13 @@ static uint8_t *put_ip(
 int mdfh_frame_build(const struct mdfh_frame_header *header, const void *payload, uint32_t length,
     uint8_t *out, uint32_t size)
 {
-	int ipv4 = mdfh_address_is_ipv4(header->destination);
+	int ipv4 = mdfh_frame_is_ipv4(header->destination);
 	uint32_t headers = ETHERNET_HEADER + (ipv4 ? IPV4_HEADER : IPV6_HEADER) + UDP_HEADER;
 	uint32_t longest = UINT16_MAX - UDP_HEADER - (ipv4 ? IPV4_HEADER : 0);
 	uint8_t *udp;
 	uint16_t sum;
 
-	if (mdfh_address_is_ipv4(header->source) != ipv4)
+	if (mdfh_frame_is_ipv4(header->source) != ipv4)
 		return mdfh_error(-EINVAL, "frame: one of source and destination address is IPv4, "
 					   "the other IPv6; both must be of one kind");
 	if (header->vlan_count > MDFH_FRAME_VLANS_MAX)
@@ -476,7 +476,7 @@ int mdfh_frame_build(const struct mdfh_frame_header *header, const void *payload
 
 /* Addresses as text ----------------------------------------------------- */
 
-int mdfh_address_parse(const char *text, uint8_t address[16])
+int mdfh_frame_address(const char *text, uint8_t address[16])
 {
 	size_t length = strcspn(text, "%");
 	char plain[INET6_ADDRSTRLEN];
@@ -500,7 +500,7 @@ const char *mdfh_endpoint_text(
 {
 	char plain[INET6_ADDRSTRLEN];
 
-	if (mdfh_address_is_ipv4(address))
+	if (mdfh_frame_is_ipv4(address))
 		snprintf(text, MDFH_ENDPOINT_TEXT_MAX, "%u.%u.%u.%u:%u", address[12], address[13],
 		    address[14], address[15], port);
 	else
