@@ -413,7 +413,7 @@ def blocks(schema):
 
 def enum_constants(schema, out, tables, bits):
     for name, (base, values) in tables.items():
-        out.append(f"enum {schema.prefix}_{name} {{")
+        out.append("enum { /* " + name + (": bits */" if bits else " */"))
         for value, label in values:
             number = f"1 << {value}" if bits else c_char(value) if base == "char" else value
             out.append(f"\t{schema.prefix}_{name}_{label}".upper() + f" = {number},")

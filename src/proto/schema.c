@@ -4,15 +4,24 @@
 #include <string.h>
 
 #include "proto/codec.h"
+#include "protocols/cme_mdp3.h"
+#include "protocols/iex_tp.h"
 #include "protocols/itch50.h"
+#include "protocols/mdp3.h"
 #include "protocols/moldudp64.h"
+#include "protocols/tops16.h"
 
 static const struct {
 	const struct mdfh_schema *schema;
 	const struct mdfh_codecs *codecs;
 } schemas[] = {
     {&mdfh_schema_itch50, &mdfh_codecs_itch50},
+    {&mdfh_schema_tops16, &mdfh_codecs_tops16},
+    {&mdfh_schema_cme_mdp3, &mdfh_codecs_cme_mdp3},
+    /* Packet headers. */
     {&mdfh_schema_moldudp64, &mdfh_codecs_moldudp64},
+    {&mdfh_schema_iex_tp, &mdfh_codecs_iex_tp},
+    {&mdfh_schema_mdp3, &mdfh_codecs_mdp3},
 };
 
 enum { SCHEMAS = sizeof(schemas) / sizeof(schemas[0]) };
