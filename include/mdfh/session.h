@@ -189,7 +189,7 @@ struct mdfh_line_drops {
 	uint64_t kernel;
 	uint64_t socket;
 	uint64_t injected;
-	uint32_t known; /* bits as mdfh_bypass_stats.known_drops */
+	uint32_t known; /* bits as mdfh_bypass_stats.known_drops; 8 = injected */
 	uint32_t reserved;
 };
 
@@ -199,9 +199,9 @@ MDFH_API int mdfh_channel_create(
     const struct mdfh_channel_config *config, struct mdfh_channel **channel);
 MDFH_API void mdfh_channel_destroy(struct mdfh_channel *channel);
 
-/* One packet of one line. Writes up to max spans (max >= MDFH_SPANS_MAX) and returns how many.
- * Spans that did not fit follow from mdfh_channel_poll, which must then be called until it
- * returns 0 before the next push. */
+/* One packet of one line. Writes up to MDFH_SPANS_MAX spans (max >= MDFH_SPANS_MAX) and returns
+ * how many. When it returned MDFH_SPANS_MAX there may be more: mdfh_channel_poll must then be
+ * called until it returns less before the next push (-EBUSY) and before the packet is released. */
 MDFH_API int mdfh_channel_push(struct mdfh_channel *channel, const struct mdfh_packet *packet,
     unsigned line, int64_t now_ns, struct mdfh_span *spans, int max);
 
@@ -213,7 +213,9 @@ MDFH_API int mdfh_channel_poll(
 /* 1 if a hole is open. */
 MDFH_API int mdfh_channel_waiting(const struct mdfh_channel *channel);
 
-/* The newest drop counters of a line's path; used for the cause of later gaps. */
+/* The newest drop counters of a line's path, for the causes of gaps: they must have been read
+ * after the packets that were pushed last. Call it after the packets of each recv, or at least
+ * when they have risen and while mdfh_channel_waiting(). */
 MDFH_API void mdfh_channel_drops(
     struct mdfh_channel *channel, unsigned line, const struct mdfh_line_drops *drops);
 
