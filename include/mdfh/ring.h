@@ -134,25 +134,27 @@ static inline uint64_t mdfh_ring_look(
 	return used;
 }
 
-/* Free slots, want or more of them if there are so many. */
+/* Free slots, want or more of them if there are so many; never more than there are, for our own
+ * line too is memory that the other process can write. */
 static inline uint64_t mdfh_ring_free(struct mdfh_ring *ring, uint64_t want)
 {
 	uint64_t slots = (uint64_t)ring->mask + 1;
-	uint64_t room = slots - (mdfh_ring_own(&ring->producer->index) - ring->producer->peer);
+	uint64_t used = mdfh_ring_own(&ring->producer->index) - ring->producer->peer;
 
-	if (room < want)
-		room = slots - mdfh_ring_look(ring->producer, ring->consumer, 1, slots);
-	return room;
+	if (want > slots || used > slots - want)
+		used = mdfh_ring_look(ring->producer, ring->consumer, 1, slots);
+	return slots - used;
 }
 
-/* Filled slots, want or more of them if there are so many. */
+/* Filled slots, want or more of them if there are so many; never more than there are. */
 static inline uint64_t mdfh_ring_filled(struct mdfh_ring *ring, uint64_t want)
 {
+	uint64_t slots = (uint64_t)ring->mask + 1;
 	uint64_t filled = ring->consumer->peer - mdfh_ring_own(&ring->consumer->index);
 
-	if (filled < want)
-		filled =
-		    mdfh_ring_look(ring->consumer, ring->producer, 0, (uint64_t)ring->mask + 1);
+	/* filled from want to slots, in one comparison where want is 1. */
+	if (want > slots || filled - want > slots - want)
+		filled = mdfh_ring_look(ring->consumer, ring->producer, 0, slots);
 	return filled;
 }
 
@@ -161,12 +163,17 @@ static inline uint8_t *mdfh_ring_at(const struct mdfh_ring *ring, uint64_t index
 	return ring->slots + (index & ring->mask) * ring->slot_size;
 }
 
-/* The sizes that most rings have are copied by a few instructions instead of a call. */
+/* The sizes that most rings have are copied by a few instructions instead of a call. Where the
+ * compiler knows that the caller's object is smaller, that branch cannot be meant, and is left
+ * out before it can be warned of. */
 static inline void mdfh_ring_copy(void *to, const void *from, size_t bytes)
 {
-	if (bytes == 64)
+	size_t to_bytes = __builtin_object_size(to, 0);
+	size_t from_bytes = __builtin_object_size(from, 0);
+
+	if (to_bytes >= 64 && from_bytes >= 64 && bytes == 64)
 		memcpy(to, from, 64);
-	else if (bytes == 32)
+	else if (to_bytes >= 32 && from_bytes >= 32 && bytes == 32)
 		memcpy(to, from, 32);
 	else
 		memcpy(to, from, bytes);
