@@ -12,6 +12,7 @@ struct command {
 };
 
 static const struct command commands[] = {
+    {"compare", "compare two book dumps, order by order", mdfh_command_compare},
     {NULL, NULL, NULL},
 };
 

@@ -134,7 +134,7 @@ struct mdfh_day {
 uint64_t mdfh_day_messages_min(uint32_t symbols)
 {
 	/* Directory, state, Reg SHO, a third and a 16th, two crosses; halts and single notices. */
-	return (uint64_t)symbols * (3 + 2 * CROSS_STEPS) + symbols / 3 + symbols / 16 +
+	return symbols * (3 + 2 * (uint64_t)CROSS_STEPS) + symbols / 3 + symbols / 16 +
 	       LATE_MESSAGES + 64;
 }
 
@@ -144,6 +144,7 @@ static void name_symbol(struct symbol *symbol, uint32_t n)
 {
 	uint32_t scrambled = (uint32_t)(n * 104729ull % (26 * 26 * 26 * 26));
 	char *name = symbol->name;
+	static const char preferred[4] = {'.', 'P', 'R', 'A'};
 
 	memset(name, ' ', sizeof(symbol->name));
 	if (n < 26) {
@@ -159,7 +160,7 @@ static void name_symbol(struct symbol *symbol, uint32_t n)
 		if (n % 9 == 4)
 			name[4] = 'W';
 		else if (n % 31 == 7)
-			memcpy(name + 4, ".PRA", 4);
+			memcpy(name + 4, preferred, sizeof(preferred));
 	}
 }
 
@@ -1310,7 +1311,7 @@ static void next_phase(struct mdfh_day *day)
 		break;
 	case PHASE_MARKET:
 		/* Open halts take up to four messages each before the market closes. */
-		left -= reserved + tail + 1 + HALTS_MAX * 5;
+		left -= reserved + tail + 1 + HALTS_MAX * 5ull;
 		day->phase_ends = day->sent + left - left * 3 / 100;
 		day->halt_every = 1 + left / (6 + left / 20000);
 		day->halt_next = day->sent + day->halt_every / 2;
