@@ -10,6 +10,7 @@
 /* Built-in backends; the table that names them stands in registry.c. */
 extern const struct mdfh_bypass_ops mdfh_socket_ops;
 extern const struct mdfh_bypass_ops mdfh_null_ops;
+extern const struct mdfh_bypass_ops mdfh_pcap_ops;
 
 /* A numeric address and port, of either family. */
 struct mdfh_address {

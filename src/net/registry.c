@@ -24,6 +24,7 @@
 /* In the order of `mdfh backends`. */
 static const struct mdfh_bypass_ops *const builtins[] = {
     &mdfh_socket_ops,
+    &mdfh_pcap_ops,
     &mdfh_null_ops,
 };
 
