@@ -21,8 +21,8 @@ struct mdfh_push {
 	pthread_t thread;
 	pthread_mutex_t lock; /* with started: the thread's report about its start */
 	pthread_cond_t started;
-	int is_started;
-	int error;        /* that ended the thread; read after the join, or under lock */
+	int is_started;   /* 1 = pinned and receiving, -1 = the thread has given up */
+	int error;        /* that ended the thread; read after the join */
 	atomic_int stop;  /* mdfh_push_stop stores, the thread loads: no data goes with it */
 	atomic_int alive; /* the thread stores 0 with release at its end; running loads */
 	char text[512];   /* the sentence of error, which belongs to another thread */
@@ -60,7 +60,7 @@ static void *run(void *argument)
 	pthread_mutex_lock(&push->lock);
 	if (error)
 		fail(push, error);
-	push->is_started = 1;
+	push->is_started = error ? -1 : 1;
 	pthread_cond_signal(&push->started);
 	pthread_mutex_unlock(&push->lock);
 	if (!error)
@@ -73,7 +73,7 @@ int mdfh_push_start(
     struct mdfh_bypass *port, mdfh_push_handler handler, void *context, struct mdfh_push **result)
 {
 	struct mdfh_push *push;
-	int rc;
+	int rc, failed;
 
 	*result = NULL;
 	push = calloc(1, sizeof(*push));
@@ -96,11 +96,11 @@ int mdfh_push_start(
 	pthread_mutex_lock(&push->lock);
 	while (!push->is_started)
 		pthread_cond_wait(&push->started, &push->lock);
-	rc = push->error;
+	failed = push->is_started < 0;
 	pthread_mutex_unlock(&push->lock);
-	if (rc) {
+	if (failed) {
 		pthread_join(push->thread, NULL);
-		mdfh_error(rc, "%s", push->text);
+		rc = mdfh_error(push->error, "%s", push->text);
 		goto fail_free;
 	}
 	*result = push;
