@@ -12,6 +12,7 @@ struct command {
 };
 
 static const struct command commands[] = {
+    {"bench", "measure what a message costs", mdfh_command_bench},
     {"compare", "compare two book dumps, order by order", mdfh_command_compare},
     {NULL, NULL, NULL},
 };

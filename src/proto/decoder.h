@@ -52,7 +52,10 @@ struct mdfh_protocol {              /* const table, one per mapped protocol */
 	const char *venue_timezone; /* "America/New_York" */
 	int (*create)(const struct mdfh_decoder_config *config, struct mdfh_decoder **decoder);
 	void (*destroy)(struct mdfh_decoder *decoder);
+	/* The next ops of a data span, as mdfh_decoder_next. */
 	int (*next)(struct mdfh_decoder *decoder, struct mdfh_op *ops, int max);
+	/* A session begins: what the last one defined holds no longer. */
+	void (*session_begin)(struct mdfh_decoder *decoder);
 };
 
 const struct mdfh_protocol *mdfh_protocol_find(const char *name); /* NULL if not mapped */
@@ -81,8 +84,11 @@ int mdfh_decoder_next(struct mdfh_decoder *decoder, struct mdfh_op *ops, int max
 const struct mdfh_decoder_stats *mdfh_decoder_stats(const struct mdfh_decoder *decoder);
 const char *mdfh_decode_error_name(unsigned error);
 
-/* Midnight of a date (year, month 1..12, day) in a time zone, as ns since the epoch; by the
- * system's zone data. 0, or -EINVAL (no such date), -ENOENT (no such zone). Slow. */
+/* Midnight of a date (year, month 1..12, day) in a time zone, as ns since the epoch: the instant
+ * to which a venue's time of day is added. Where the clocks change at night it is noon minus 12
+ * hours, so that 09:30 on the venue's clock comes out right on such a day too. From the system's
+ * zone data (/usr/share/zoneinfo, or $TZDIR). 0, or -EINVAL (no such date, zone data that cannot
+ * be read), -ENOENT (no such zone). Any thread. Slow: reads a file. */
 int mdfh_midnight_ns(const char *timezone, int year, int month, int day, int64_t *midnight_ns);
 
 #endif
