@@ -47,6 +47,7 @@ struct pcap_port {
 	struct mdfh_region memory;
 	uint8_t *slots;
 	uint32_t *free; /* stack of slot numbers */
+	uint8_t *held;  /* by slot: handed out and not yet released */
 	uint32_t free_count;
 	uint32_t slot_count;
 	uint32_t slot_bytes;
@@ -105,7 +106,8 @@ static int take_slots(struct pcap_port *pcap, const struct mdfh_bypass_config *c
 		return error;
 	pcap->slots = pcap->memory.base;
 	pcap->free = malloc(pcap->slot_count * sizeof(*pcap->free));
-	if (!pcap->free)
+	pcap->held = calloc(pcap->slot_count, sizeof(*pcap->held));
+	if (!pcap->free || !pcap->held)
 		return mdfh_error(-ENOMEM, "pcap: %u slots", pcap->slot_count);
 	for (uint32_t i = 0; i < pcap->slot_count; i++)
 		pcap->free[pcap->free_count++] = pcap->slot_count - 1 - i;
@@ -121,6 +123,7 @@ static void pcap_close_port(struct mdfh_bypass *port)
 	if (pcap->slots)
 		mdfh_region_unmap(&pcap->memory);
 	free(pcap->free);
+	free(pcap->held);
 	free(pcap);
 }
 
@@ -270,6 +273,7 @@ static void hand_out(struct pcap_port *pcap, struct mdfh_packet *packet)
 			   (held_over ? MDFH_PACKET_COPIED : 0)),
 	    .header_length = (uint16_t)header,
 	};
+	pcap->held[slot] = 1;
 	stats->rx_bytes += length;
 	stats->rx_truncated += (unsigned)truncated;
 	stats->rx_copied += (unsigned)held_over;
@@ -334,8 +338,14 @@ static void pcap_release(struct mdfh_bypass *port, const struct mdfh_packet *pac
 {
 	struct pcap_port *pcap = (struct pcap_port *)port;
 
-	for (int i = 0; i < n; i++)
-		pcap->free[pcap->free_count++] = (uint32_t)packets[i].cookie;
+	for (int i = 0; i < n; i++) {
+		uint64_t slot = packets[i].cookie;
+
+		if (slot >= pcap->slot_count || !pcap->held[slot])
+			continue;
+		pcap->held[slot] = 0;
+		pcap->free[pcap->free_count++] = (uint32_t)slot;
+	}
 }
 
 const struct mdfh_bypass_ops mdfh_pcap_ops = {

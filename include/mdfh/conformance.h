@@ -1,0 +1,90 @@
+/* mdfh/conformance.h - one suite over every backend: same packets in, same packets out, same
+ * counters, flows, lifecycle and errors. A backend is done when it passes.
+ *
+ * A feed opens ports of the backend under test and makes known datagrams arrive on them; the checks
+ * only see the port. What a backend says it cannot do (its capabilities) makes a check "not
+ * applicable", with the reason.
+ *
+ * Threads: one at a time; the suite counts the process's descriptors.
+ * Traffic: none that leaves the machine. */
+#ifndef MDFH_CONFORMANCE_H
+#define MDFH_CONFORMANCE_H
+
+#include "mdfh/bypass.h"
+
+MDFH_BEGIN_DECLS
+
+enum {
+	MDFH_CONFORMANCE_FLOWS = 3,   /* flows of a port under test */
+	MDFH_CONFORMANCE_CHECKS = 32, /* no more checks than this */
+};
+
+enum mdfh_conformance_flag {
+	MDFH_CONFORMANCE_STRAY = 1 << 0,   /* to an address or port of no flow */
+	MDFH_CONFORMANCE_FOREIGN = 1 << 1, /* from another source than the flows name */
+};
+
+struct mdfh_conformance_datagram {
+	const uint8_t *data;
+	uint32_t length;
+	uint16_t flow;  /* below MDFH_CONFORMANCE_FLOWS */
+	uint16_t flags; /* enum mdfh_conformance_flag */
+};
+
+struct mdfh_conformance_feed {
+	size_t size;
+	const char *name; /* for people: "udp4" */
+	void *context;
+	int feeds;   /* 0 = the backend makes packets of its own: open has no datagrams */
+	int sources; /* 1 = knows how to send from a foreign source */
+	int loops;   /* 1 = what a port sends arrives on it again */
+
+	/* Open a port with the sizes and switches of wanted and the feed's own backend, flows and
+	 * files, and see to it that the datagrams arrive on it, in this order. with_sources: every
+	 * flow names its source. */
+	int (*open)(void *context, const struct mdfh_bypass_config *wanted, int with_sources,
+	    const struct mdfh_conformance_datagram *datagrams, int n, struct mdfh_bypass **port);
+};
+
+/* Ways to make packets arrive. */
+enum mdfh_conformance_medium {
+	MDFH_CONFORMANCE_DEFAULT = 0, /* file for pcap, none for null, else udp4 */
+	MDFH_CONFORMANCE_UDP4 = 1,    /* kernel sockets to loopback addresses */
+	MDFH_CONFORMANCE_UDP6 = 2,
+	MDFH_CONFORMANCE_MULTICAST4 = 3, /* kernel sockets to groups on an interface */
+	MDFH_CONFORMANCE_MULTICAST6 = 4,
+	MDFH_CONFORMANCE_FILE = 5, /* a capture file */
+	MDFH_CONFORMANCE_NONE = 6, /* the backend's own packets */
+};
+
+struct mdfh_conformance_config {
+	size_t size;           /* sizeof(struct mdfh_conformance_config) */
+	const char *backend;   /* as in struct mdfh_bypass_config; "fault" is put on "socket" */
+	const char *interface; /* a loopback device; needed for multicast */
+	const char *backend_options;
+	enum mdfh_conformance_medium medium;
+};
+
+MDFH_API int mdfh_conformance_feed_open(
+    const struct mdfh_conformance_config *config, struct mdfh_conformance_feed **feed);
+MDFH_API void mdfh_conformance_feed_close(struct mdfh_conformance_feed *feed); /* NULL is allowed */
+
+enum mdfh_conformance_verdict {
+	MDFH_CONFORMANCE_PASSED = 0,
+	MDFH_CONFORMANCE_FAILED = 1,
+	MDFH_CONFORMANCE_NOT_APPLICABLE = 2,
+};
+
+struct mdfh_conformance_result {
+	const char *name; /* "hold-max" */
+	const char *what; /* the rule, in one line */
+	enum mdfh_conformance_verdict verdict;
+	char detail[240]; /* what was seen instead, or why the check does not apply */
+};
+
+/* Run every check; up to max results are filled. Returns the number of checks. */
+MDFH_API int mdfh_conformance_run(
+    const struct mdfh_conformance_feed *feed, struct mdfh_conformance_result *results, int max);
+
+MDFH_END_DECLS
+#endif

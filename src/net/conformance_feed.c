@@ -1,0 +1,410 @@
+/* conformance_feed.c - how packets reach a port under test: kernel sockets, a capture file, or the
+ * backend itself. Bytes of frames are written out by hand here, so that the suite shares nothing
+ * with the code that reads them. */
+#include <arpa/inet.h>
+#include <errno.h>
+#include <net/if.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/ioctl.h>
+#include <sys/mman.h>
+#include <sys/socket.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "mdfh/conformance.h"
+#include "mdfh/error.h"
+#include "net/net.h"
+
+struct feed {
+	struct mdfh_conformance_feed base; /* first, so a feed pointer is the public one */
+	enum mdfh_conformance_medium medium;
+	char *backend, *interface, *options;
+	int file; /* memory file of the capture, -1 = none yet */
+};
+
+/* Where the flows of a medium are, and from where they are sent. */
+static const struct place {
+	const char *name;
+	const char *flows[MDFH_CONFORMANCE_FLOWS];
+	const char *source, *foreign; /* foreign NULL = there is only one source here */
+	const char *stray;            /* NULL = none, so that a stray datagram is not sent */
+} places[] = {
+    [MDFH_CONFORMANCE_UDP4] = {"udp4", {"127.0.0.1", "127.0.0.1", "127.0.0.2"}, "127.0.0.1",
+	"127.0.0.9", "127.0.0.77"},
+    [MDFH_CONFORMANCE_UDP6] = {"udp6", {"::1", "::1", "::1"}, "::1", NULL, NULL},
+    [MDFH_CONFORMANCE_MULTICAST4] = {"multicast4", {"239.255.77.1", "239.255.77.1", "239.255.77.2"},
+	"127.0.0.1", "127.0.0.9", "239.255.77.77"},
+    [MDFH_CONFORMANCE_MULTICAST6] = {"multicast6", {"ff15::77:1", "ff15::77:1", "ff15::77:2"},
+	"::1", NULL, "ff15::77:77"},
+    [MDFH_CONFORMANCE_FILE] = {"file", {"239.255.77.1", "239.255.77.1", "239.255.77.2"},
+	"10.77.0.1", "10.77.0.9", "239.255.77.77"},
+    [MDFH_CONFORMANCE_NONE] = {"none", {NULL, NULL, NULL}, NULL, NULL, NULL},
+};
+
+/* Kernel sockets ------------------------------------------------------- */
+
+enum { PORTS = 3 }; /* two for flows, one for nobody */
+
+/* Port numbers that are free on address, all different. */
+static int find_ports(const char *address, uint16_t *ports)
+{
+	int fd[PORTS], n, rc = 0;
+
+	for (n = 0; n < PORTS; n++) {
+		struct mdfh_address local;
+
+		mdfh_address_parse(address, 0, &local);
+		fd[n] = socket(local.any.sa_family, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+		if (fd[n] < 0) {
+			rc = mdfh_error_errno(-errno, "conformance: socket");
+			break;
+		}
+		if (bind(fd[n], &local.any, local.length) ||
+		    getsockname(fd[n], &local.any, &local.length)) {
+			rc = mdfh_error_errno(-errno, "conformance: bind to %s", address);
+			n++;
+			break;
+		}
+		ports[n] = ntohs(local.v4.sin_port);
+	}
+	for (int i = 0; i < n; i++)
+		close(fd[i]);
+	return rc;
+}
+
+static int open_sender(const struct feed *feed, const char *source)
+{
+	struct mdfh_address from;
+	int index = feed->interface ? (int)if_nametoindex(feed->interface) : 0;
+	struct ip_mreqn interface = {.imr_ifindex = index};
+	int fd, rc = 0;
+
+	mdfh_address_parse(source, 0, &from);
+	fd = socket(from.any.sa_family, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+	if (fd < 0)
+		return mdfh_error_errno(-errno, "conformance: socket");
+	if (feed->medium == MDFH_CONFORMANCE_MULTICAST4)
+		rc = setsockopt(fd, IPPROTO_IP, IP_MULTICAST_IF, &interface, sizeof(interface));
+	else if (feed->medium == MDFH_CONFORMANCE_MULTICAST6)
+		rc = setsockopt(fd, IPPROTO_IPV6, IPV6_MULTICAST_IF, &index, sizeof(index));
+	if (!rc)
+		rc = bind(fd, &from.any, from.length);
+	if (rc) {
+		rc = mdfh_error_errno(-errno, "conformance: a socket that sends from %s", source);
+		close(fd);
+		return rc;
+	}
+	return fd;
+}
+
+static int send_all(const struct feed *feed, const struct mdfh_flow *flows, uint16_t stray_port,
+    const struct mdfh_conformance_datagram *datagrams, int n)
+{
+	const struct place *place = &places[feed->medium];
+	int fd[2] = {-1, -1}, rc = 0;
+
+	fd[0] = open_sender(feed, place->source);
+	if (fd[0] < 0)
+		return fd[0];
+	fd[1] = place->foreign ? open_sender(feed, place->foreign) : -1;
+	if (place->foreign && fd[1] < 0) {
+		rc = fd[1];
+		goto out;
+	}
+	for (int i = 0; i < n; i++) {
+		const struct mdfh_conformance_datagram *d = &datagrams[i];
+		const struct mdfh_flow *flow = &flows[d->flow];
+		int stray = d->flags & MDFH_CONFORMANCE_STRAY;
+		struct mdfh_address to;
+
+		if (stray && !place->stray)
+			continue;
+		mdfh_address_parse(
+		    stray ? place->stray : flow->group, stray ? stray_port : flow->port, &to);
+		if (sendto(fd[d->flags & MDFH_CONFORMANCE_FOREIGN ? 1 : 0], d->data, d->length, 0,
+			&to.any, to.length) < 0 &&
+		    errno != ECONNREFUSED) {
+			rc = mdfh_error_errno(-errno, "conformance: send of %u bytes", d->length);
+			break;
+		}
+	}
+out:
+	close(fd[0]);
+	if (fd[1] >= 0)
+		close(fd[1]);
+	return rc;
+}
+
+static int open_live(void *context, const struct mdfh_bypass_config *wanted, int with_sources,
+    const struct mdfh_conformance_datagram *datagrams, int n, struct mdfh_bypass **port)
+{
+	struct feed *feed = context;
+	const struct place *place = &places[feed->medium];
+	struct mdfh_flow flows[MDFH_CONFORMANCE_FLOWS];
+	struct mdfh_bypass_config config = *wanted, upper;
+	uint16_t numbers[PORTS];
+	int rc;
+
+	*port = NULL;
+	rc = find_ports(place->source, numbers);
+	if (rc)
+		return rc;
+	for (int i = 0; i < MDFH_CONFORMANCE_FLOWS; i++)
+		flows[i] = (struct mdfh_flow){.group = place->flows[i],
+		    .source = with_sources ? place->source : NULL,
+		    /* The second has the address of the first, and the third its port. */
+		    .port = numbers[i == 1]};
+	if (feed->medium == MDFH_CONFORMANCE_UDP6) /* only one address, so a third port */
+		flows[2].port = numbers[2];
+	config.backend = feed->backend;
+	config.interface = feed->interface;
+	config.backend_options = feed->options;
+	config.flows = flows;
+	config.flow_count = MDFH_CONFORMANCE_FLOWS;
+	if (!strcmp(feed->backend, "fault")) {
+		upper = *wanted;
+		upper.backend = "fault";
+		upper.lower = &config;
+		config.backend = "socket";
+		rc = mdfh_bypass_open(&upper, port);
+	} else {
+		rc = mdfh_bypass_open(&config, port);
+	}
+	if (rc || !n)
+		return rc;
+	rc = send_all(feed, flows, numbers[2], datagrams, n);
+	if (rc) {
+		mdfh_bypass_close(*port);
+		*port = NULL;
+	}
+	return rc;
+}
+
+/* A capture file ------------------------------------------------------- */
+
+enum { FILE_PORT = 26477, HEADERS = 14 + 20 + 8 };
+
+static void put16(uint8_t *at, unsigned value)
+{
+	at[0] = (uint8_t)(value >> 8);
+	at[1] = (uint8_t)value;
+}
+
+/* The one's complement sum of the IPv4 header (RFC 1071). */
+static unsigned header_sum(const uint8_t *header)
+{
+	unsigned sum = 0;
+
+	for (int i = 0; i < 20; i += 2)
+		sum += (unsigned)header[i] << 8 | header[i + 1];
+	while (sum >> 16)
+		sum = (sum & 0xffff) + (sum >> 16);
+	return ~sum & 0xffff;
+}
+
+/* Ethernet II, IPv4 (RFC 791), UDP (RFC 768) without a checksum. */
+static void put_headers(
+    uint8_t *at, const char *source, const char *group, uint16_t port, uint32_t length)
+{
+	uint8_t *ip = at + 14, *udp = ip + 20;
+
+	memset(at, 0, HEADERS);
+	memcpy(at, "\x01\x00\x5e\x7f\x4d\x01\x02\x00\x00\x00\x00\x01", 12);
+	put16(at + 12, 0x0800);
+	ip[0] = 0x45;
+	put16(ip + 2, 28 + length);
+	ip[8] = 1;
+	ip[9] = 17;
+	inet_pton(AF_INET, source, ip + 12);
+	inet_pton(AF_INET, group, ip + 16);
+	put16(ip + 10, header_sum(ip));
+	put16(udp, 40000);
+	put16(udp + 2, port);
+	put16(udp + 4, 8 + length);
+}
+
+static int write_capture(const struct feed *feed, const struct mdfh_flow *flows,
+    const struct mdfh_conformance_datagram *datagrams, int n)
+{
+	/* Nanosecond pcap, version 2.4, snap length 262144, Ethernet; in this machine's order, which
+	 * a reader must find out. */
+	const uint32_t head[6] = {0xa1b23c4d, 2 | 4u << 16, 0, 0, 262144, 1};
+	const struct place *place = &places[feed->medium];
+	struct timespec now;
+
+	clock_gettime(CLOCK_REALTIME, &now);
+	if (ftruncate(feed->file, 0) || lseek(feed->file, 0, SEEK_SET) ||
+	    write(feed->file, head, sizeof(head)) != (ssize_t)sizeof(head))
+		return mdfh_error_errno(-errno, "conformance: writing a capture");
+	for (int i = 0; i < n; i++) {
+		const struct mdfh_conformance_datagram *d = &datagrams[i];
+		int stray = d->flags & MDFH_CONFORMANCE_STRAY;
+		uint32_t size = HEADERS + d->length;
+		/* A nanosecond apart; not through the second's end. */
+		uint32_t record[4] = {(uint32_t)now.tv_sec, (uint32_t)i, size, size};
+		uint8_t frame[HEADERS + 65535];
+
+		put_headers(frame,
+		    d->flags & MDFH_CONFORMANCE_FOREIGN ? place->foreign : place->source,
+		    stray ? place->stray : flows[d->flow].group, flows[d->flow].port, d->length);
+		memcpy(frame + HEADERS, d->data, d->length);
+		if (write(feed->file, record, sizeof(record)) != (ssize_t)sizeof(record) ||
+		    write(feed->file, frame, size) != (ssize_t)size)
+			return mdfh_error_errno(-errno, "conformance: writing a capture");
+	}
+	return 0;
+}
+
+static int open_file(void *context, const struct mdfh_bypass_config *wanted, int with_sources,
+    const struct mdfh_conformance_datagram *datagrams, int n, struct mdfh_bypass **port)
+{
+	struct feed *feed = context;
+	const struct place *place = &places[feed->medium];
+	struct mdfh_flow flows[MDFH_CONFORMANCE_FLOWS];
+	struct mdfh_bypass_config config = *wanted;
+	char path[64];
+	int rc;
+
+	*port = NULL;
+	for (int i = 0; i < MDFH_CONFORMANCE_FLOWS; i++)
+		flows[i] = (struct mdfh_flow){.group = place->flows[i],
+		    .source = with_sources ? place->source : NULL,
+		    .port = (uint16_t)(FILE_PORT + (i == 1))};
+	rc = write_capture(feed, flows, datagrams, n);
+	if (rc)
+		return rc;
+	snprintf(path, sizeof(path), "/proc/self/fd/%d", feed->file);
+	config.backend = feed->backend;
+	config.backend_options = feed->options;
+	config.file = path;
+	config.flows = flows;
+	config.flow_count = MDFH_CONFORMANCE_FLOWS;
+	return mdfh_bypass_open(&config, port);
+}
+
+/* The backend's own packets --------------------------------------------- */
+
+static int open_none(void *context, const struct mdfh_bypass_config *wanted, int with_sources,
+    const struct mdfh_conformance_datagram *datagrams, int n, struct mdfh_bypass **port)
+{
+	struct feed *feed = context;
+	struct mdfh_bypass_config config = *wanted;
+
+	(void)with_sources;
+	(void)datagrams;
+	(void)n;
+	config.backend = feed->backend;
+	config.backend_options = feed->options;
+	return mdfh_bypass_open(&config, port);
+}
+
+/* The feed -------------------------------------------------------------- */
+
+static enum mdfh_conformance_medium default_medium(const char *backend)
+{
+	if (!strcmp(backend, "pcap"))
+		return MDFH_CONFORMANCE_FILE;
+	return strcmp(backend, "null") != 0 ? MDFH_CONFORMANCE_UDP4 : MDFH_CONFORMANCE_NONE;
+}
+
+static int is_loopback(const char *interface)
+{
+	struct ifreq request = {0};
+	int fd = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+	int rc;
+
+	snprintf(request.ifr_name, sizeof(request.ifr_name), "%s", interface);
+	rc = fd >= 0 && !ioctl(fd, SIOCGIFFLAGS, &request) && request.ifr_flags & IFF_LOOPBACK;
+	if (fd >= 0)
+		close(fd);
+	return rc;
+}
+
+static char *copy(const char *text)
+{
+	return text ? strdup(text) : NULL;
+}
+
+void mdfh_conformance_feed_close(struct mdfh_conformance_feed *base)
+{
+	struct feed *feed = (struct feed *)base;
+
+	if (!feed)
+		return;
+	if (feed->file >= 0)
+		close(feed->file);
+	free(feed->backend);
+	free(feed->interface);
+	free(feed->options);
+	free(feed);
+}
+
+int mdfh_conformance_feed_open(
+    const struct mdfh_conformance_config *config, struct mdfh_conformance_feed **result)
+{
+	enum mdfh_conformance_medium medium;
+	const char *backend;
+	struct feed *feed;
+	int rc;
+
+	*result = NULL;
+	if (!config || config->size != sizeof(*config))
+		return mdfh_error(-EINVAL, "conformance: size is %zu; it must be %zu",
+		    config ? config->size : 0, sizeof(*config));
+	backend = config->backend ? config->backend : "socket";
+	medium = config->medium ? config->medium : default_medium(backend);
+	if (medium > MDFH_CONFORMANCE_NONE)
+		return mdfh_error(-EINVAL, "conformance: medium is %u; it must be from 0 to %d",
+		    (unsigned)medium, MDFH_CONFORMANCE_NONE);
+	if ((medium == MDFH_CONFORMANCE_MULTICAST4 || medium == MDFH_CONFORMANCE_MULTICAST6) &&
+	    !config->interface)
+		return mdfh_error(
+		    -EINVAL, "conformance: multicast needs an interface to send on; name one");
+
+	if (config->interface && !is_loopback(config->interface))
+		return mdfh_error(-EINVAL,
+		    "conformance: interface is %s; it must be a loopback device, because the "
+		    "suite's "
+		    "packets must not leave this machine",
+		    config->interface);
+
+	feed = calloc(1, sizeof(*feed));
+	if (!feed)
+		return mdfh_error(-ENOMEM, "conformance: %zu bytes", sizeof(*feed));
+	feed->medium = medium;
+	feed->file = -1;
+	feed->backend = copy(backend);
+	feed->interface = copy(config->interface);
+	feed->options = copy(config->backend_options);
+	if (!feed->backend || (config->interface && !feed->interface) ||
+	    (config->backend_options && !feed->options)) {
+		rc = mdfh_error(-ENOMEM, "conformance: names");
+		goto fail;
+	}
+	feed->base = (struct mdfh_conformance_feed){
+	    .size = sizeof(feed->base),
+	    .name = places[medium].name,
+	    .context = feed,
+	    .feeds = medium != MDFH_CONFORMANCE_NONE,
+	    .sources = places[medium].foreign != NULL,
+	    .loops = medium < MDFH_CONFORMANCE_FILE,
+	    .open = medium == MDFH_CONFORMANCE_NONE   ? open_none
+		    : medium == MDFH_CONFORMANCE_FILE ? open_file
+						      : open_live,
+	};
+	if (medium == MDFH_CONFORMANCE_FILE) {
+		feed->file = memfd_create("mdfh-conformance", MFD_CLOEXEC);
+		if (feed->file < 0) {
+			rc = mdfh_error_errno(-errno, "conformance: memfd_create");
+			goto fail;
+		}
+	}
+	*result = &feed->base;
+	return 0;
+
+fail:
+	mdfh_conformance_feed_close(&feed->base);
+	return rc;
+}
