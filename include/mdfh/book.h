@@ -3,7 +3,10 @@
  * struct mdfh_books holds the books of many instruments. All memory is taken by create and
  * bounded by its configuration; running out is an ERROR event and a counter, never a crash.
  * What cannot be (an unknown order, an over-execution, a duplicate add, a crossed book) is
- * counted by kind.
+ * counted by kind; what is refused leaves its book unsound until its day, session or snapshot
+ * begins, and a STALE event says so once. The delete half of a replace is always done. Clearing
+ * (end of day, session begin) costs as much as there are orders; all else is bounded.
+ * event.level is 1 for the best level, else 0 = not known.
  *
  * Threads: one writer thread; the reading calls below are for that same thread (a callback
  *          consumer). Other threads read events and struct mdfh_depth snapshots.
@@ -39,14 +42,17 @@ enum mdfh_book_error {
 	MDFH_BOOK_OVER_EXECUTION,   /* more executed than remained: order removed */
 	MDFH_BOOK_OVER_REDUCTION,   /* more cancelled than remained: order removed */
 	MDFH_BOOK_CROSSED,          /* events after which a book was crossed or locked */
-	MDFH_BOOK_NOT_AT_HEAD,      /* executions not at the head of the best level */
-	MDFH_BOOK_WRONG_INSTRUMENT, /* message and order name different instruments */
+	MDFH_BOOK_NOT_AT_HEAD,      /* printed executions at their order's own price that were not
+	                             * at the head of the best level */
+	MDFH_BOOK_WRONG_INSTRUMENT, /* message and order name different instruments, or an add
+	                             * names none: refused */
 	MDFH_BOOK_UNKNOWN_TRADE,    /* break of a trade not kept */
 	MDFH_BOOK_ORDERS_FULL,
 	MDFH_BOOK_LEVELS_FULL,
-	MDFH_BOOK_NO_PRICE, /* no scale, or price does not fit in 1e-9 units */
+	MDFH_BOOK_NO_PRICE, /* messages whose price has no scale or does not fit in 1e-9 units;
+	                     * beyond 2^62 venue units the order is refused as well */
 	MDFH_BOOK_BAD_SIDE,
-	MDFH_BOOK_ZERO_QUANTITY, /* add or replace with no shares: refused */
+	MDFH_BOOK_ZERO_QUANTITY, /* add, replace or modify to no shares: nothing is added */
 	MDFH_BOOK_ERRORS,
 };
 
@@ -102,7 +108,8 @@ enum { MDFH_BOOK_EVENTS_PER_OP = 4 };
 MDFH_API int mdfh_book_apply(struct mdfh_books *books, const struct mdfh_op *ops, int n,
     struct mdfh_event *out, int max, int *done);
 
-/* The array that op.origin indexes, borrowed until the next call. */
+/* The array that op.origin indexes, borrowed until the next call. NULL (the state after create):
+ * every op has origin 0 and it is all zero. */
 MDFH_API void mdfh_books_origins(struct mdfh_books *books, const struct mdfh_origin *origins);
 
 /* Reading. side is MDFH_SIDE_BUY or _SELL; index 0 is the best level. */

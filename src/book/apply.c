@@ -107,9 +107,9 @@ static __attribute__((noinline)) void broke(
 	books->stats.errors[error]++;
 	if (cause && run->events)
 		emit(run, op, MDFH_EVENT_ERROR, instrument, 0)->gap.cause = cause;
-	if (!instrument)
+	/* An op that names an instrument of another channel says nothing about its book. */
+	if (!instrument || (book->tick && book->channel != run->origin->channel))
 		return;
-	book->channel = run->origin->channel;
 	book->unsound = run->channel->generation;
 	if (was_sound && run->events)
 		emit(run, op, MDFH_EVENT_STALE, instrument, 0);
