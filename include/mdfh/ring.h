@@ -14,6 +14,9 @@
  *
  * Threads: one producer (reserve, commit, push*), one consumer (peek, release, pop*); used and
  *          high_water may be read by anyone.
+ * Speed:   reserve/commit and peek/release beat push and pop, which copy through the caller's
+ *          object: what bounds single items is the number of stores that wait while a line
+ *          changes cores. Batches beat singles five times and more.
  * Cost:    no allocation, lock or system call outside create, attach, destroy and *_wait. The
  *          calls of the data path are inline: a ring of constant slot size in a loop costs a
  *          few instructions a slot. Their structures are visible for that reason only. */
@@ -29,6 +32,8 @@
 MDFH_BEGIN_DECLS
 
 #define MDFH_RING_PAIR (2 * MDFH_CACHE_LINE)
+#define MDFH_RING_AHEAD                                                                            \
+	16 /* slots; measured: of 0, 8, 16, 32, 64 the fastest for 32 and 64 bytes */
 
 struct mdfh_ring_config {
 	size_t size;
@@ -128,9 +133,13 @@ static inline uint64_t mdfh_ring_look(
 
 	if (__builtin_expect(used > slots, 0))
 		used = producer ? slots : 0;
-	own->peer = producer ? index - used : index + used;
-	if (used > __atomic_load_n(&own->high_water, __ATOMIC_RELAXED))
-		__atomic_store_n(&own->high_water, used, __ATOMIC_RELAXED);
+	/* Nothing is written while one side polls in vain. */
+	peer = producer ? index - used : index + used;
+	if (peer != own->peer) {
+		own->peer = peer;
+		if (used > __atomic_load_n(&own->high_water, __ATOMIC_RELAXED))
+			__atomic_store_n(&own->high_water, used, __ATOMIC_RELAXED);
+	}
 	return used;
 }
 
@@ -179,6 +188,24 @@ static inline void mdfh_ring_copy(void *to, const void *from, size_t bytes)
 		memcpy(to, from, bytes);
 }
 
+/* A slot's cache line was last read by the consumer, so the first store to it waits until the
+ * consumer's core has given it up, and the stores that follow wait behind it. A producer of
+ * single slots asks for the line some slots ahead (a batch has its lines under way at once
+ * anyway), unless these are not free: then it would take them from the consumer. Plain prefetch
+ * on x86-64 would ask for a copy to read; older processors take prefetchw for a no-op. */
+static inline void mdfh_ring_own_ahead(const struct mdfh_ring *ring, uint64_t index, uint64_t room)
+{
+	if (room > MDFH_RING_AHEAD) {
+		const uint8_t *at = mdfh_ring_at(ring, index + MDFH_RING_AHEAD);
+
+#if defined(__x86_64__)
+		__asm__ volatile("prefetchw %0" : : "m"(*at));
+#else
+		__builtin_prefetch(at, 1);
+#endif
+	}
+}
+
 static inline void mdfh_ring_commit(struct mdfh_ring *ring, uint32_t n)
 {
 	struct mdfh_ring_side *own = ring->producer;
@@ -212,6 +239,8 @@ static inline uint32_t mdfh_ring_reserve(struct mdfh_ring *ring, uint32_t want, 
 	uint64_t index = mdfh_ring_own(&ring->producer->index);
 
 	*slots = mdfh_ring_at(ring, index);
+	if (want == 1)
+		mdfh_ring_own_ahead(ring, index, room);
 	return mdfh_ring_together(ring, index, room, want);
 }
 
@@ -226,10 +255,13 @@ static inline uint32_t mdfh_ring_peek(struct mdfh_ring *ring, uint32_t want, con
 
 static inline int mdfh_ring_push(struct mdfh_ring *ring, const void *slot)
 {
-	if (!mdfh_ring_free(ring, 1))
+	uint64_t room = mdfh_ring_free(ring, 1);
+	uint64_t index = mdfh_ring_own(&ring->producer->index);
+
+	if (!room)
 		return 0;
-	mdfh_ring_copy(
-	    mdfh_ring_at(ring, mdfh_ring_own(&ring->producer->index)), slot, ring->slot_size);
+	mdfh_ring_own_ahead(ring, index, room);
+	mdfh_ring_copy(mdfh_ring_at(ring, index), slot, ring->slot_size);
 	mdfh_ring_commit(ring, 1);
 	return 1;
 }
