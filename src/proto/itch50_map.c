@@ -34,23 +34,35 @@ enum {
 
 #define LOCATE_SKIPPED (1u << 31) /* not subscribed */
 
+/* The end of an op, as an order message of one kind always has it. */
+struct op_tail {
+	uint8_t kind;
+	uint8_t side;
+	uint16_t code;
+	uint16_t flags;
+	uint16_t origin;
+};
+
+static_assert(offsetof(struct mdfh_op, kind) + sizeof(struct op_tail) == sizeof(struct mdfh_op) &&
+		  offsetof(struct mdfh_op, origin) - offsetof(struct mdfh_op, kind) ==
+		      offsetof(struct op_tail, origin),
+    "struct op_tail is the end of struct mdfh_op");
+
 /* Where an order message has its fields. Offsets of absent fields point inside the message and
  * have an empty mask. One cache line. */
 struct order_layout {
+	struct op_tail tail[2]; /* by choice */
 	uint64_t id2_mask;
 	uint32_t price_mask;
 	uint32_t quantity_mask;
 	uint16_t length; /* exact; 0 = not an order message */
-	uint8_t kind;
-	uint8_t id2_at; /* new order id, or match number */
+	uint8_t id2_at;  /* new order id, or match number */
 	uint8_t price_at;
 	uint8_t quantity_at;
 	uint8_t quantity_min; /* 0 or 1 */
 	uint8_t choice_at;
 	uint8_t choice[2]; /* what the byte at choice_at must be */
-	uint8_t side[2];   /* by choice */
-	uint16_t flags[2];
-	uint8_t reserved[28];
+	uint8_t reserved[23];
 };
 
 static_assert(sizeof(struct order_layout) == 64, "found by a shift");
@@ -64,8 +76,8 @@ struct itch50 {
 	uint64_t generation; /* sessions since the first: its locates have rows of their own */
 	uint32_t named;      /* locates met in this session */
 	uint32_t symbol_count;
-	uint64_t *symbols; /* subscription: 8 bytes as on the wire, sorted */
-	struct order_layout orders[256];
+	uint64_t *symbols;                  /* subscription: 8 bytes as on the wire, sorted */
+	struct order_layout orders[2][256]; /* subscribed, and not: kind NONE */
 	uint32_t locate[65536];
 };
 
@@ -78,7 +90,6 @@ static const struct {
 	struct order_layout layout;
 } layouts[] = {
     {ITCH50_ADD_ORDER, {.length = ITCH50_ADD_ORDER_LENGTH,
-			   .kind = MDFH_OP_ADD,
 			   .quantity_at = 20,
 			   .quantity_mask = UINT32_MAX,
 			   .quantity_min = 1,
@@ -86,9 +97,9 @@ static const struct {
 			   .price_mask = UINT32_MAX,
 			   .choice_at = 19,
 			   .choice = {'B', 'S'},
-			   .side = {MDFH_SIDE_BUY, MDFH_SIDE_SELL}}},
+			   .tail = {{.kind = MDFH_OP_ADD, .side = MDFH_SIDE_BUY},
+			       {.kind = MDFH_OP_ADD, .side = MDFH_SIDE_SELL}}}},
     {ITCH50_ADD_ORDER_MPID, {.length = ITCH50_ADD_ORDER_MPID_LENGTH,
-				.kind = MDFH_OP_ADD,
 				.quantity_at = 20,
 				.quantity_mask = UINT32_MAX,
 				.quantity_min = 1,
@@ -96,17 +107,17 @@ static const struct {
 				.price_mask = UINT32_MAX,
 				.choice_at = 19,
 				.choice = {'B', 'S'},
-				.side = {MDFH_SIDE_BUY, MDFH_SIDE_SELL}}},
+				.tail = {{.kind = MDFH_OP_ADD, .side = MDFH_SIDE_BUY},
+				    {.kind = MDFH_OP_ADD, .side = MDFH_SIDE_SELL}}}},
     {ITCH50_ORDER_EXECUTED, {.length = ITCH50_ORDER_EXECUTED_LENGTH,
-				.kind = MDFH_OP_EXECUTE,
 				.quantity_at = 19,
 				.quantity_mask = UINT32_MAX,
 				.id2_at = 23,
 				.id2_mask = UINT64_MAX,
-				.choice = {'E', 'E'}}},
+				.choice = {'E', 'E'},
+				.tail = {{.kind = MDFH_OP_EXECUTE}, {.kind = MDFH_OP_EXECUTE}}}},
     {ITCH50_ORDER_EXECUTED_PRICE,
 	{.length = ITCH50_ORDER_EXECUTED_PRICE_LENGTH,
-	    .kind = MDFH_OP_EXECUTE,
 	    .quantity_at = 19,
 	    .quantity_mask = UINT32_MAX,
 	    .id2_at = 23,
@@ -115,16 +126,17 @@ static const struct {
 	    .price_mask = UINT32_MAX,
 	    .choice_at = 31,
 	    .choice = {'Y', 'N'},
-	    .flags = {MDFH_OP_PRICED, MDFH_OP_PRICED | MDFH_OP_NOT_PRINTED}}},
+	    .tail = {{.kind = MDFH_OP_EXECUTE, .flags = MDFH_OP_PRICED},
+		{.kind = MDFH_OP_EXECUTE, .flags = MDFH_OP_PRICED | MDFH_OP_NOT_PRINTED}}}},
     {ITCH50_ORDER_CANCEL, {.length = ITCH50_ORDER_CANCEL_LENGTH,
-			      .kind = MDFH_OP_REDUCE,
 			      .quantity_at = 19,
 			      .quantity_mask = UINT32_MAX,
-			      .choice = {'X', 'X'}}},
-    {ITCH50_ORDER_DELETE,
-	{.length = ITCH50_ORDER_DELETE_LENGTH, .kind = MDFH_OP_DELETE, .choice = {'D', 'D'}}},
+			      .choice = {'X', 'X'},
+			      .tail = {{.kind = MDFH_OP_REDUCE}, {.kind = MDFH_OP_REDUCE}}}},
+    {ITCH50_ORDER_DELETE, {.length = ITCH50_ORDER_DELETE_LENGTH,
+			      .choice = {'D', 'D'},
+			      .tail = {{.kind = MDFH_OP_DELETE}, {.kind = MDFH_OP_DELETE}}}},
     {ITCH50_ORDER_REPLACE, {.length = ITCH50_ORDER_REPLACE_LENGTH,
-			       .kind = MDFH_OP_REPLACE,
 			       .quantity_at = 27,
 			       .quantity_mask = UINT32_MAX,
 			       .quantity_min = 1,
@@ -132,7 +144,8 @@ static const struct {
 			       .id2_mask = UINT64_MAX,
 			       .price_at = 31,
 			       .price_mask = UINT32_MAX,
-			       .choice = {'U', 'U'}}},
+			       .choice = {'U', 'U'},
+			       .tail = {{.kind = MDFH_OP_REPLACE}, {.kind = MDFH_OP_REPLACE}}}},
 };
 
 static int64_t exchange_time(const struct itch50 *d, uint64_t ns)
@@ -588,8 +601,8 @@ static const struct mapping {
 static inline uint64_t read_order(const struct itch50 *d, const uint8_t *m, uint32_t length,
     uint64_t sequence, int64_t midnight_ns, uint64_t time_mask, uint16_t origin, struct mdfh_op *op)
 {
-	const struct order_layout *o = &d->orders[m[0]];
 	uint32_t locate = d->locate[mdfh_load_be16(m + 1)];
+	const struct order_layout *o = &d->orders[locate >> 31][m[0]];
 	uint64_t price = mdfh_load_be32(m + o->price_at) & o->price_mask;
 	uint64_t quantity = mdfh_load_be32(m + o->quantity_at) & o->quantity_mask;
 	uint8_t choice = m[o->choice_at];
@@ -607,10 +620,8 @@ static inline uint64_t read_order(const struct itch50 *d, const uint8_t *m, uint
 	op->exchange_ns = midnight_ns + (int64_t)(mdfh_load_be64(m + 3) & time_mask);
 	op->instrument = locate & LOCATE_ROW;
 	op->quantity2 = 0;
-	op->kind = o->kind & (uint8_t) ~((int32_t)locate >> 31);
-	op->side = o->side[second];
-	op->code = 0;
-	op->flags = o->flags[second];
+	memcpy(
+	    (uint8_t *)op + offsetof(struct mdfh_op, kind), &o->tail[second], sizeof(o->tail[0]));
 	op->origin = origin;
 	return range >> 32 | (length ^ o->length) | (uint32_t)(choice ^ o->choice[second]) |
 	       (locate & LOCATE_STRANGE);
@@ -631,7 +642,7 @@ static __attribute__((noinline)) int map_message(
 		goto none;
 	}
 	mapping = &mappings[m[0]];
-	o = &d->orders[m[0]];
+	o = &d->orders[0][m[0]];
 	d->base.stats.by_type[m[0]]++;
 	if (!o->length && !mapping->map) {
 		error = MDFH_DECODE_UNKNOWN;
@@ -717,11 +728,12 @@ static __attribute__((noinline)) uint32_t read_orders(
 	/* Whoever has READ_MAX bytes behind m has the whole of an order message. */
 	for (; ops < stop && m <= last; ops++, sequence++) {
 		uint32_t length = mdfh_load_be16(m - 2);
+		const uint8_t *next = m + length + 2;
 
 		if (read_order(d, m, length, sequence, midnight_ns, time_mask, origin, ops))
 			break;
 		d->base.stats.by_type[m[0]]++;
-		m += length + 2;
+		m = next;
 	}
 	*at = m - 2;
 	return (uint32_t)(sequence - begun);
@@ -850,8 +862,14 @@ static int itch50_create(const struct mdfh_decoder_config *config, struct mdfh_d
 	d->time_mask = config->midnight_ns ? NS_MASK : 0;
 	for (size_t i = 0; i < sizeof(d->locate) / sizeof(d->locate[0]); i++)
 		d->locate[i] = LOCATE_STRANGE;
-	for (size_t i = 0; i < sizeof(layouts) / sizeof(layouts[0]); i++)
-		d->orders[layouts[i].type] = layouts[i].layout;
+	for (size_t i = 0; i < sizeof(layouts) / sizeof(layouts[0]); i++) {
+		struct order_layout *skipped = &d->orders[1][layouts[i].type];
+
+		d->orders[0][layouts[i].type] = layouts[i].layout;
+		*skipped = layouts[i].layout;
+		skipped->tail[0].kind = MDFH_OP_NONE;
+		skipped->tail[1].kind = MDFH_OP_NONE;
+	}
 	err = subscribe(d, config);
 	if (err) {
 		itch50_destroy((struct mdfh_decoder *)d);
