@@ -12,8 +12,10 @@ struct command {
 };
 
 static const struct command commands[] = {
+    {"backends", "list the ways to get packets", mdfh_command_backends},
     {"bench", "measure what a message costs", mdfh_command_bench},
     {"compare", "compare two book dumps, order by order", mdfh_command_compare},
+    {"conformance", "hold a backend against the suite of all backends", mdfh_command_conformance},
     {NULL, NULL, NULL},
 };
 
