@@ -5,7 +5,7 @@
  * What cannot be (an unknown order, an over-execution, a duplicate add, a crossed book) is
  * counted by kind; what is refused leaves its book unsound until its day, session or snapshot
  * begins, and a STALE event says so once. The delete half of a replace is always done. Clearing
- * (end of day, session begin) costs as much as there are orders; all else is bounded.
+ * (session begin, the next day's begin) costs as much as there are orders; all else is bounded.
  * event.level is 1 for the best level, else 0 = not known.
  *
  * Threads: one writer thread; the reading calls below are for that same thread (a callback

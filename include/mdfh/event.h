@@ -34,8 +34,8 @@ enum mdfh_event_kind {
 	MDFH_EVENT_STATUS = 12,        /* code = enum mdfh_trading_status */
 	MDFH_EVENT_STATISTIC = 13,     /* code = enum mdfh_statistic */
 	MDFH_EVENT_SESSION_BEGIN = 14, /* the channel's epoch rises; books are empty */
-	MDFH_EVENT_END_OF_DAY = 15,
-	MDFH_EVENT_CLEAR = 16,     /* this instrument's book (0 = the channel's) is empty now */
+	MDFH_EVENT_END_OF_DAY = 15,    /* books stay as they are until a day or session begins */
+	MDFH_EVENT_CLEAR = 16,         /* this instrument's book (0 = the channel's) is empty now */
 	MDFH_EVENT_GAP = 17,       /* gap.first .. gap.first + gap.count - 1 were not delivered */
 	MDFH_EVENT_RECOVERED = 18, /* that range was filled, or a snapshot replaced it */
 	MDFH_EVENT_STALE = 19,     /* this instrument's book (0 = the channel's) is unsound */

@@ -27,6 +27,7 @@ static const struct {
 	int (*run)(const char *path);
 } benches[] = {
     {"decode", "messages to ops, no book", bench_decode},
+    {"book", "messages to every symbol's book with its queues, no events", bench_book},
 };
 
 /* Shared by the measurements ------------------------------------------------ */

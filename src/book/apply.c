@@ -594,7 +594,8 @@ static __attribute__((noinline)) void op_quote(struct run *run, const struct mdf
 static void new_generation(struct channel *channel, uint32_t day_seen)
 {
 	channel->missing = 0;
-	channel->day_seen = day_seen;
+	channel->day_seen = day_seen != 0;
+	channel->day_over = 0;
 	if (!++channel->generation)
 		channel->generation = 1;
 }
@@ -645,12 +646,16 @@ static __attribute__((noinline)) void op_other(struct run *run, const struct mdf
 		kind = MDFH_EVENT_CLEAR;
 		break;
 	case MDFH_OP_DAY_BEGIN:
-		/* No event of its own: the decoder brings the status. */
+		/* No event of its own, the decoder brings the status; but what stood until now,
+		 * the last day's books, goes. */
+		if (channel->day_over) {
+			mdfh_book_clear_channel(books, run->origin->channel);
+			kind = MDFH_EVENT_CLEAR;
+		}
 		new_generation(channel, 1);
 		break;
 	case MDFH_OP_END_OF_DAY:
-		mdfh_book_clear_channel(books, run->origin->channel);
-		new_generation(channel, 0);
+		channel->day_over = 1;
 		kind = MDFH_EVENT_END_OF_DAY;
 		break;
 	case MDFH_OP_SESSION_BEGIN:

@@ -146,7 +146,7 @@ int mdfh_books_create(const struct mdfh_books_config *config, struct mdfh_books 
 	}
 	for (uint32_t i = 0; i < CHANNELS; i++) {
 		books->channels[i].generation = 1;
-		books->channels[i].day_seen = books->sound_at_start;
+		books->channels[i].day_seen = books->sound_at_start != 0;
 	}
 	mdfh_books_origins(books, NULL);
 	*result = books;

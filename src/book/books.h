@@ -116,7 +116,8 @@ struct totals {
 struct channel {
 	uint64_t missing;    /* messages lost and not recovered */
 	uint32_t generation; /* rises when books start anew; never 0 */
-	uint32_t day_seen;
+	uint16_t day_seen;
+	uint16_t day_over; /* books are those of a day that has ended */
 };
 
 struct trade {

@@ -265,7 +265,7 @@ static int ring_worse(const struct ladder *ladder, int64_t tick, int64_t *found)
 	word = 31 - (unsigned)__builtin_clz(words);
 	bits = ladder->bits[(first + word) % LADDER_WORDS];
 out:
-	*found = ladder->low + word * 64 + 63 - __builtin_clzll(bits);
+	*found = ladder->low + (int64_t)(word * 64u) + 63 - __builtin_clzll(bits);
 	return 1;
 }
 

@@ -42,6 +42,7 @@ struct model {
 	uint64_t volume[64]; /* by instrument */
 	uint64_t trades[64];
 	uint16_t channel_of[64];
+	int day_over[2]; /* by channel */
 	int price_scale;
 };
 
@@ -397,10 +398,20 @@ static inline void model_op(struct model *m, const struct mdfh_op *op, uint16_t 
 			m->trades[op->instrument]++;
 		}
 		break;
-	case MDFH_OP_CLEAR:
 	case MDFH_OP_END_OF_DAY:
+		m->day_over[channel] = 1;
+		break;
+	case MDFH_OP_DAY_BEGIN:
+		if (m->day_over[channel])
+			model_clear(m, 0, channel);
+		m->day_over[channel] = 0;
+		break;
 	case MDFH_OP_SESSION_BEGIN:
-		model_clear(m, op->kind == MDFH_OP_CLEAR ? op->instrument : 0, channel);
+		m->day_over[channel] = 0;
+		model_clear(m, 0, channel);
+		break;
+	case MDFH_OP_CLEAR:
+		model_clear(m, op->instrument, channel);
 		break;
 	default:
 		break;
@@ -463,7 +474,6 @@ static inline void model_event(struct model *m, const struct mdfh_event *e)
 				       .side = e->side});
 		break;
 	case MDFH_EVENT_CLEAR:
-	case MDFH_EVENT_END_OF_DAY:
 	case MDFH_EVENT_SESSION_BEGIN:
 		model_clear(m, e->kind == MDFH_EVENT_CLEAR ? e->instrument : 0, e->channel);
 		break;

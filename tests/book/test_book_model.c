@@ -100,7 +100,7 @@ static void pick_op(const struct scenario *s, const struct model *m, struct mdfh
 		op->quantity64 = rnd() % 4 << 32;
 	} else if (rnd() % 20 == 0) {
 		static const uint8_t kinds[] = {
-		    MDFH_OP_CLEAR, MDFH_OP_CLEAR, MDFH_OP_END_OF_DAY, MDFH_OP_SESSION_BEGIN};
+		    MDFH_OP_CLEAR, MDFH_OP_END_OF_DAY, MDFH_OP_DAY_BEGIN, MDFH_OP_SESSION_BEGIN};
 
 		op->kind = kinds[rnd() % 4];
 		if (op->kind != MDFH_OP_CLEAR)
