@@ -537,8 +537,14 @@ static void says_when_the_buffer_is_small(void **state)
 
 static void busy_polls(void **state)
 {
-	const struct mdfh_bypass_config config = {
-	    .size = sizeof(config), .host = "127.0.0.1", .busy_poll_us = 50};
+	uint16_t number = free_port();
+	const struct mdfh_flow flows[] = {
+	    {.group = "127.0.0.1", .port = number}, {.group = "127.0.0.2", .port = number}};
+	const struct mdfh_bypass_config config = {.size = sizeof(config),
+	    .flows = flows,
+	    .flow_count = 2,
+	    .busy_poll_us = 50,
+	    .poll_timeout_us = WAIT_US};
 	struct mdfh_packet packet = {.data = (const uint8_t *)"x", .length = 1};
 	struct mdfh_bypass *port;
 	int rc = mdfh_bypass_open(&config, &port);
@@ -549,8 +555,12 @@ static void busy_polls(void **state)
 		return;
 	}
 	assert_ok(rc);
-	assert_int_equal(mdfh_bypass_send(port, &packet, 1), 1);
-	receive(port, &packet, 1);
+	for (uint16_t i = 0; i < 4; i++) {
+		packet.flow = i % 2;
+		assert_int_equal(mdfh_bypass_send(port, &packet, 1), 1);
+		receive(port, &packet, 1);
+		assert_int_equal(packet.flow, i % 2);
+	}
 	mdfh_bypass_close(port);
 }
 
