@@ -138,11 +138,11 @@ uint64_t mdfh_day_messages_min(uint32_t symbols)
 	       LATE_MESSAGES + 64;
 }
 
-/* One letter for the first 26, two for the next 676, then four in scrambled order, some of them
+/* One letter for the first 26, two for the next 676, then four (26^4 = 456976) in scrambled order, some of them
  * with a suffix: every length that padding has to cope with, and not in the order of locates. */
 static void name_symbol(struct symbol *symbol, uint32_t n)
 {
-	uint32_t scrambled = (uint32_t)(n * 104729ull % (26 * 26 * 26 * 26));
+	uint32_t scrambled = (uint32_t)(n * 104729ull % 456976ull);
 	char *name = symbol->name;
 	static const char preferred[4] = {'.', 'P', 'R', 'A'};
 

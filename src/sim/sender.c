@@ -86,8 +86,9 @@ int mdfh_drop_parse(const char *text, struct mdfh_drop *drop)
 		}
 		if (!*at)
 			return 0;
-		if (*at++ != ',')
+		if (*at != ',')
 			goto bad;
+		at++;
 	}
 bad:
 	return mdfh_error(-EINVAL,
@@ -262,7 +263,7 @@ static void count_packet(
  * packet was handed over. */
 static int send_due(struct mdfh_sender *sender, unsigned number, uint64_t end, uint64_t now_ns)
 {
-	const struct mdfh_transport *transport = &sender->config.transport;
+	const struct mdfh_sender_output *transport = &sender->config.transport;
 	struct line *line = &sender->lines[number];
 	struct mdfh_packet packets[MDFH_SENDER_BATCH];
 	uint64_t to = line->sent;
@@ -301,7 +302,7 @@ static int send_due(struct mdfh_sender *sender, unsigned number, uint64_t end, u
 
 static int send_notice(struct mdfh_sender *sender, unsigned number, int is_end, uint64_t now_ns)
 {
-	const struct mdfh_transport *transport = &sender->config.transport;
+	const struct mdfh_sender_output *transport = &sender->config.transport;
 	struct line *line = &sender->lines[number];
 	uint8_t bytes[64];
 	struct mdfh_packet packet = {.data = bytes};
@@ -333,11 +334,15 @@ static int send_heartbeats(struct mdfh_sender *sender, uint64_t now_ns)
 	return 0;
 }
 
-/* The earliest time at which anything has to be done. */
+/* The earliest time at which anything has to be done; 0 = now. */
 static uint64_t next_time(const struct mdfh_sender *sender)
 {
 	uint64_t next = UINT64_MAX;
 
+	if (sender->made == sender->lines[0].sent && !sender->is_complete)
+		return 0; /* a packet has to be made before its time is known */
+	if (sender->is_complete && sender->lines[sender->config.lines - 1].sent == sender->made)
+		return 0;
 	for (unsigned i = 0; i < sender->config.lines; i++) {
 		const struct line *line = &sender->lines[i];
 		uint64_t end = i ? sender->lines[0].sent : sender->made;
@@ -361,7 +366,7 @@ static void report_progress(struct mdfh_sender *sender, uint64_t now_ns)
 
 static int send_messages(struct mdfh_sender *sender)
 {
-	const struct mdfh_transport *transport = &sender->config.transport;
+	const struct mdfh_sender_output *transport = &sender->config.transport;
 	const struct line *last = &sender->lines[sender->config.lines - 1];
 
 	for (;;) {
@@ -394,7 +399,7 @@ static int send_messages(struct mdfh_sender *sender)
 
 int mdfh_sender_run(struct mdfh_sender *sender)
 {
-	const struct mdfh_transport *transport = &sender->config.transport;
+	const struct mdfh_sender_output *transport = &sender->config.transport;
 	uint64_t now_ns;
 	uint64_t end_ns;
 	int rc = 0;
@@ -404,10 +409,13 @@ int mdfh_sender_run(struct mdfh_sender *sender)
 	now_ns = transport->now_ns(transport->context);
 	sender->stats.last_ns = now_ns;
 	end_ns = now_ns + sender->config.linger_ns;
-	while (!rc) {
+	while (!rc) { /* a stop ends this too, unless it is what led here */
 		for (unsigned i = 0; !rc && i < sender->config.lines; i++)
 			rc = send_notice(sender, i, 1, now_ns);
 		if (rc || now_ns + END_EVERY_NS > end_ns)
+			break;
+		if (!sender->stats.is_interrupted &&
+		    atomic_load_explicit(&sender->is_stopped, memory_order_relaxed))
 			break;
 		transport->wait_until(transport->context, now_ns + END_EVERY_NS);
 		now_ns = transport->now_ns(transport->context);

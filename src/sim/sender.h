@@ -23,7 +23,7 @@ enum {
 };
 
 /* Where packets go. Times are ns since the Unix epoch. */
-struct mdfh_transport {
+struct mdfh_sender_output {
 	void *context;
 	uint64_t (*now_ns)(void *context);
 	void (*wait_until)(void *context, uint64_t time_ns); /* may return early */
@@ -45,7 +45,7 @@ struct mdfh_drop {
 int mdfh_drop_parse(const char *text, struct mdfh_drop *drop);
 
 struct mdfh_sender_config {
-	struct mdfh_transport transport;
+	struct mdfh_sender_output transport;
 	struct mdfh_publisher *publisher; /* borrowed */
 	uint32_t payload_max;             /* the publisher's */
 	double packets_per_s_max;         /* bound, for the memory that a late line B needs */

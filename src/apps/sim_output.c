@@ -1,0 +1,321 @@
+/* sim_output.c - the sender's packets on sockets, in real time, or in a capture, in its own. */
+#include "apps/sim_output.h"
+
+#include <arpa/inet.h>
+#include <errno.h>
+#include <linux/ethtool.h>
+#include <linux/sockios.h>
+#include <net/if.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/ioctl.h>
+#include <sys/prctl.h>
+#include <sys/socket.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "mdfh/bypass.h"
+#include "mdfh/capture.h"
+#include "mdfh/clock.h"
+#include "mdfh/error.h"
+
+enum {
+	SPIN_NS = 50000, /* wakes from a sleep come this late at worst on an idle machine */
+	SOURCE_PORT = 20000,
+};
+
+struct sim_output {
+	struct mdfh_sender_output transport;
+	struct mdfh_bypass *ports[MDFH_SENDER_LINES_MAX];
+	struct mdfh_capture_writer *writer;
+	struct mdfh_frame_header headers[MDFH_SENDER_LINES_MAX];
+	uint64_t time_ns; /* a capture's clock: goes where it is told to */
+};
+
+/* Endpoints and safety ---------------------------------------------------------- */
+
+int sim_endpoint_parse(const char *text, struct sim_endpoint *endpoint)
+{
+	const char *colon = strrchr(text, ':');
+	size_t length = colon ? (size_t)(colon - text) : 0;
+	struct in_addr address;
+	char *end = NULL;
+	unsigned long port = 0;
+
+	memset(endpoint, 0, sizeof(*endpoint));
+	if (length && length < sizeof(endpoint->group)) {
+		memcpy(endpoint->group, text, length);
+		errno = 0;
+		port = strtoul(colon + 1, &end, 10);
+	}
+	if (!port || errno || port > 65535 || *end || colon[1] < '0' || colon[1] > '9' ||
+	    inet_pton(AF_INET, endpoint->group, &address) != 1)
+		return mdfh_error(-EINVAL,
+		    "group is '%s'; it must be an IPv4 group and a port, like 239.1.1.1:26477",
+		    text);
+	endpoint->port = (uint16_t)port;
+	return 0;
+}
+
+/* Whether this network namespace leads nowhere: it has no default route, as a namespace made for a
+ * demo or a test has none, while a host or a container has one. */
+static int is_closed_namespace(void)
+{
+	FILE *routes = fopen("/proc/net/route", "re");
+	char line[256];
+	int is_closed = 1;
+
+	if (!routes)
+		return 0;
+	while (is_closed && fgets(line, sizeof(line), routes)) {
+		unsigned long destination;
+		unsigned long mask;
+
+		/* Interface Destination Gateway Flags RefCnt Use Metric Mask ... */
+		if (sscanf(line, "%*s %lx %*x %*x %*d %*d %*d %lx", &destination, &mask) == 2 &&
+		    !destination && !mask)
+			is_closed = 0;
+	}
+	fclose(routes);
+	return is_closed;
+}
+
+static int check_interface(const char *name)
+{
+	struct ethtool_drvinfo driver = {.cmd = ETHTOOL_GDRVINFO};
+	struct ifreq request = {0};
+	int fd = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+	int is_loopback;
+	int is_veth;
+
+	if (fd < 0)
+		return mdfh_error_errno(-errno, "a socket to look at interface %s", name);
+	snprintf(request.ifr_name, sizeof(request.ifr_name), "%s", name);
+	if (ioctl(fd, SIOCGIFFLAGS, &request)) {
+		int err = mdfh_error_errno(-errno, "interface %s", name);
+
+		close(fd);
+		return err;
+	}
+	is_loopback = (request.ifr_flags & IFF_LOOPBACK) != 0;
+	request.ifr_data = (char *)&driver;
+	is_veth = !ioctl(fd, SIOCETHTOOL, &request) && !strcmp(driver.driver, "veth");
+	close(fd);
+	if (is_loopback || (is_veth && is_closed_namespace()))
+		return 0;
+	return mdfh_error(-EPERM,
+	    "interface %s is neither loopback nor a veth pair in a network namespace "
+	    "without a default route: "
+	    "made-up market data could reach others; --transmit says that this is meant",
+	    name);
+}
+
+int sim_output_check(const char *interface, const struct sim_endpoint *endpoint, uint32_t ttl)
+{
+	struct in_addr address;
+
+	if (inet_pton(AF_INET, endpoint->group, &address) != 1)
+		return mdfh_error(
+		    -EINVAL, "group is '%s'; it must be an IPv4 address", endpoint->group);
+	if (ntohl(address.s_addr) >> 24 != 239)
+		return mdfh_error(-EPERM,
+		    "group %s is outside 239.0.0.0/8, the groups that stay within one site: "
+		    "made-up market data could reach others; --transmit says that this is meant",
+		    endpoint->group);
+	if (ttl > 1)
+		return mdfh_error(-EPERM,
+		    "ttl is %u: packets with more than 1 pass routers; --transmit says that this "
+		    "is meant",
+		    ttl);
+	return check_interface(interface);
+}
+
+int sim_output_wait_for_listener(const struct sim_endpoint *endpoint, unsigned seconds)
+{
+	struct in_addr address;
+	char wanted[16];
+
+	if (inet_pton(AF_INET, endpoint->group, &address) != 1)
+		return mdfh_error(-EINVAL, "group is '%s'", endpoint->group);
+	/* The kernel prints the address as a number in memory order. */
+	snprintf(wanted, sizeof(wanted), "\t\t\t\t%08X", address.s_addr);
+	for (unsigned i = 0; i <= seconds * 20; i++) {
+		FILE *groups = fopen("/proc/net/igmp", "re");
+		char line[256];
+		int is_found = 0;
+
+		if (!groups)
+			return mdfh_error_errno(-errno, "/proc/net/igmp");
+		while (!is_found && fgets(line, sizeof(line), groups))
+			is_found = !strncmp(line, wanted, strlen(wanted));
+		fclose(groups);
+		if (is_found)
+			return 0;
+		nanosleep(&(struct timespec){.tv_nsec = 50000000}, NULL);
+	}
+	return mdfh_error(-ETIMEDOUT,
+	    "nobody in this network namespace joined %s within %u s; start the receiver, or do not "
+	    "ask to wait for it",
+	    endpoint->group, seconds);
+}
+
+/* Sockets ------------------------------------------------------------------------ */
+
+static uint64_t real_now(void *context)
+{
+	(void)context;
+	return mdfh_clock_now_ns();
+}
+
+/* Sleep through most of the time and watch the clock for the rest. */
+static void real_wait_until(void *context, uint64_t time_ns)
+{
+	uint64_t now_ns = mdfh_clock_now_ns();
+
+	(void)context;
+	if (time_ns > now_ns + 2ull * SPIN_NS) {
+		uint64_t sleep_ns = time_ns - now_ns - SPIN_NS;
+		struct timespec span = {
+		    .tv_sec = (time_t)(sleep_ns / 1000000000),
+		    .tv_nsec = (long)(sleep_ns % 1000000000),
+		};
+
+		if (nanosleep(&span, NULL)) /* a signal: let the caller see what it meant */
+			return;
+	}
+	while (mdfh_clock_now_ns() < time_ns)
+		;
+}
+
+static int real_send(void *context, unsigned line, const struct mdfh_packet *packets, int n)
+{
+	struct sim_output *output = context;
+
+	return mdfh_bypass_send(output->ports[line], packets, n);
+}
+
+int sim_output_open_sockets(const char *interface, const struct sim_endpoint *endpoints,
+    uint32_t lines, uint32_t ttl, struct sim_output **out)
+{
+	struct sim_output *output = calloc(1, sizeof(*output));
+	int err;
+
+	*out = NULL;
+	if (!output)
+		return mdfh_error(-ENOMEM, "output: %zu bytes", sizeof(*output));
+	output->transport = (struct mdfh_sender_output){.context = output,
+	    .now_ns = real_now,
+	    .wait_until = real_wait_until,
+	    .send = real_send};
+	err = mdfh_clock_start();
+	for (uint32_t i = 0; !err && i < lines; i++) {
+		struct mdfh_bypass_config config = {
+		    .size = sizeof(config),
+		    .backend = "socket",
+		    .interface = interface,
+		    .host = endpoints[i].group,
+		    .port = endpoints[i].port,
+		    .direction = MDFH_DIRECTION_SEND,
+		    .multicast_ttl = ttl,
+		};
+
+		err = mdfh_bypass_open(&config, &output->ports[i]);
+	}
+	if (err) {
+		sim_output_close(output);
+		return err;
+	}
+	/* Sleeps end when they should, not up to 50 us later. */
+	prctl(PR_SET_TIMERSLACK, 1ul, 0ul, 0ul, 0ul);
+	*out = output;
+	return 0;
+}
+
+/* Capture -------------------------------------------------------------------------- */
+
+static uint64_t capture_now(void *context)
+{
+	const struct sim_output *output = context;
+
+	return output->time_ns;
+}
+
+static void capture_wait_until(void *context, uint64_t time_ns)
+{
+	struct sim_output *output = context;
+
+	if (time_ns > output->time_ns)
+		output->time_ns = time_ns;
+}
+
+static int capture_send(void *context, unsigned line, const struct mdfh_packet *packets, int n)
+{
+	struct sim_output *output = context;
+	uint8_t frame[MDFH_FRAME_BUILD_HEADERS_MAX + MDFH_PUBLISHER_PAYLOAD_MAX];
+
+	for (int i = 0; i < n; i++) {
+		int length = mdfh_frame_build(&output->headers[line], packets[i].data,
+		    packets[i].length, frame, sizeof(frame));
+		int err = length;
+
+		if (length > 0)
+			err = mdfh_capture_write(
+			    output->writer, output->time_ns, frame, (uint32_t)length, 0);
+		if (err < 0)
+			return err;
+		output->headers[line].identification++;
+	}
+	return n;
+}
+
+int sim_output_open_capture(const char *path, const struct sim_endpoint *endpoints, uint32_t lines,
+    uint64_t start_ns, struct sim_output **out)
+{
+	struct sim_output *output = calloc(1, sizeof(*output));
+	int err = 0;
+
+	*out = NULL;
+	if (!output)
+		return mdfh_error(-ENOMEM, "output: %zu bytes", sizeof(*output));
+	output->transport = (struct mdfh_sender_output){.context = output,
+	    .now_ns = capture_now,
+	    .wait_until = capture_wait_until,
+	    .send = capture_send};
+	output->time_ns = start_ns;
+	for (uint32_t i = 0; !err && i < lines; i++) {
+		struct mdfh_frame_header *header = &output->headers[i];
+
+		header->source_port = SOURCE_PORT;
+		header->destination_port = endpoints[i].port;
+		err = mdfh_frame_address("127.0.0.1", header->source);
+		if (!err)
+			err = mdfh_frame_address(endpoints[i].group, header->destination);
+	}
+	if (!err)
+		err = mdfh_capture_writer_open(path, MDFH_LINK_ETHERNET, &output->writer);
+	if (err) {
+		free(output);
+		return err;
+	}
+	*out = output;
+	return 0;
+}
+
+const struct mdfh_sender_output *sim_output_transport(const struct sim_output *output)
+{
+	return &output->transport;
+}
+
+int sim_output_close(struct sim_output *output)
+{
+	int err;
+
+	if (!output)
+		return 0;
+	for (unsigned i = 0; i < MDFH_SENDER_LINES_MAX; i++)
+		mdfh_bypass_close(output->ports[i]);
+	err = mdfh_capture_writer_close(output->writer);
+	free(output);
+	return err;
+}

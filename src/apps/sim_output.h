@@ -1,0 +1,39 @@
+/* sim_output.h - where mdfh sim sends its packets: sockets, or a capture file.
+ *
+ * Sending is for loopback and for namespaces of one's own: a made-up market on a firm's network
+ * is an accident, so everything else is refused unless the user says that it is meant. */
+#ifndef MDFH_APPS_SIM_OUTPUT_H
+#define MDFH_APPS_SIM_OUTPUT_H
+
+#include "sim/sender.h"
+
+struct sim_endpoint {
+	char group[48];
+	uint16_t port;
+};
+
+struct sim_output;
+
+/* "239.1.1.1:26477" into its parts. 0, or -EINVAL. */
+int sim_endpoint_parse(const char *text, struct sim_endpoint *endpoint);
+
+/* 0 if sending there can do no harm, else -EPERM and the reason. */
+int sim_output_check(const char *interface, const struct sim_endpoint *endpoint, uint32_t ttl);
+
+/* Wait until somebody in this network namespace has joined the group. 0, or -ETIMEDOUT. */
+int sim_output_wait_for_listener(const struct sim_endpoint *endpoint, unsigned seconds);
+
+int sim_output_open_sockets(const char *interface, const struct sim_endpoint *endpoints,
+    uint32_t lines, uint32_t ttl, struct sim_output **output);
+
+/* Frames are written with the times at which they are due, from start_ns on. */
+int sim_output_open_capture(const char *path, const struct sim_endpoint *endpoints, uint32_t lines,
+    uint64_t start_ns, struct sim_output **output);
+
+/* Borrowed; what the sender is given. */
+const struct mdfh_sender_output *sim_output_transport(const struct sim_output *output);
+
+/* Reports what could not be written. NULL is allowed. */
+int sim_output_close(struct sim_output *output);
+
+#endif

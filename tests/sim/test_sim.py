@@ -1,0 +1,374 @@
+#!/usr/bin/env python3
+"""mdfh sim as a receiver sees it: files, multicast on two lines, loss, interruption, refusals.
+
+usage: test_sim.py MDFH files|network
+
+Nothing of mdfh is used to look at what it sends: packets are taken apart here by the tables of
+the MoldUDP64 and ITCH 5.0 specifications, the framing also by tshark, and the books are kept
+again by a book of a few lines. (tshark's own dissector of ITCH knows version 3 at most.)
+
+network makes a network namespace of its own and needs the right to do so (77 without it)."""
+
+import json
+import os
+import shutil
+import signal
+import socket
+import struct
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+SKIPPED = 77
+GROUP_A, GROUP_B, PORT = "239.1.1.1", "239.1.1.2", 26477
+COMMAND = sys.argv[1]
+
+
+def check(condition, what):
+    if not condition:
+        sys.exit(f"test_sim.py: {what}")
+
+
+def run(*options, status=0):
+    done = subprocess.run([COMMAND, "sim", *map(str, options)], capture_output=True, text=True,
+                          timeout=120, check=False)
+    check(done.returncode == status,
+          f"{options}: exit status {done.returncode}, not {status}: {done.stderr}")
+    return done
+
+
+class Book:
+    """Orders in queues: a dictionary keeps its insertion order, which is the queue's."""
+
+    def __init__(self):
+        self.names = {}
+        self.orders = {}  # id -> [locate, side, price, shares]
+
+    def apply(self, m):
+        kind = m[0:1]
+        locate = struct.unpack_from(">H", m, 1)[0]
+        if kind == b"R":
+            self.names[locate] = m[11:19].decode().rstrip()
+        elif kind in b"AF":
+            order, side, shares = struct.unpack_from(">QcI", m, 11)
+            check(order not in self.orders, f"order {order} twice")
+            self.orders[order] = [locate, side.decode(), struct.unpack_from(">I", m, 32)[0], shares]
+        elif kind in b"ECX":
+            order, shares = struct.unpack_from(">QI", m, 11)
+            self.orders[order][3] -= shares
+            check(self.orders[order][3] >= 0, f"order {order} below zero")
+            if not self.orders[order][3]:
+                del self.orders[order]
+        elif kind == b"D":
+            del self.orders[struct.unpack_from(">Q", m, 11)[0]]
+        elif kind == b"U":
+            old, new, shares, price = struct.unpack_from(">QQII", m, 11)
+            locate, side, _, _ = self.orders.pop(old)
+            check(new not in self.orders, f"order {new} twice")
+            self.orders[new] = [locate, side, price, shares]
+
+    def dump(self):
+        rows, places = [], {}
+        for order, (locate, side, price, shares) in self.orders.items():
+            level = (self.names[locate], side, price)
+            places[level] = places.get(level, -1) + 1
+            rows.append((level[0], side, -price if side == "B" else price, places[level], order,
+                         shares))
+        return "".join(f"{symbol}\t{side}\t{abs(price)}\t{place}\t{order}\t{shares}\n"
+                       for symbol, side, price, place, order, shares in sorted(rows))
+
+
+def blocks(data):
+    """The messages of a run of length-prefixed blocks."""
+    at = 0
+    while at < len(data):
+        length = struct.unpack_from(">H", data, at)[0]
+        check(at + 2 + length <= len(data), "a block runs past the end")
+        yield data[at + 2:at + 2 + length]
+        at += 2 + length
+
+
+def without_time(message):
+    return message[:5] + message[11:]
+
+
+class Line:
+    """What one line carried, in the order of arrival."""
+
+    def __init__(self):
+        self.messages = {}
+        self.heartbeats = []
+        self.ends = []
+        self.packets = 0
+        self.sessions = set()
+
+    def take(self, data):
+        session, first, count = struct.unpack_from(">10sQH", data)
+        self.sessions.add(session)
+        if count in (0, 0xFFFF):
+            check(len(data) == 20, "a heartbeat or end of session with a body")
+            (self.ends if count else self.heartbeats).append(first)
+            return
+        self.packets += 1
+        found = list(blocks(data[20:]))
+        check(len(found) == count, f"{count} messages announced, {len(found)} found")
+        for i, message in enumerate(found):
+            check(first + i not in self.messages, f"message {first + i} twice on a line")
+            self.messages[first + i] = message
+
+
+# Files -----------------------------------------------------------------------------
+
+
+def test_files(folder):
+    common = ("--messages", 60000, "--seed", 7)
+    day = folder / "day.itch"
+    again = folder / "again.itch"
+    other = folder / "other.itch"
+    dump = folder / "day.tsv"
+    summary = json.loads(run(*common, "--out", day, "--books-out", dump, "--json").stdout)
+    run(*common, "--out", again)
+    run("--messages", 60000, "--seed", 8, "--out", other)
+    content = day.read_bytes()
+    check(content == again.read_bytes(), "equal seeds, different bytes")
+    check(content != other.read_bytes(), "different seeds, equal bytes")
+    check(content[-2:] == b"\0\0", "no end marker")
+    messages = list(blocks(content[:-2]))
+    check(len(messages) == summary["messages"] == 60000, "number of messages in the file")
+    book = Book()
+    for message in messages:
+        book.apply(message)
+    check(book.dump() == dump.read_text(), "books differ from those of a book of our own")
+    check(summary["orders"] == len(book.orders) > 1000, "number of live orders")
+
+    if not shutil.which("tshark"):
+        print("test_sim.py: tshark is not installed, framing was not checked by it")
+        return
+    for suffix in (".pcap", ".pcapng"):
+        capture = folder / f"day{suffix}"
+        run(*common, "--clock", "day", "--rate", 200000, "--date", "2026-03-09", "--skew-us", 300,
+            "--group", f"{GROUP_A}:{PORT}", "--group-b", f"{GROUP_B}:{PORT}", "--drop-b", "5-9",
+            "--session", "ABC", "--out", capture)
+        fields = ("frame.time_epoch", "ip.dst", "ip.ttl", "moldudp64.session",
+                  "moldudp64.sequence", "moldudp64.count", "moldudp64.msgseq", "moldudp64.msglen",
+                  "moldudp64.msgdata", "ip.checksum.status", "udp.checksum.status")
+        text = subprocess.run(
+            ["tshark", "-r", capture, "-d", f"udp.port=={PORT},moldudp64", "-T", "fields",
+             "-o", "ip.check_checksum:TRUE", "-o", "udp.check_checksum:TRUE",
+             *(word for field in fields for word in ("-e", field))],
+            capture_output=True, text=True, timeout=120, check=True).stdout
+        got = {GROUP_A: {}, GROUP_B: {}}
+        times = {GROUP_A: {}, GROUP_B: {}}
+        ends = {GROUP_A: 0, GROUP_B: 0}
+        last = 0
+        for row in text.splitlines():
+            (at, group, ttl, session, first, count, numbers, lengths, data, ip_sum,
+             udp_sum) = row.split("\t")
+            check(float(at) >= last, "times of the capture go back")
+            last = float(at)
+            check(ttl == "1" and session.rstrip() == "ABC", f"ttl {ttl}, session {session}")
+            check(ip_sum == udp_sum == "1", "a checksum is wrong")
+            if count == "65535":
+                ends[group] += 1
+                check(int(first) == 60001, "end of session has the wrong number")
+            elif count != "0":
+                numbers, lengths = numbers.split(","), lengths.split(",")
+                check(len(numbers) == int(count), "count")
+                times[group][int(first)] = at
+                for number, length, message in zip(numbers, lengths, data.split(",")):
+                    message = bytes.fromhex(message)
+                    check(len(message) == int(length), "length")
+                    got[group][int(number)] = message
+        check([got[GROUP_A][i + 1] for i in range(60000)] == messages, "messages by tshark")
+        left_out = set(got[GROUP_A]) - set(got[GROUP_B])
+        check(left_out >= set(range(5, 10)) and len(left_out) < 200, "--drop-b 5-9")
+        check(all(got[GROUP_A][i] == got[GROUP_B][i] for i in got[GROUP_B]), "lines differ")
+        for first, at in times[GROUP_B].items():
+            seconds, ns = (int(part) for part in at.split("."))
+            seconds_a, ns_a = (int(part) for part in times[GROUP_A][first].split("."))
+            check((seconds - seconds_a) * 10**9 + ns - ns_a == 300000, "skew of line B")
+        check(int(times[GROUP_A][1].split(".")[0]) == 1773063000, "09:30 of 2026-03-09 in UTC")
+        check(ends[GROUP_A] == ends[GROUP_B] == 11, f"ends of session {ends}")
+
+
+# Network -----------------------------------------------------------------------------
+
+
+def listen(group):
+    sock = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+    try:
+        sock.setsockopt(socket.SOL_SOCKET, 33, 32 << 20)  # SO_RCVBUFFORCE
+    except OSError:
+        sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 32 << 20)
+    sock.bind((group, PORT))
+    sock.setsockopt(socket.IPPROTO_IP, socket.IP_ADD_MEMBERSHIP,
+                    socket.inet_aton(group) + socket.inet_aton("127.0.0.1"))
+    sock.settimeout(20)
+    return sock
+
+
+def receive(socks, process, until=None):
+    """Everything until the process has ended and the sockets are empty."""
+    lines = [Line() for _ in socks]
+    for sock in socks:
+        sock.setblocking(False)
+    deadline = time.monotonic() + 100
+    is_over = False
+    while True:
+        got = 0
+        for sock, line in zip(socks, lines):
+            try:
+                while True:
+                    line.take(sock.recv(65536))
+                    got += 1
+            except BlockingIOError:
+                pass
+        if until and until(lines):
+            process.send_signal(signal.SIGINT)
+            until = None
+        if is_over and not got:
+            return lines
+        is_over = process.poll() is not None
+        check(time.monotonic() < deadline, "the simulator does not end")
+        if not got:
+            time.sleep(0.001)
+
+
+def start(*options):
+    return subprocess.Popen([COMMAND, "sim", "--json", *map(str, options)], text=True,
+                            stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+
+
+def summary_of(process):
+    said, complaint = process.communicate(timeout=60)
+    check(process.returncode == 0, f"exit status {process.returncode}: {complaint}")
+    return json.loads(said)
+
+
+def check_books(line, dump, total):
+    book = Book()
+    for i in range(total):
+        book.apply(line.messages[i + 1])
+    check(book.dump() == dump.read_text(), "books differ from those of what was received")
+    return len(book.orders)
+
+
+def test_two_lines(folder):
+    socks = [listen(GROUP_A), listen(GROUP_B)]
+    dump = folder / "books.tsv"
+    common = ("--messages", 30000, "--seed", 3)
+    process = start(*common, "--rate", 30000, "--group", f"{GROUP_A}:{PORT}", "--group-b",
+                    f"{GROUP_B}:{PORT}", "--skew-us", 400, "--heartbeat", 50, "--start-delay", 0.3,
+                    "--linger", 0.35, "--drop-a", "2000ppm,100-120", "--drop-b", "25000",
+                    "--books-out", dump, "--wait-for-listener", 10)
+    lines = receive(socks, process)
+    summary = summary_of(process)
+    total = summary["messages"]
+    check(total == 30000 and not summary["interrupted"], f"{summary}")
+    for line, stats in zip(lines, summary["lines"]):
+        check(line.sessions == {b"MDFHSIM   "}, f"session {line.sessions}")
+        check(line.heartbeats[0] == 1 and len(line.heartbeats) >= 4, "heartbeats before the start")
+        check(len(line.heartbeats) == stats["heartbeats"], "heartbeats")
+        check(line.ends == [total + 1] * stats["ends_of_session"] and len(line.ends) >= 3,
+              f"ends of session {line.ends}")
+        check(line.packets == stats["packets"], "packets")
+        check(len(line.messages) == stats["messages"], "messages of a line")
+        check(len(line.messages) + stats["dropped_messages"] == total, "what was left out")
+    a, b = (line.messages for line in lines)
+    check(not set(range(100, 121)) & set(a), "--drop-a by number")
+    check(25000 not in b, "--drop-b by number")
+    check(len(a) < total - 21, "--drop-a by chance")
+    check(all(a[i] == b[i] for i in a if i in b), "lines differ")
+    both = {**a, **b}
+    check(len(set(range(1, total + 1)) - set(both)) == summary["lost_on_both"],
+          "what both lines left out")
+
+    # The same day as in a file, but for the times.
+    day = folder / "day.itch"
+    run(*common, "--out", day)
+    for i, message in enumerate(blocks(day.read_bytes()[:-2])):
+        if i + 1 in both:
+            check(without_time(message) == without_time(both[i + 1]), f"message {i + 1}")
+    stamps = [int.from_bytes(both[i][5:11], "big") for i in sorted(both)]
+    check(stamps == sorted(stamps), "times go back")
+    # 30,000 messages at 30,000 a second, by the schedule: between 0.95 and 1 s.
+    check(950_000_000 < stamps[-1] - stamps[0] <= 1_001_000_000, "times do not keep the rate")
+    for sock in socks:
+        sock.close()
+
+
+def test_interrupted(folder):
+    sock = listen(GROUP_A)
+    dump = folder / "interrupted.tsv"
+    process = start("--messages", 200000, "--symbols", 50, "--rate", 10000, "--group",
+                    f"{GROUP_A}:{PORT}", "--linger", 0.1, "--books-out", dump)
+    line, = receive([sock], process, lambda lines: len(lines[0].messages) > 5000)
+    summary = summary_of(process)
+    total = summary["messages"]
+    check(summary["interrupted"] and 5000 < total < 200000, f"{summary}")
+    check(len(line.messages) == total, "messages sent before the interruption")
+    check(set(line.ends) == {total + 1}, "end of session after the interruption")
+    check(check_books(line, dump, total) == summary["orders"] > 100, "live orders")
+    sock.close()
+
+
+def test_packing():
+    """One message a packet when there is time, full packets when there is none."""
+    sock = listen(GROUP_A)
+    group = ("--group", f"{GROUP_A}:{PORT}", "--linger", 0)
+    line, = receive([sock], start("--messages", 300, "--rate", 1000, "--burst", 1, *group))
+    check(line.packets == 300 and len(line.messages) == 300, f"{line.packets} packets")
+    line, = receive([sock], start("--messages", 20000, "--rate", 5000000, *group))
+    check(len(line.messages) == 20000 and 380 < line.packets < 700, f"{line.packets} packets")
+    sock.close()
+
+
+def test_refusals():
+    def refused(what, *options):
+        said = run("--messages", 300, "--rate", 10000, *options, status=2).stderr
+        check(what in said, f"{options}: {said}")
+
+    subprocess.run("ip link add d0 type bridge && ip link set d0 up && "
+                   "ip link add v0 type veth peer name v1 && ip link set v0 up && "
+                   "ip link set v1 up", shell=True, check=True)
+    refused("--transmit", "--interface", "d0")
+    refused("--transmit", "--group", "224.0.31.64:14340")
+    refused("--transmit", "--ttl", 2)
+    refused("interface none0", "--interface", "none0")
+    refused("like 239.1.1.1:26477", "--group", "239.1.1.1")
+    refused("like 239.1.1.1:26477", "--group", "239.1.1.1:99999")
+    refused("rate is '5'", "--rate", 5)
+    refused("needs at least", "--symbols", 8000)
+    refused("must end in", "--out", "day.txt")
+    refused("near 'x'", "--drop-a", "5x")
+    refused("within 1 s", "--wait-for-listener", 1)
+    subprocess.run("ip address add 10.9.9.1/24 dev v0", shell=True, check=True)
+    run("--messages", 300, "--rate", 10000, "--interface", "v0", "--linger", 0)
+    subprocess.run("ip route add default via 10.9.9.2", shell=True, check=True)
+    refused("without a default route", "--interface", "v0")
+
+
+def main():
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        if sys.argv[2] == "files":
+            test_files(folder)
+        elif "MDFH_TEST_NAMESPACE" not in os.environ:
+            environment = dict(os.environ, MDFH_TEST_NAMESPACE="1")
+            options = ["-n"] if os.geteuid() == 0 else ["-Urn"]
+            if subprocess.run(["unshare", *options, "true"], check=False).returncode:
+                print("test_sim.py: no right to make a network namespace")
+                sys.exit(SKIPPED)
+            sys.exit(subprocess.run(["unshare", *options, sys.executable, *sys.argv],
+                                    env=environment, check=False).returncode)
+        else:
+            subprocess.run(["ip", "link", "set", "lo", "up"], check=True)
+            test_two_lines(folder)
+            test_interrupted(folder)
+            test_packing()
+            test_refusals()
+
+
+main()
