@@ -31,9 +31,9 @@
 
 MDFH_BEGIN_DECLS
 
-#define MDFH_RING_PAIR (2 * MDFH_CACHE_LINE)
-#define MDFH_RING_AHEAD                                                                            \
-	16 /* slots; measured: of 0, 8, 16, 32, 64 the fastest for 32 and 64 bytes */
+#define MDFH_RING_PAIR ((size_t)2 * MDFH_CACHE_LINE)
+/* Slots; of 0, 8, 16, 32 and 64 the fastest for 32 and 64 bytes. */
+#define MDFH_RING_AHEAD 16
 
 struct mdfh_ring_config {
 	size_t size;

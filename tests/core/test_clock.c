@@ -14,6 +14,8 @@
 
 #include "mdfh/clock.h"
 
+#define MS 1000000L
+
 static uint64_t system_ns(clockid_t id)
 {
 	struct timespec ts;
@@ -61,7 +63,7 @@ static void test_bound_is_kept(void **state)
 	assert_true(mdfh_clock_error_ns() < 1000 * 1000);
 	check_within_bound(20000);
 	for (int i = 0; i < 5; i++) {
-		pass_ns(50 * 1000 * 1000);
+		pass_ns(50 * MS);
 		check_within_bound(5000);
 		mdfh_clock_recalibrate();
 		check_within_bound(5000);
@@ -78,7 +80,7 @@ static void test_bound_grows(void **state)
 		skip();
 	mdfh_clock_recalibrate();
 	first = mdfh_clock_error_ns();
-	pass_ns(200 * 1000 * 1000);
+	pass_ns(200 * MS);
 	later = mdfh_clock_error_ns();
 	/* 20 ppm of 0.2 s. */
 	assert_true(later >= first + 3900);
@@ -92,7 +94,7 @@ static void test_ticks(void **state)
 	monotonic = system_ns(CLOCK_MONOTONIC);
 	ticks = mdfh_clock_ticks();
 	inner = system_ns(CLOCK_MONOTONIC);
-	pass_ns(100 * 1000 * 1000);
+	pass_ns(100 * MS);
 	inner = system_ns(CLOCK_MONOTONIC) - inner;
 	ticks = mdfh_clock_ticks_to_ns(mdfh_clock_ticks() - ticks);
 	outer = system_ns(CLOCK_MONOTONIC) - monotonic;
@@ -111,7 +113,7 @@ static void *recalibrate_often(void *context)
 
 	for (int i = 0; i < 100 && !atomic_load(stop); i++) {
 		mdfh_clock_recalibrate();
-		pass_ns(6 * 1000 * 1000);
+		pass_ns(6 * MS);
 	}
 	return NULL;
 }

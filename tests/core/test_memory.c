@@ -68,7 +68,7 @@ static void test_private(void **state)
 /* Every page is resident before the first access, or, untouched, none. */
 static void test_touched(void **state)
 {
-	struct mdfh_region_config config = config_of(256 * 4096);
+	struct mdfh_region_config config = config_of((size_t)256 * 4096);
 	struct mdfh_region region;
 	unsigned char resident[1024];
 	size_t pages;

@@ -18,7 +18,7 @@
 #include "mdfh/error.h"
 #include "mdfh/ring.h"
 
-#define MS 1000000u
+#define MS 1000000ull
 
 static char name[64]; /* of this process, so that parallel runs do not meet */
 
@@ -147,16 +147,16 @@ static void test_batches(void **state)
 			uint32_t want = n < SLOTS ? n : SLOTS;
 
 			for (uint32_t i = 0; i < n; i++)
-				fill(batch + i * SIZE, SIZE, in + i);
+				fill(batch + (size_t)i * SIZE, SIZE, in + i);
 			assert_int_equal(mdfh_ring_push_batch(ring, batch, n), want);
 			in += want;
 			assert_int_equal(mdfh_ring_used(ring), want);
 			memset(batch, 0xee, sizeof(batch));
 			assert_int_equal(mdfh_ring_pop_batch(ring, batch, n), want);
 			for (uint32_t i = 0; i < want; i++)
-				assert_slot(batch + i * SIZE, SIZE, out++);
+				assert_slot(batch + (size_t)i * SIZE, SIZE, out++);
 			if (want < 2 * SLOTS)
-				assert_int_equal(batch[want * SIZE], 0xee);
+				assert_int_equal(batch[(size_t)want * SIZE], 0xee);
 		}
 		fill(batch, SIZE, in++);
 		assert_int_equal(mdfh_ring_push(ring, batch), 1);
@@ -410,7 +410,7 @@ static void test_attach_refuses(void **state)
 	memcpy(shared, &good, sizeof(good));
 
 	/* Each bit of the header's first line flipped: refused, or the same ring. */
-	for (size_t bit = 0; bit < 64 * 8; bit++) {
+	for (size_t bit = 0; bit < 512; bit++) {
 		bytes[bit / 8] ^= (uint8_t)(1u << bit % 8);
 		if (!mdfh_ring_attach(name, &other)) {
 			assert_int_equal(mdfh_ring_capacity(other), 8);
@@ -445,7 +445,7 @@ static void test_hostile_indices(void **state)
 {
 	static const uint64_t nonsense[] = {9, 1000, UINT64_MAX, 1ull << 63, UINT64_MAX - 8};
 	struct mdfh_ring *ring = create(8, 64, name), *other;
-	uint8_t slots[32 * 64];
+	uint8_t slots[32 * 64]; /* four times what the ring has */
 	const void *filled;
 	void *room;
 
@@ -459,7 +459,8 @@ static void test_hostile_indices(void **state)
 		n = mdfh_ring_peek(other, 32, &filled);
 		assert_true(n <= 8);
 		assert_true((const uint8_t *)filled >= other->slots);
-		assert_true((const uint8_t *)filled + n * 64 <= other->slots + 8 * 64);
+		assert_true(
+		    (const uint8_t *)filled + (size_t)n * 64 <= other->slots + sizeof(slots) / 4);
 		assert_true(mdfh_ring_pop_batch(other, slots, 32) <= 8);
 		assert_in_range(mdfh_ring_pop(other, slots), 0, 1);
 
@@ -467,7 +468,7 @@ static void test_hostile_indices(void **state)
 		n = mdfh_ring_reserve(other, 32, &room);
 		assert_true(n <= 8);
 		assert_true((uint8_t *)room >= other->slots);
-		assert_true((uint8_t *)room + n * 64 <= other->slots + 8 * 64);
+		assert_true((uint8_t *)room + (size_t)n * 64 <= other->slots + sizeof(slots) / 4);
 		assert_true(mdfh_ring_push_batch(other, slots, 32) <= 8);
 		assert_in_range(mdfh_ring_push(other, slots), 0, 1);
 		assert_true(mdfh_ring_high_water(other) <= 8);
