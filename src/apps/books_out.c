@@ -1,0 +1,134 @@
+/* books_out.c - every live order of a set of books as text. */
+#include "apps/books_out.h"
+
+#include <errno.h>
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "mdfh/error.h"
+
+const char *books_out_symbol(
+    const struct mdfh_instruments *instruments, uint32_t row, char *buffer, size_t size)
+{
+	const struct mdfh_instrument *i = mdfh_instruments_get(instruments, row);
+
+	if (i->symbol[0])
+		return i->symbol;
+	snprintf(buffer, size, "#%" PRIu64, i->venue_id);
+	return buffer;
+}
+
+static int compare_rows(const void *a, const void *b, void *instruments)
+{
+	uint32_t x = *(const uint32_t *)a, y = *(const uint32_t *)b;
+	char first[32], second[32];
+	int order = strcmp(books_out_symbol(instruments, x, first, sizeof(first)),
+	    books_out_symbol(instruments, y, second, sizeof(second)));
+
+	return order ? order : (x > y) - (x < y);
+}
+
+uint32_t *books_out_rows(const struct mdfh_instruments *instruments, uint32_t *count)
+{
+	uint32_t n = mdfh_instruments_count(instruments) - 1;
+	uint32_t *rows = malloc(((size_t)n + 1) * sizeof(*rows));
+
+	*count = n;
+	if (!rows)
+		return NULL;
+	for (uint32_t i = 0; i < n; i++)
+		rows[i] = i + 1;
+	qsort_r(rows, n, sizeof(*rows), compare_rows, (void *)(uintptr_t)instruments);
+	return rows;
+}
+
+static int write_side(
+    const struct mdfh_books *books, const char *symbol, uint32_t row, unsigned side, FILE *stream)
+{
+	int count = mdfh_book_level_count(books, row, side);
+	struct mdfh_level *levels;
+	struct mdfh_order *orders = NULL;
+	int err = 0;
+
+	if (!count)
+		return 0;
+	levels = malloc((size_t)count * sizeof(*levels));
+	if (!levels)
+		return mdfh_error(-ENOMEM, "book: no memory for %d price levels", count);
+	count = mdfh_book_levels(books, row, side, levels, count);
+	for (int k = 0; k < count; k++) {
+		size_t bytes = (size_t)levels[k].orders * sizeof(*orders);
+		struct mdfh_order *more = realloc(orders, bytes ? bytes : 1);
+		int n;
+
+		if (!more) {
+			err =
+			    mdfh_error(-ENOMEM, "book: no memory for %u orders", levels[k].orders);
+			break;
+		}
+		orders = more;
+		n = mdfh_book_orders(
+		    books, row, side, levels[k].venue_price, orders, (int)levels[k].orders);
+		for (int i = 0; i < n; i++)
+			fprintf(stream, "%s\t%c\t%" PRId64 "\t%d\t%" PRIu64 "\t%" PRIu32 "\n",
+			    symbol, side == MDFH_SIDE_BUY ? 'B' : 'S', levels[k].venue_price, i,
+			    orders[i].order_id, orders[i].quantity);
+	}
+	free(orders);
+	free(levels);
+	return err;
+}
+
+static int write_all(
+    const struct mdfh_books *books, const struct mdfh_instruments *instruments, FILE *stream)
+{
+	uint32_t count, *rows = books_out_rows(instruments, &count);
+	int err = 0;
+
+	if (!rows)
+		return mdfh_error(-ENOMEM, "book: no memory for %u instruments", count);
+	for (uint32_t i = 0; i < count && !err; i++) {
+		char buffer[32];
+		const char *symbol = books_out_symbol(instruments, rows[i], buffer, sizeof(buffer));
+
+		err = write_side(books, symbol, rows[i], MDFH_SIDE_BUY, stream);
+		if (!err)
+			err = write_side(books, symbol, rows[i], MDFH_SIDE_SELL, stream);
+	}
+	free(rows);
+	return err;
+}
+
+int books_out_write(
+    const struct mdfh_books *books, const struct mdfh_instruments *instruments, const char *path)
+{
+	int to_stdout = !strcmp(path, "-"), err;
+	FILE *stream = stdout;
+	char *temporary = NULL;
+
+	if (!to_stdout) {
+		if (asprintf(&temporary, "%s.tmp", path) < 0)
+			return mdfh_error(-ENOMEM, "book: no memory");
+		stream = fopen(temporary, "we");
+		if (!stream) {
+			err = mdfh_error_errno(-errno, "book: %s", temporary);
+			goto out;
+		}
+	}
+	err = write_all(books, instruments, stream);
+	if (!err && (fflush(stream) || ferror(stream)))
+		err = mdfh_error_errno(-EIO, "book: writing %s", path);
+	if (!to_stdout) {
+		if (fclose(stream) && !err)
+			err = mdfh_error_errno(-errno, "book: writing %s", temporary);
+		if (!err && rename(temporary, path))
+			err = mdfh_error_errno(-errno, "book: renaming %s to %s", temporary, path);
+		if (err)
+			remove(temporary);
+	}
+out:
+	free(temporary);
+	return err;
+}
