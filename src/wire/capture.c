@@ -6,11 +6,9 @@
 #include "mdfh/capture.h"
 
 #include <errno.h>
-#include <fcntl.h>
 #include <pcap/pcap.h>
 #include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
 
 #include "mdfh/error.h"
 #include "wire/inflate.h"
@@ -36,28 +34,26 @@ static uint32_t link_type_of(pcap_t *pcap)
 	return type == DLT_RAW ? MDFH_LINK_RAW_IP : (uint32_t)type;
 }
 
-static int open_stream(
-    int fd, const void *bytes, size_t length, const char *name, struct mdfh_capture **opened)
+int mdfh_capture_open_inflate(
+    struct mdfh_inflate *inflate, const char *name, struct mdfh_capture **opened)
 {
 	struct mdfh_capture *capture = calloc(1, sizeof(*capture));
 	char reason[PCAP_ERRBUF_SIZE] = "";
 	int error;
 
+	*opened = NULL;
 	if (capture)
 		capture->name = strdup(name);
 	if (!capture || !capture->name) {
-		if (fd >= 0)
-			close(fd);
+		mdfh_inflate_close(inflate);
 		error = mdfh_error(-ENOMEM, "capture %s: %zu bytes", name, sizeof(*capture));
 		goto fail;
 	}
-	error = mdfh_inflate_open(fd, bytes, length, name, &capture->inflate);
-	if (error)
-		goto fail;
+	capture->inflate = inflate;
 	capture->pcap = pcap_fopen_offline_with_tstamp_precision(
-	    mdfh_inflate_file(capture->inflate), PCAP_TSTAMP_PRECISION_NANO, reason);
+	    mdfh_inflate_file(inflate), PCAP_TSTAMP_PRECISION_NANO, reason);
 	if (!capture->pcap) {
-		const char *problem = mdfh_inflate_problem(capture->inflate);
+		const char *problem = mdfh_inflate_problem(inflate);
 
 		error = mdfh_error(-EINVAL, "capture %s: is no pcap or pcapng file: %s", name,
 		    problem ? problem : reason);
@@ -74,20 +70,25 @@ fail:
 
 int mdfh_capture_open(const char *path, struct mdfh_capture **capture)
 {
-	int is_stdin = strcmp(path, "-") == 0;
-	int fd =
-	    is_stdin ? fcntl(STDIN_FILENO, F_DUPFD_CLOEXEC, 0) : open(path, O_RDONLY | O_CLOEXEC);
+	struct mdfh_inflate *inflate;
+	int error = mdfh_inflate_open_path(path, &inflate);
 
 	*capture = NULL;
-	if (fd < 0)
-		return mdfh_error_errno(-errno, "capture %s", is_stdin ? "standard input" : path);
-	return open_stream(fd, NULL, 0, is_stdin ? "standard input" : path, capture);
+	if (error)
+		return error;
+	return mdfh_capture_open_inflate(
+	    inflate, strcmp(path, "-") == 0 ? "standard input" : path, capture);
 }
 
 int mdfh_capture_open_memory(const void *bytes, size_t length, struct mdfh_capture **capture)
 {
+	struct mdfh_inflate *inflate;
+	int error = mdfh_inflate_open(-1, bytes, length, "in memory", &inflate);
+
 	*capture = NULL;
-	return open_stream(-1, bytes, length, "in memory", capture);
+	if (error)
+		return error;
+	return mdfh_capture_open_inflate(inflate, "in memory", capture);
 }
 
 void mdfh_capture_close(struct mdfh_capture *capture)

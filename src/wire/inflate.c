@@ -6,6 +6,7 @@
 #include "wire/inflate.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
@@ -40,6 +41,9 @@ struct mdfh_inflate {
 #endif
 	char reason[96];
 	char *stream_buffer;
+	size_t head_length; /* plain bytes looked at before the first read */
+	size_t head_used;
+	char head[MAGIC_BYTES];
 	uint8_t input[INPUT_BYTES];
 };
 
@@ -217,7 +221,15 @@ static int choose(struct mdfh_inflate *stream, const char *name)
 static ssize_t cookie_read(void *cookie, char *out, size_t size)
 {
 	struct mdfh_inflate *stream = cookie;
+	size_t left = stream->head_length - stream->head_used;
 
+	if (left) {
+		if (size > left)
+			size = left;
+		memcpy(out, stream->head + stream->head_used, size);
+		stream->head_used += size;
+		return (ssize_t)size;
+	}
 	return size ? stream->fill(stream, out, size) : 0;
 }
 
@@ -264,6 +276,43 @@ int mdfh_inflate_open(
 fail:
 	mdfh_inflate_close(stream);
 	return error;
+}
+
+int mdfh_inflate_open_path(const char *path, struct mdfh_inflate **inflate)
+{
+	int is_stdin = strcmp(path, "-") == 0;
+	const char *name = is_stdin ? "standard input" : path;
+	int fd =
+	    is_stdin ? fcntl(STDIN_FILENO, F_DUPFD_CLOEXEC, 0) : open(path, O_RDONLY | O_CLOEXEC);
+
+	*inflate = NULL;
+	if (fd < 0)
+		return mdfh_error_errno(-errno, "capture %s", name);
+	return mdfh_inflate_open(fd, NULL, 0, name, inflate);
+}
+
+/* Classic pcap in either byte order, micro- and nanoseconds and the old variants of Kuznetzov;
+ * pcapng starts with a section header block. */
+int mdfh_inflate_is_capture(struct mdfh_inflate *stream)
+{
+	static const uint32_t magics[] = {
+	    0xa1b2c3d4, 0xd4c3b2a1, 0xa1b23c4d, 0x4d3cb2a1, 0xa1b2cd34, 0x34cdb2a1, 0x0a0d0d0a};
+	uint32_t magic;
+
+	while (stream->head_length < sizeof(stream->head)) {
+		ssize_t got = stream->fill(stream, stream->head + stream->head_length,
+		    sizeof(stream->head) - stream->head_length);
+
+		if (got <= 0)
+			return 0;
+		stream->head_length += (size_t)got;
+	}
+	magic = mdfh_load_be32(stream->head);
+	for (size_t i = 0; i < sizeof(magics) / sizeof(magics[0]); i++) {
+		if (magic == magics[i])
+			return 1;
+	}
+	return 0;
 }
 
 FILE *mdfh_inflate_file(struct mdfh_inflate *stream)
