@@ -11,6 +11,7 @@
 extern const struct mdfh_bypass_ops mdfh_socket_ops;
 extern const struct mdfh_bypass_ops mdfh_null_ops;
 extern const struct mdfh_bypass_ops mdfh_pcap_ops;
+extern const struct mdfh_bypass_ops mdfh_fault_ops;
 
 /* A numeric address and port, of either family. */
 struct mdfh_address {

@@ -25,6 +25,7 @@
 static const struct mdfh_bypass_ops *const builtins[] = {
     &mdfh_socket_ops,
     &mdfh_pcap_ops,
+    &mdfh_fault_ops,
     &mdfh_null_ops,
 };
 
