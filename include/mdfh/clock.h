@@ -1,7 +1,19 @@
 /* mdfh/clock.h - time: the TSC calibrated against CLOCK_REALTIME, with a known error.
  *
- * Threads: any. mdfh_clock_now_ns reads two shared words under a sequence count; it never
- * locks and makes no system call where the TSC is invariant. */
+ * Threads: any. Reading takes a few loads under a version count and one counter read; it never
+ *          locks or waits, and makes no system call where the counter is invariant (x86-64 with
+ *          an invariant TSC that the kernel trusts too, AArch64). Elsewhere, and before
+ *          mdfh_clock_start, all calls fall back to clock_gettime.
+ * Order:   a thread never sees now_ns fall, with two exceptions. If CLOCK_REALTIME was set by
+ *          more than 10 ms, the next recalibration follows at once, in either direction;
+ *          smaller corrections are slewed in, by 500 ppm at most. And if the thread that
+ *          recalibrates is preempted just then, time may fall by 500 ppm of that while at most
+ *          (half a microsecond for a millisecond). Differences that must not be slewed are
+ *          taken in ticks.
+ * Error:   mdfh_clock_error_ns covers what the comparisons with CLOCK_REALTIME could not
+ *          resolve, what is still being slewed, and a drift of 20 ppm since the last
+ *          recalibration. It does not know of a CLOCK_REALTIME that was set, or is steered
+ *          harder than that, until the next one; nor how wrong CLOCK_REALTIME itself is. */
 #ifndef MDFH_CLOCK_H
 #define MDFH_CLOCK_H
 

@@ -16,40 +16,30 @@
 #include <string.h>
 #include <time.h>
 
+#include "core/clock_line.h"
+
 #if defined(__x86_64__)
 #include <cpuid.h>
 #endif
 
 enum {
-	SLOPE_SHIFT = 48,
 	BRACKET_TRIES = 32,
 	START_NS = 10 * 1000 * 1000,
-	/* Offsets up to this are slewed away, larger ones are steps of the system clock. */
-	STEP_NS = 10 * 1000 * 1000,
-	/* An offset is absorbed over this time, but never faster than by SLEW_PPM_MAX. */
-	SLEW_NS = 1000 * 1000 * 1000,
-	SLEW_PPM_MAX = 500,
-	PPM = 1000000,
-	/* What CLOCK_REALTIME may drift from its own measured rate; see mdfh_clock_error_ns. */
-	DRIFT_PPM = 20,
-	/* A slope is measured over at least this long, or the brackets' width would dominate. */
-	SLOPE_BASE_NS = 5 * 1000 * 1000,
+	/* A rate is measured over at least this long, or the brackets' width would dominate. */
+	RATE_BASE_NS = 5 * 1000 * 1000,
 };
 
 #define NS_PER_S 1000000000u
 
-__extension__ typedef unsigned __int128 wide;
-
-/* ns = base ns + (ticks - base ticks) * slope.
- *
- * Stored with release and loaded with acquire, so that the check of the version that follows a
- * torn read always sees the version that caused it. */
-struct line {
+/* struct mdfh_clock_line, field by field. Stored with release and loaded with acquire, so that
+ * the check of the version that follows a torn read always sees the version that caused it. */
+struct shared_line {
 	_Atomic uint64_t ticks;
 	_Atomic uint64_t ns;
-	_Atomic uint64_t slope;      /* ns per tick << SLOPE_SHIFT */
-	_Atomic uint64_t error_ns;   /* at ticks */
-	_Atomic uint64_t drift_rate; /* growth of the error, ns per tick << SLOPE_SHIFT */
+	_Atomic uint64_t error_ns;
+	_Atomic uint64_t slope;
+	_Atomic uint64_t rate;
+	_Atomic uint64_t drift_rate;
 };
 
 struct pair {
@@ -58,11 +48,10 @@ struct pair {
 	uint64_t error_ticks;
 };
 
-/* Readers touch these two lines only; the version stands beside the copies. */
 static struct {
 	_Alignas(MDFH_CACHE_LINE) _Atomic uint32_t version;
 	_Atomic int tsc;
-	struct line copy[2];
+	struct shared_line copy[2];
 } shared;
 
 /* Of the one thread that calibrates. */
@@ -70,7 +59,6 @@ static struct {
 	pthread_mutex_t lock;
 	int started;
 	struct pair last; /* of CLOCK_MONOTONIC: it runs as CLOCK_REALTIME does, but is never set */
-	uint64_t slope;   /* measured, without slewing */
 } writer = {.lock = PTHREAD_MUTEX_INITIALIZER};
 
 /* Counter ------------------------------------------------------------- */
@@ -151,10 +139,6 @@ static int kernel_distrusts_counter(void)
 
 /* Reading ------------------------------------------------------------- */
 
-struct reading {
-	uint64_t ticks, ns, slope, error_ns, drift_rate;
-};
-
 static inline int running(void)
 {
 	/* Pairs with the release store of mdfh_clock_start. */
@@ -162,47 +146,34 @@ static inline int running(void)
 }
 
 /* The line now in force, whole. */
-static inline struct reading read_line(void)
+static inline struct mdfh_clock_line read_line(void)
 {
-	struct reading r;
+	struct mdfh_clock_line line;
 	uint32_t version;
 
 	do {
 		/* Pairs with the last store of publish; the loads below with its other ones. */
 		version = atomic_load_explicit(&shared.version, memory_order_acquire);
-		const struct line *line = &shared.copy[version & 1];
+		const struct shared_line *from = &shared.copy[version & 1];
 
-		r.ticks = atomic_load_explicit(&line->ticks, memory_order_acquire);
-		r.ns = atomic_load_explicit(&line->ns, memory_order_acquire);
-		r.slope = atomic_load_explicit(&line->slope, memory_order_acquire);
-		r.error_ns = atomic_load_explicit(&line->error_ns, memory_order_acquire);
-		r.drift_rate = atomic_load_explicit(&line->drift_rate, memory_order_acquire);
+		line.ticks = atomic_load_explicit(&from->ticks, memory_order_acquire);
+		line.ns = atomic_load_explicit(&from->ns, memory_order_acquire);
+		line.error_ns = atomic_load_explicit(&from->error_ns, memory_order_acquire);
+		line.slope = atomic_load_explicit(&from->slope, memory_order_acquire);
+		line.rate = atomic_load_explicit(&from->rate, memory_order_acquire);
+		line.drift_rate = atomic_load_explicit(&from->drift_rate, memory_order_acquire);
 	} while (atomic_load_explicit(&shared.version, memory_order_relaxed) != version);
-	return r;
-}
-
-static inline uint64_t scaled(uint64_t ticks, uint64_t slope)
-{
-	return (uint64_t)(((wide)ticks * slope) >> SLOPE_SHIFT);
-}
-
-/* A counter read just before the line was published stands before its base: on another core,
- * or preempted. */
-static inline uint64_t line_at(const struct reading *r, uint64_t ticks)
-{
-	if (ticks >= r->ticks)
-		return r->ns + scaled(ticks - r->ticks, r->slope);
-	return r->ns - scaled(r->ticks - ticks, r->slope);
+	return line;
 }
 
 uint64_t mdfh_clock_now_ns(void)
 {
-	struct reading r;
+	struct mdfh_clock_line line;
 
 	if (!running())
 		return system_ns(CLOCK_REALTIME);
-	r = read_line();
-	return line_at(&r, counter());
+	line = read_line();
+	return mdfh_clock_line_ns(&line, counter());
 }
 
 uint64_t mdfh_clock_ticks(void)
@@ -212,21 +183,18 @@ uint64_t mdfh_clock_ticks(void)
 
 uint64_t mdfh_clock_ticks_to_ns(uint64_t ticks)
 {
-	return running() ? scaled(ticks, read_line().slope) : ticks;
+	return running() ? mdfh_clock_scaled(ticks, read_line().rate) : ticks;
 }
 
 uint32_t mdfh_clock_error_ns(void)
 {
-	struct reading r;
-	uint64_t now, error;
+	struct mdfh_clock_line line;
+	uint64_t error;
 
 	if (!running())
 		return 1;
-	r = read_line();
-	now = counter();
-	error = r.error_ns + 1;
-	if (now > r.ticks)
-		error += scaled(now - r.ticks, r.drift_rate);
+	line = read_line();
+	error = mdfh_clock_line_error(&line, counter());
 	return error < UINT32_MAX ? (uint32_t)error : UINT32_MAX;
 }
 
@@ -236,11 +204,6 @@ int mdfh_clock_is_tsc(void)
 }
 
 /* Calibration --------------------------------------------------------- */
-
-static uint64_t ratio(uint64_t ns, uint64_t ticks)
-{
-	return (uint64_t)(((wide)ns << SLOPE_SHIFT) / ticks);
-}
 
 static struct pair measure(clockid_t id)
 {
@@ -257,27 +220,29 @@ static struct pair measure(clockid_t id)
 	return best;
 }
 
-static void publish(uint64_t ticks, uint64_t ns, uint64_t slope, uint64_t error_ns, uint64_t drift)
+static void publish(struct mdfh_clock_line line)
 {
 	uint32_t version = atomic_load_explicit(&shared.version, memory_order_relaxed);
-	struct line *line = &shared.copy[(version + 1) & 1];
+	struct shared_line *to = &shared.copy[(version + 1) & 1];
 
 	/* Pair with the acquire loads of read_line. */
-	atomic_store_explicit(&line->ticks, ticks, memory_order_release);
-	atomic_store_explicit(&line->ns, ns, memory_order_release);
-	atomic_store_explicit(&line->slope, slope, memory_order_release);
-	atomic_store_explicit(&line->error_ns, error_ns, memory_order_release);
-	atomic_store_explicit(&line->drift_rate, drift, memory_order_release);
+	atomic_store_explicit(&to->ticks, line.ticks, memory_order_release);
+	atomic_store_explicit(&to->ns, line.ns, memory_order_release);
+	atomic_store_explicit(&to->error_ns, line.error_ns, memory_order_release);
+	atomic_store_explicit(&to->slope, line.slope, memory_order_release);
+	atomic_store_explicit(&to->rate, line.rate, memory_order_release);
+	atomic_store_explicit(&to->drift_rate, line.drift_rate, memory_order_release);
 	atomic_store_explicit(&shared.version, version + 1, memory_order_release);
 }
 
-/* How fast the error grows: both brackets may have been wrong in opposite directions, and the
- * system clock may be steered. */
-static uint64_t drift_rate(struct pair a, struct pair b, uint64_t slope)
+/* Rate between two readings of CLOCK_MONOTONIC, and how fast the error grows with it. */
+static uint64_t rate_between(struct pair a, struct pair b, uint64_t *drift_rate)
 {
-	uint64_t width = scaled(a.error_ticks + b.error_ticks, slope) + 2;
+	uint64_t ticks = b.ticks - a.ticks;
+	uint64_t rate = mdfh_clock_rate(b.ns - a.ns, ticks);
 
-	return ratio(width, b.ticks - a.ticks) + slope / PPM * DRIFT_PPM;
+	*drift_rate = mdfh_clock_drift_rate(rate, a.error_ticks + b.error_ticks, ticks);
+	return rate;
 }
 
 int mdfh_clock_start(void)
@@ -288,16 +253,22 @@ int mdfh_clock_start(void)
 	if (!writer.started && counter_is_invariant() && !kernel_distrusts_counter()) {
 		struct pair first = measure(CLOCK_MONOTONIC);
 		struct pair wall;
+		uint64_t rate, drift;
 
 		while (nanosleep(&wait, &wait))
 			;
 		writer.last = measure(CLOCK_MONOTONIC);
+		rate = rate_between(first, writer.last, &drift);
 		wall = measure(CLOCK_REALTIME);
-		writer.slope = ratio(writer.last.ns - first.ns, writer.last.ticks - first.ticks);
-		publish(wall.ticks, wall.ns, writer.slope,
-		    scaled(wall.error_ticks, writer.slope) + 1,
-		    drift_rate(first, writer.last, writer.slope));
-		/* Pairs with the acquire loads of running(). */
+		publish((struct mdfh_clock_line){
+		    .ticks = wall.ticks,
+		    .ns = wall.ns,
+		    .error_ns = mdfh_clock_scaled(wall.error_ticks, rate) + 1,
+		    .slope = rate,
+		    .rate = rate,
+		    .drift_rate = drift,
+		});
+		/* Pairs with the acquire load of running. */
 		atomic_store_explicit(&shared.tsc, 1, memory_order_release);
 	}
 	writer.started = 1;
@@ -305,46 +276,27 @@ int mdfh_clock_start(void)
 	return 0;
 }
 
-/* The new line begins where the old one is now. What the old one was wrong by is then absorbed
- * by a slope a little too steep or too flat, until the next call; only a system clock that was
- * set is followed at once. */
 void mdfh_clock_recalibrate(void)
 {
 	struct pair steady, wall;
-	struct reading old;
-	uint64_t measured, slope, now, was, drift, error;
-	int64_t offset, ppm;
+	struct mdfh_clock_line old;
+	uint64_t rate, drift, error_ns, now;
 
-	if (!mdfh_clock_is_tsc())
+	if (!running())
 		return;
 	pthread_mutex_lock(&writer.lock);
 	steady = measure(CLOCK_MONOTONIC);
-	measured = steady.ns - writer.last.ns;
-	if (measured < SLOPE_BASE_NS)
-		goto out;
-	writer.slope = ratio(measured, steady.ticks - writer.last.ticks);
-	drift = drift_rate(writer.last, steady, writer.slope);
-	writer.last = steady;
-
-	wall = measure(CLOCK_REALTIME);
-	error = scaled(wall.error_ticks, writer.slope) + 1;
-	now = counter();
-	old = read_line();
-	was = line_at(&old, now);
-	wall.ns += scaled(now - wall.ticks, writer.slope);
-	offset = (int64_t)(wall.ns - was);
-	if (offset > STEP_NS || offset < -STEP_NS) {
-		publish(now, wall.ns, writer.slope, error, drift);
-		goto out;
+	if (steady.ns - writer.last.ns >= RATE_BASE_NS) {
+		rate = rate_between(writer.last, steady, &drift);
+		writer.last = steady;
+		wall = measure(CLOCK_REALTIME);
+		error_ns = mdfh_clock_scaled(wall.error_ticks, rate) + 1;
+		old = read_line();
+		/* The new line begins now, not when the bracket was taken: a thread that has
+		 * gone on with the old line meanwhile must not see time step back. */
+		now = counter();
+		wall.ns += mdfh_clock_scaled(now - wall.ticks, rate);
+		publish(mdfh_clock_correct(&old, now, wall.ns, error_ns, rate, drift));
 	}
-	ppm = offset * PPM / SLEW_NS;
-	ppm = ppm > SLEW_PPM_MAX ? SLEW_PPM_MAX : ppm < -SLEW_PPM_MAX ? -SLEW_PPM_MAX : ppm;
-	slope = (uint64_t)((int64_t)writer.slope + (int64_t)writer.slope / PPM * ppm);
-	/* The offset shrinks while the error bound stands still, until the slew would overshoot:
-	 * one SLEW_NS later. The bound keeps the offset in full and adds the slew as drift. */
-	error += (uint64_t)(offset < 0 ? -offset : offset);
-	drift += writer.slope / PPM * (uint64_t)(ppm < 0 ? -ppm : ppm);
-	publish(now, was, slope, error, drift);
-out:
 	pthread_mutex_unlock(&writer.lock);
 }
