@@ -14,6 +14,7 @@ struct command {
 static const struct command commands[] = {
     {"backends", "list the ways to get packets", mdfh_command_backends},
     {"bench", "measure what a message costs", mdfh_command_bench},
+    {"book", "print the order books of a file at any point", mdfh_command_book},
     {"compare", "compare two book dumps, order by order", mdfh_command_compare},
     {"conformance", "hold a backend against the suite of all backends", mdfh_command_conformance},
     {"dump", "show the messages of a capture or a day file", mdfh_command_dump},
