@@ -400,7 +400,7 @@ static void print_tsv(const struct run *run, uint32_t row)
 {
 	const struct mdfh_instrument *i = mdfh_instruments_get(run->instruments, row);
 	uint64_t total[2] = {0}, live = 0;
-	int counts[2];
+	int counts[2] = {0};
 
 	printf("%" PRIu64 "\t%-8s", i->venue_id & 0xffff, i->symbol);
 	for (unsigned side = 1; side <= 2; side++) {
