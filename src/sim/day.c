@@ -24,7 +24,8 @@ enum {
 	PRICE_DEPTH = 2047,     /* ticks from the touch, at most */
 	PRICE_MAX = 2000000000, /* 200,000.0000: the venue's highest price */
 	LATE_MESSAGES = 16,     /* deletes and breaks after the end of system hours */
-	CROSS_STEPS = 3,        /* most messages of one symbol's cross */
+	AHEAD = 4,       /* symbols drawn before their turn, to have them in the cache by then */
+	CROSS_STEPS = 3, /* most messages of one symbol's cross */
 };
 
 #define SECOND_NS 1000000000ull
@@ -116,6 +117,8 @@ struct mdfh_day {
 
 	uint16_t run_locate; /* symbol of the current run of messages */
 	uint8_t run_left;
+	uint8_t ahead_at;
+	uint16_t ahead[AHEAD]; /* the next symbols, a ring */
 
 	uint32_t sweep_shares; /* an aggressor that is not yet filled */
 	uint16_t sweep_locate;
@@ -276,6 +279,8 @@ static int config_complete(struct mdfh_day_config *config)
 	return 0;
 }
 
+static void fill_ahead(struct mdfh_day *day);
+
 int mdfh_day_create(const struct mdfh_day_config *config, struct mdfh_day **out)
 {
 	struct mdfh_day *day = calloc(1, sizeof(*day));
@@ -305,6 +310,7 @@ int mdfh_day_create(const struct mdfh_day_config *config, struct mdfh_day **out)
 	err = share_activity(day);
 	if (err)
 		goto fail;
+	fill_ahead(day);
 	*out = day;
 	return 0;
 
@@ -386,7 +392,7 @@ static uint32_t draw_age(struct mdfh_day *day, uint32_t count)
 	return age < count ? age : age - count;
 }
 
-static uint16_t draw_symbol(struct mdfh_day *day)
+static uint16_t draw_ahead(struct mdfh_day *day)
 {
 	uint64_t bits = mdfh_random_next(&day->random);
 	uint32_t place;
@@ -401,6 +407,31 @@ static uint16_t draw_symbol(struct mdfh_day *day)
 	day->run_locate = (uint16_t)(place + 1);
 	day->run_left = RUN_MAX;
 	return day->run_locate;
+}
+
+static void fill_ahead(struct mdfh_day *day)
+{
+	for (int i = 0; i < AHEAD; i++)
+		day->ahead[i] = draw_ahead(day);
+}
+
+/* The next symbol. Most of a message's time would go into waiting for memory, so a symbol is
+ * asked for when it is drawn and its newest orders and best levels half way to its turn. */
+static uint16_t draw_symbol(struct mdfh_day *day)
+{
+	uint16_t locate = day->ahead[day->ahead_at];
+	uint16_t last = draw_ahead(day);
+	uint16_t middle = day->ahead[(day->ahead_at + AHEAD / 2) % AHEAD];
+	const struct symbol *symbol = &day->symbols[middle];
+
+	day->ahead[day->ahead_at] = last;
+	day->ahead_at = (uint8_t)((day->ahead_at + 1) % AHEAD);
+	__builtin_prefetch(&day->symbols[last]);
+	mdfh_refbook_prefetch_symbol(day->book, last);
+	if (symbol->count)
+		__builtin_prefetch(&symbol->orders[symbol->count - 1]);
+	mdfh_refbook_prefetch_best(day->book, middle);
+	return locate;
 }
 
 /* Time advances so that the phase fills its hours: half of the messages follow their

@@ -617,6 +617,24 @@ uint64_t mdfh_refbook_errors(const struct mdfh_refbook *book, enum mdfh_refbook_
 	return book->errors[kind];
 }
 
+void mdfh_refbook_prefetch_symbol(const struct mdfh_refbook *book, uint16_t locate)
+{
+	const char *symbol = (const char *)&book->symbols[locate];
+
+	__builtin_prefetch(symbol);
+	__builtin_prefetch(symbol + sizeof(struct symbol) - 1);
+}
+
+void mdfh_refbook_prefetch_best(const struct mdfh_refbook *book, uint16_t locate)
+{
+	for (unsigned side = MDFH_REFBOOK_BUY; side <= MDFH_REFBOOK_SELL; side++) {
+		const struct level *best = best_level(book, locate, side, 0);
+
+		if (best)
+			__builtin_prefetch(best);
+	}
+}
+
 static uint64_t mix(uint64_t hash, uint64_t value)
 {
 	hash = (hash ^ value) * 0x9E3779B97F4A7C15u;

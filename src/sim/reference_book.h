@@ -100,6 +100,10 @@ uint64_t mdfh_refbook_orders(const struct mdfh_refbook *book);  /* live now */
 uint64_t mdfh_refbook_symbols(const struct mdfh_refbook *book); /* with a live order */
 uint64_t mdfh_refbook_errors(const struct mdfh_refbook *book, enum mdfh_refbook_error kind);
 
+/* Ask the memory for what the next message about this symbol will need; best after symbol. */
+void mdfh_refbook_prefetch_symbol(const struct mdfh_refbook *book, uint16_t locate);
+void mdfh_refbook_prefetch_best(const struct mdfh_refbook *book, uint16_t locate);
+
 /* 64-bit sum over every live order of a hash of (symbol, side, price, position, order id,
  * shares); does not depend on the order of symbols or sides. */
 uint64_t mdfh_refbook_checksum(const struct mdfh_refbook *book);
