@@ -24,5 +24,11 @@ MDFH_API int mdfh_error(int error, const char *format, ...) __attribute__((forma
 MDFH_API int mdfh_error_errno(int error, const char *format, ...)
     __attribute__((format(printf, 2, 3)));
 
+#ifdef __clang_analyzer__
+/* The static analyzer cannot see into them; with this it knows that a failure is never 0. */
+#define mdfh_error(error, ...)       (mdfh_error(error, __VA_ARGS__) < 0 ? -1 : -2)
+#define mdfh_error_errno(error, ...) (mdfh_error_errno(error, __VA_ARGS__) < 0 ? -1 : -2)
+#endif
+
 MDFH_END_DECLS
 #endif

@@ -81,7 +81,7 @@ static void print_port(const struct mdfh_bypass_capabilities *can)
 
 static void print_text(const struct mdfh_bypass_backend *backend)
 {
-	struct mdfh_bypass *port;
+	struct mdfh_bypass *port = NULL;
 
 	printf("%-10s %-13s %s\n", backend->name,
 	    backend->available ? "available" : "not available", backend->description);
@@ -91,8 +91,7 @@ static void print_text(const struct mdfh_bypass_backend *backend)
 		printf("    cannot be opened: %s\n", mdfh_error_text());
 	else
 		print_port(mdfh_bypass_capabilities(port));
-	if (backend->available)
-		mdfh_bypass_close(port);
+	mdfh_bypass_close(port);
 }
 
 /* JSON -------------------------------------------------------------------- */

@@ -134,7 +134,7 @@ int mdfh_command_conformance(int argc, char **argv)
 		"addresses and devices are used. Exit status: 0 every check that applies passed, "
 		"1 one failed, 2 the suite could not be run.",
 	};
-	struct mdfh_conformance_result results[MDFH_CONFORMANCE_CHECKS];
+	struct mdfh_conformance_result results[MDFH_CONFORMANCE_CHECKS] = {0};
 	struct options options = {.config = {.size = sizeof(options.config)}};
 	struct mdfh_conformance_feed *feed;
 	int n, counts[3] = {0}, status;

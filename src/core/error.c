@@ -6,6 +6,9 @@
 #include <stdio.h>
 #include <string.h>
 
+#undef mdfh_error /* defined for the static analyzer only */
+#undef mdfh_error_errno
+
 static _Thread_local char text[512];
 
 const char *mdfh_error_text(void)

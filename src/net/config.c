@@ -305,7 +305,7 @@ int mdfh_option_get(const char *options, const char *key, char *text, size_t siz
 int mdfh_option_number(
     const char *options, const char *key, uint64_t min, uint64_t max, uint64_t *value)
 {
-	char text[24];
+	char text[24] = "";
 	size_t length;
 	const char *at = option_find(options, key, &length);
 	uint64_t number = 0;

@@ -208,10 +208,12 @@ static unsigned header_sum(const uint8_t *header)
 static void put_headers(
     uint8_t *at, const char *source, const char *group, uint16_t port, uint32_t length)
 {
+	static const uint8_t ethernet[] = {
+	    0x01, 0x00, 0x5e, 0x7f, 0x4d, 0x01, 0x02, 0x00, 0x00, 0x00, 0x00, 0x01};
 	uint8_t *ip = at + 14, *udp = ip + 20;
 
 	memset(at, 0, HEADERS);
-	memcpy(at, "\x01\x00\x5e\x7f\x4d\x01\x02\x00\x00\x00\x00\x01", 12);
+	memcpy(at, ethernet, sizeof(ethernet));
 	put16(at + 12, 0x0800);
 	ip[0] = 0x45;
 	put16(ip + 2, 28 + length);

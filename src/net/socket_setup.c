@@ -263,7 +263,8 @@ static int attach_sources(struct socket_port *s, uint32_t first)
 			for (unsigned word = 0; word < 4; word++) {
 				uint32_t value;
 
-				memcpy(&value, &flow->source.v6.sin6_addr.s6_addr[word * 4], 4);
+				memcpy(&value, &flow->source.v6.sin6_addr.s6_addr[(size_t)word * 4],
+				    4);
 				code[at++] = (struct sock_filter)BPF_STMT(
 				    BPF_LD | BPF_W | BPF_ABS, (uint32_t)SKF_NET_OFF + 8 + word * 4);
 				/* not equal: past the words that follow and the return */
@@ -433,7 +434,8 @@ int mdfh_socket_open_receiving(struct socket_port *s, const struct mdfh_bypass_c
 		rc = open_trash(s, i, config);
 	if (rc)
 		return rc;
-	s->all = UINT64_MAX >> (64 - s->flow_count);
+	for (uint32_t i = 0; i < s->flow_count; i++)
+		s->all |= UINT64_C(1) << i;
 	s->base.capabilities.poll_fd = s->flows[0].fd;
 	s->ask_all = s->flow_count == 1 || config->busy_poll_us;
 	if (s->flow_count > 1) {

@@ -253,15 +253,15 @@ static void receives_64_groups(void **state)
 	struct mdfh_bypass *port, *sender;
 
 	(void)state;
-	for (uint16_t i = 0; i < MDFH_BYPASS_FLOWS_MAX; i++) {
-		snprintf(names[i], sizeof(names[i]), "239.2.1.%u", i);
+	for (int i = 0; i < MDFH_BYPASS_FLOWS_MAX; i++) {
+		snprintf(names[i], sizeof(names[i]), "239.2.1.%d", i);
 		flows[i] = (struct mdfh_flow){.group = names[i], .port = (uint16_t)(PORT + i % 3)};
 	}
 	port = open_flows(flows, MDFH_BYPASS_FLOWS_MAX);
 	sender = open_sender(flows, MDFH_BYPASS_FLOWS_MAX);
-	for (uint16_t i = 0; i < MDFH_BYPASS_FLOWS_MAX; i++)
+	for (int i = 0; i < MDFH_BYPASS_FLOWS_MAX; i++)
 		send_on(sender, (uint16_t)(MDFH_BYPASS_FLOWS_MAX - 1 - i), names[i]);
-	for (uint16_t i = 0; i < MDFH_BYPASS_FLOWS_MAX; i++) {
+	for (int i = 0; i < MDFH_BYPASS_FLOWS_MAX; i++) {
 		struct mdfh_packet packet;
 
 		assert_int_equal(mdfh_bypass_recv(port, &packet, 1), 1);
