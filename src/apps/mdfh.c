@@ -18,6 +18,7 @@ static const struct command commands[] = {
     {"compare", "compare two book dumps, order by order", mdfh_command_compare},
     {"conformance", "hold a backend against the suite of all backends", mdfh_command_conformance},
     {"dump", "show the messages of a capture or a day file", mdfh_command_dump},
+    {"replay", "send the packets of a capture again", mdfh_command_replay},
     {"sim", "be an exchange: ITCH 5.0 over MoldUDP64 on lines A and B", mdfh_command_sim},
     {NULL, NULL, NULL},
 };

@@ -107,7 +107,8 @@ static int check_interface(const char *name)
 	return mdfh_error(-EPERM,
 	    "interface %s is neither loopback nor a veth pair in a network namespace "
 	    "without a default route: "
-	    "made-up market data could reach others; --transmit says that this is meant",
+	    "the packets could reach others who take them for real; --transmit says that this is "
+	    "meant",
 	    name);
 }
 
@@ -121,7 +122,8 @@ int sim_output_check(const char *interface, const struct sim_endpoint *endpoint,
 	if (ntohl(address.s_addr) >> 24 != 239)
 		return mdfh_error(-EPERM,
 		    "group %s is outside 239.0.0.0/8, the groups that stay within one site: "
-		    "made-up market data could reach others; --transmit says that this is meant",
+		    "the packets could reach others who take them for real; --transmit says that "
+		    "this is meant",
 		    endpoint->group);
 	if (ttl > 1)
 		return mdfh_error(-EPERM,

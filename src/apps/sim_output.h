@@ -1,7 +1,8 @@
 /* sim_output.h - where mdfh sim sends its packets: sockets, or a capture file.
  *
- * Sending is for loopback and for namespaces of one's own: a made-up market on a firm's network
- * is an accident, so everything else is refused unless the user says that it is meant. */
+ * Sending is for loopback and for namespaces of one's own: a made-up market on a firm's network, or
+ * yesterday's, is an accident, so everything else is refused unless the user says that it is
+ * meant. */
 #ifndef MDFH_APPS_SIM_OUTPUT_H
 #define MDFH_APPS_SIM_OUTPUT_H
 
