@@ -9,9 +9,9 @@
 
 #include "core/clock_line.h"
 
-#define HZ 2445000000u /* ticks a second */
-#define S  1000000000u
-#define T0 1700000000000000000u
+#define HZ 2445000000ull /* ticks a second */
+#define S  1000000000ull
+#define T0 1700000000000000000ull
 
 /* A system clock that runs off by ppm of the counter's nominal rate. */
 struct simulation {
