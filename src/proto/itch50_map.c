@@ -48,21 +48,26 @@ static_assert(offsetof(struct mdfh_op, kind) + sizeof(struct op_tail) == sizeof(
 		      offsetof(struct op_tail, origin),
     "struct op_tail is the end of struct mdfh_op");
 
+/* What an op gets by a byte of the message: side, or printed or not. */
+struct order_choice {
+	struct op_tail tail;
+	uint64_t byte; /* what the message's byte must be */
+};
+
 /* Where an order message has its fields. Offsets of absent fields point inside the message and
  * have an empty mask. One cache line. */
 struct order_layout {
-	struct op_tail tail[2]; /* by choice */
+	struct order_choice choice[2]; /* by the lowest bit of the byte at choice_at */
 	uint64_t id2_mask;
 	uint32_t price_mask;
 	uint32_t quantity_mask;
-	uint16_t length; /* exact; 0 = not an order message */
-	uint8_t id2_at;  /* new order id, or match number */
+	uint32_t length; /* exact; UINT32_MAX = not an order message */
+	uint32_t quantity_min;
+	uint8_t id2_at; /* new order id, or match number */
 	uint8_t price_at;
 	uint8_t quantity_at;
-	uint8_t quantity_min; /* 0 or 1 */
 	uint8_t choice_at;
-	uint8_t choice[2]; /* what the byte at choice_at must be */
-	uint8_t reserved[23];
+	uint8_t reserved[4];
 };
 
 static_assert(sizeof(struct order_layout) == 64, "found by a shift");
@@ -76,8 +81,8 @@ struct itch50 {
 	uint64_t generation; /* sessions since the first: its locates have rows of their own */
 	uint32_t named;      /* locates met in this session */
 	uint32_t symbol_count;
-	uint64_t *symbols;                  /* subscription: 8 bytes as on the wire, sorted */
-	struct order_layout orders[2][256]; /* subscribed, and not: kind NONE */
+	uint64_t *symbols; /* subscription: 8 bytes as on the wire, sorted */
+	struct order_layout orders[256];
 	uint32_t locate[65536];
 };
 
@@ -96,9 +101,8 @@ static const struct {
 			   .price_at = 32,
 			   .price_mask = UINT32_MAX,
 			   .choice_at = 19,
-			   .choice = {'B', 'S'},
-			   .tail = {{.kind = MDFH_OP_ADD, .side = MDFH_SIDE_BUY},
-			       {.kind = MDFH_OP_ADD, .side = MDFH_SIDE_SELL}}}},
+			   .choice = {{{.kind = MDFH_OP_ADD, .side = MDFH_SIDE_BUY}, 'B'},
+			       {{.kind = MDFH_OP_ADD, .side = MDFH_SIDE_SELL}, 'S'}}}},
     {ITCH50_ADD_ORDER_MPID, {.length = ITCH50_ADD_ORDER_MPID_LENGTH,
 				.quantity_at = 20,
 				.quantity_mask = UINT32_MAX,
@@ -106,16 +110,15 @@ static const struct {
 				.price_at = 32,
 				.price_mask = UINT32_MAX,
 				.choice_at = 19,
-				.choice = {'B', 'S'},
-				.tail = {{.kind = MDFH_OP_ADD, .side = MDFH_SIDE_BUY},
-				    {.kind = MDFH_OP_ADD, .side = MDFH_SIDE_SELL}}}},
-    {ITCH50_ORDER_EXECUTED, {.length = ITCH50_ORDER_EXECUTED_LENGTH,
-				.quantity_at = 19,
-				.quantity_mask = UINT32_MAX,
-				.id2_at = 23,
-				.id2_mask = UINT64_MAX,
-				.choice = {'E', 'E'},
-				.tail = {{.kind = MDFH_OP_EXECUTE}, {.kind = MDFH_OP_EXECUTE}}}},
+				.choice = {{{.kind = MDFH_OP_ADD, .side = MDFH_SIDE_BUY}, 'B'},
+				    {{.kind = MDFH_OP_ADD, .side = MDFH_SIDE_SELL}, 'S'}}}},
+    {ITCH50_ORDER_EXECUTED,
+	{.length = ITCH50_ORDER_EXECUTED_LENGTH,
+	    .quantity_at = 19,
+	    .quantity_mask = UINT32_MAX,
+	    .id2_at = 23,
+	    .id2_mask = UINT64_MAX,
+	    .choice = {{{.kind = MDFH_OP_EXECUTE}, 'E'}, {{.kind = MDFH_OP_EXECUTE}, 'E'}}}},
     {ITCH50_ORDER_EXECUTED_PRICE,
 	{.length = ITCH50_ORDER_EXECUTED_PRICE_LENGTH,
 	    .quantity_at = 19,
@@ -125,27 +128,27 @@ static const struct {
 	    .price_at = 32,
 	    .price_mask = UINT32_MAX,
 	    .choice_at = 31,
-	    .choice = {'Y', 'N'},
-	    .tail = {{.kind = MDFH_OP_EXECUTE, .flags = MDFH_OP_PRICED},
-		{.kind = MDFH_OP_EXECUTE, .flags = MDFH_OP_PRICED | MDFH_OP_NOT_PRINTED}}}},
-    {ITCH50_ORDER_CANCEL, {.length = ITCH50_ORDER_CANCEL_LENGTH,
-			      .quantity_at = 19,
-			      .quantity_mask = UINT32_MAX,
-			      .choice = {'X', 'X'},
-			      .tail = {{.kind = MDFH_OP_REDUCE}, {.kind = MDFH_OP_REDUCE}}}},
-    {ITCH50_ORDER_DELETE, {.length = ITCH50_ORDER_DELETE_LENGTH,
-			      .choice = {'D', 'D'},
-			      .tail = {{.kind = MDFH_OP_DELETE}, {.kind = MDFH_OP_DELETE}}}},
-    {ITCH50_ORDER_REPLACE, {.length = ITCH50_ORDER_REPLACE_LENGTH,
-			       .quantity_at = 27,
-			       .quantity_mask = UINT32_MAX,
-			       .quantity_min = 1,
-			       .id2_at = 19,
-			       .id2_mask = UINT64_MAX,
-			       .price_at = 31,
-			       .price_mask = UINT32_MAX,
-			       .choice = {'U', 'U'},
-			       .tail = {{.kind = MDFH_OP_REPLACE}, {.kind = MDFH_OP_REPLACE}}}},
+	    .choice = {{{.kind = MDFH_OP_EXECUTE, .flags = MDFH_OP_PRICED | MDFH_OP_NOT_PRINTED},
+			   'N'},
+		{{.kind = MDFH_OP_EXECUTE, .flags = MDFH_OP_PRICED}, 'Y'}}}},
+    {ITCH50_ORDER_CANCEL,
+	{.length = ITCH50_ORDER_CANCEL_LENGTH,
+	    .quantity_at = 19,
+	    .quantity_mask = UINT32_MAX,
+	    .choice = {{{.kind = MDFH_OP_REDUCE}, 'X'}, {{.kind = MDFH_OP_REDUCE}, 'X'}}}},
+    {ITCH50_ORDER_DELETE,
+	{.length = ITCH50_ORDER_DELETE_LENGTH,
+	    .choice = {{{.kind = MDFH_OP_DELETE}, 'D'}, {{.kind = MDFH_OP_DELETE}, 'D'}}}},
+    {ITCH50_ORDER_REPLACE,
+	{.length = ITCH50_ORDER_REPLACE_LENGTH,
+	    .quantity_at = 27,
+	    .quantity_mask = UINT32_MAX,
+	    .quantity_min = 1,
+	    .id2_at = 19,
+	    .id2_mask = UINT64_MAX,
+	    .price_at = 31,
+	    .price_mask = UINT32_MAX,
+	    .choice = {{{.kind = MDFH_OP_REPLACE}, 'U'}, {{.kind = MDFH_OP_REPLACE}, 'U'}}}},
 };
 
 static int64_t exchange_time(const struct itch50 *d, uint64_t ns)
@@ -597,16 +600,16 @@ static const struct mapping {
 
 /* Read an order message into op. READ_MAX bytes can be read at m. Returns 0 if the message is
  * plain; else it has another length than its type, is no order, has an impossible field, or its
- * locate has no row or no name (LOCATE_STRANGE alone). */
+ * locate has no row or no name (LOCATE_STRANGE alone): then op is not to be used as it is. */
 static inline uint64_t read_order(const struct itch50 *d, const uint8_t *m, uint32_t length,
-    uint64_t sequence, int64_t midnight_ns, uint64_t time_mask, uint16_t origin, struct mdfh_op *op)
+    uint32_t locate, uint64_t sequence, int64_t midnight_ns, uint64_t time_mask, uint16_t origin,
+    struct mdfh_op *op)
 {
-	uint32_t locate = d->locate[mdfh_load_be16(m + 1)];
-	const struct order_layout *o = &d->orders[locate >> 31][m[0]];
+	const struct order_layout *o = &d->orders[m[0]];
+	const uint8_t byte = m[o->choice_at];
+	const struct order_choice *choice = &o->choice[byte & 1];
 	uint64_t price = mdfh_load_be32(m + o->price_at) & o->price_mask;
 	uint64_t quantity = mdfh_load_be32(m + o->quantity_at) & o->quantity_mask;
-	uint8_t choice = m[o->choice_at];
-	uint32_t second = choice == o->choice[1];
 	/* Negative, so with bits above the 32nd, if the price is too high or the quantity too
 	 * small. */
 	uint64_t range = (PRICE_MAX - price) | (quantity - o->quantity_min);
@@ -618,13 +621,17 @@ static inline uint64_t read_order(const struct itch50 *d, const uint8_t *m, uint
 	op->sequence = sequence;
 	/* With the tracking number before it the timestamp is one load. */
 	op->exchange_ns = midnight_ns + (int64_t)(mdfh_load_be64(m + 3) & time_mask);
-	op->instrument = locate & LOCATE_ROW;
+	op->instrument = locate;
 	op->quantity2 = 0;
-	memcpy(
-	    (uint8_t *)op + offsetof(struct mdfh_op, kind), &o->tail[second], sizeof(o->tail[0]));
+	memcpy((uint8_t *)op + offsetof(struct mdfh_op, kind), &choice->tail, sizeof(choice->tail));
 	op->origin = origin;
-	return range >> 32 | (length ^ o->length) | (uint32_t)(choice ^ o->choice[second]) |
+	return range >> 32 | (length ^ o->length) | (byte ^ choice->byte) |
 	       (locate & LOCATE_STRANGE);
+}
+
+static void skip_message(struct mdfh_op *op, uint64_t sequence, uint16_t origin)
+{
+	*op = (struct mdfh_op){.sequence = sequence, .origin = origin};
 }
 
 /* One message the careful way; up to OPS_MAX ops. Returns how many. */
@@ -642,9 +649,9 @@ static __attribute__((noinline)) int map_message(
 		goto none;
 	}
 	mapping = &mappings[m[0]];
-	o = &d->orders[0][m[0]];
+	o = &d->orders[m[0]];
 	d->base.stats.by_type[m[0]]++;
-	if (!o->length && !mapping->map) {
+	if (o->length == UINT32_MAX && !mapping->map) {
 		error = MDFH_DECODE_UNKNOWN;
 		goto none;
 	}
@@ -661,21 +668,18 @@ static __attribute__((noinline)) int map_message(
 			meet(d, itch50_locate(m), stock);
 	}
 	if (!mapping->map) {
-		uint64_t bad;
+		uint32_t row = d->locate[itch50_locate(m)] & LOCATE_ROW;
 
 		memcpy(copy, m, length < READ_MAX ? length : READ_MAX);
-		bad = read_order(d, copy, o->length, d->base.sequence, d->midnight_ns, d->time_mask,
-		    d->base.origin, op);
-		/* A locate without a row (no room, or nothing subscribed has its name), or without
-		 * a name, is no fault of the message. */
-		if (itch50_locate(m) && op->instrument == 0 && op->kind != MDFH_OP_NONE) {
-			op->kind = MDFH_OP_NONE;
-			return 1;
-		}
-		if (bad & ~(uint64_t)LOCATE_STRANGE || !itch50_locate(m)) {
+		if (read_order(d, copy, o->length, row, d->base.sequence, d->midnight_ns,
+			d->time_mask, d->base.origin, op) ||
+		    !itch50_locate(m)) {
 			error = MDFH_DECODE_FIELD;
 			goto refuse;
 		}
+		/* Not subscribed, or no room for another row: no fault of the message. */
+		if (!row)
+			skip_message(op, d->base.sequence, d->base.origin);
 		return 1;
 	}
 	n = mapping->map(d, m, op);
@@ -728,9 +732,13 @@ static __attribute__((noinline)) uint32_t read_orders(
 	/* Whoever has READ_MAX bytes behind m has the whole of an order message. */
 	for (; ops < stop && m <= last; ops++, sequence++) {
 		uint32_t length = mdfh_load_be16(m - 2);
+		uint32_t locate = d->locate[mdfh_load_be16(m + 1)];
 		const uint8_t *next = m + length + 2;
 
-		if (read_order(d, m, length, sequence, midnight_ns, time_mask, origin, ops))
+		if (locate & LOCATE_SKIPPED && length == d->orders[m[0]].length)
+			skip_message(ops, sequence, origin);
+		else if (read_order(
+			     d, m, length, locate, sequence, midnight_ns, time_mask, origin, ops))
 			break;
 		d->base.stats.by_type[m[0]]++;
 		m = next;
@@ -862,14 +870,10 @@ static int itch50_create(const struct mdfh_decoder_config *config, struct mdfh_d
 	d->time_mask = config->midnight_ns ? NS_MASK : 0;
 	for (size_t i = 0; i < sizeof(d->locate) / sizeof(d->locate[0]); i++)
 		d->locate[i] = LOCATE_STRANGE;
-	for (size_t i = 0; i < sizeof(layouts) / sizeof(layouts[0]); i++) {
-		struct order_layout *skipped = &d->orders[1][layouts[i].type];
-
-		d->orders[0][layouts[i].type] = layouts[i].layout;
-		*skipped = layouts[i].layout;
-		skipped->tail[0].kind = MDFH_OP_NONE;
-		skipped->tail[1].kind = MDFH_OP_NONE;
-	}
+	for (size_t i = 0; i < 256; i++)
+		d->orders[i].length = UINT32_MAX;
+	for (size_t i = 0; i < sizeof(layouts) / sizeof(layouts[0]); i++)
+		d->orders[layouts[i].type] = layouts[i].layout;
 	err = subscribe(d, config);
 	if (err) {
 		itch50_destroy((struct mdfh_decoder *)d);
