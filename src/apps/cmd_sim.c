@@ -7,6 +7,7 @@
 #include <jansson.h>
 #include <math.h>
 #include <signal.h>
+#include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -60,8 +61,9 @@ struct run { /* what a summary needs */
 	uint64_t bytes;
 };
 
-/* Set once before the handler is installed. */
-static struct mdfh_sender *interrupted_sender;
+/* The sender that a signal stops, NULL while there is none; read by the signal handler, which
+ * runs in whichever thread the signal hits. */
+static _Atomic(struct mdfh_sender *) interrupted_sender;
 static volatile sig_atomic_t interrupted;
 
 static int fail(void)
@@ -513,10 +515,12 @@ static int write_binaryfile(const struct options *options)
 /* The first signal ends the day early, with its books; a second one ends the program. */
 static void on_signal(int number)
 {
+	struct mdfh_sender *sender = atomic_load(&interrupted_sender);
+
 	(void)number;
 	interrupted = 1;
-	if (interrupted_sender)
-		mdfh_sender_stop(interrupted_sender);
+	if (sender)
+		mdfh_sender_stop(sender);
 }
 
 static void catch_signals(void)
@@ -608,7 +612,7 @@ static int send_day(const struct options *options, struct mdfh_stream *stream,
 		mdfh_publisher_set_clock(publisher, (int64_t)config.start_ns - midnight_ns);
 	if (mdfh_sender_create(&config, &sender))
 		goto out_error;
-	interrupted_sender = sender;
+	atomic_store(&interrupted_sender, sender);
 	if (interrupted) /* between the last look and the line before */
 		mdfh_sender_stop(sender);
 	if (mdfh_sender_run(sender))
@@ -630,7 +634,7 @@ static int send_day(const struct options *options, struct mdfh_stream *stream,
 out_error:
 	status = fail();
 out:
-	interrupted_sender = NULL;
+	atomic_store(&interrupted_sender, NULL);
 	mdfh_sender_destroy(sender);
 	mdfh_publisher_destroy(publisher);
 	mdfh_day_destroy(repeated);
