@@ -120,8 +120,7 @@ static const struct argp_option argp_options[] = {
     {"skew-us", KEY_SKEW, "US", 0, "Line B behind line A (0)", 2},
     {"start-delay", KEY_START_DELAY, "S", 0, "Only heartbeats for so long at the start (0)", 2},
     {"wait-for-listener", KEY_WAIT, "S", 0,
-	"Start when a socket in this network namespace has joined the group, or give up after S",
-	2},
+	"Start when the groups have been joined in this network namespace, or give up after S", 2},
     {"heartbeat", KEY_HEARTBEAT, "MS", 0, "Silence before a heartbeat (1000)", 2},
     {"linger", KEY_LINGER, "S", 0, "Repeat the end of session for so long (1)", 2},
     {0, 0, 0, 0, "What:", 3},
@@ -455,6 +454,15 @@ static void show_progress(void *context, uint64_t messages)
 	    100 * (double)messages / (double)options->day.messages);
 }
 
+static int wait_for_listeners(const struct options *options)
+{
+	int err = 0;
+
+	for (uint32_t i = 0; !err && options->wait_s && !options->out && i < options->lines; i++)
+		err = sim_output_wait_for_listener(&options->endpoints[i], options->wait_s);
+	return err;
+}
+
 /* Wait until the day lies ready. 0, or 1 when the user had enough. */
 static int wait_for_day(struct mdfh_stream *stream, const struct options *options)
 {
@@ -684,9 +692,7 @@ int mdfh_command_sim(int argc, char **argv)
 		return write_binaryfile(&options);
 
 	if (open_output(&options, &output, &midnight_ns) ||
-	    mdfh_stream_start(&options.day, 0, &stream) ||
-	    (options.wait_s && !options.out &&
-		sim_output_wait_for_listener(&options.endpoints[0], options.wait_s)))
+	    mdfh_stream_start(&options.day, 0, &stream) || wait_for_listeners(&options))
 		status = fail();
 	else if (wait_for_day(stream, &options))
 		fprintf(stderr, "mdfh sim: interrupted before the first message\n");
