@@ -328,7 +328,7 @@ static const struct mdfh_schema *flow_schema(
 static int midnight_before(const char *timezone, uint64_t time_ns, int64_t *midnight_ns)
 {
 	for (int back = -1; back <= 1; back++) {
-		time_t when = (time_t)(time_ns / 1000000000) - back * 86400;
+		time_t when = (time_t)(time_ns / 1000000000) - (time_t)back * 86400;
 		struct tm tm;
 		int64_t ns;
 
@@ -523,8 +523,10 @@ static int type_wanted(const struct options *options, const struct mdfh_schema *
 
 /* Decode one message and print it if it is wanted. *packet_printed: its packet record is out. */
 static void dump_message(
-    struct dump *dump, struct dump_message *message, unsigned flow, int *packet_printed)
+    struct dump *dump, const struct dump_message *framed, unsigned flow, int *packet_printed)
 {
+	struct dump_message copy = *framed;
+	struct dump_message *message = &copy;
 	const struct options *options = &dump->options;
 	const struct mdfh_message *found;
 	enum mdfh_walk_error error =
@@ -559,25 +561,26 @@ static void dump_message(
 
 /* Captures ----------------------------------------------------------------- */
 
-static void dump_packet(
-    struct dump *dump, const struct mdfh_schema *schema, unsigned flow, struct dump_packet *packet)
+static void dump_packet(struct dump *dump, const struct mdfh_schema *schema, unsigned flow,
+    const struct dump_packet *framed)
 {
 	const struct mdfh_session_ops *session = mdfh_session_find(schema->session);
 	const struct options *options = &dump->options;
 	int filtered =
 	    options->type_count || options->symbol || options->first || options->last != UINT64_MAX;
-	struct dump_message message = {.schema = schema, .packet = packet};
 	struct mdfh_unit unit;
+	struct dump_packet packet = *framed;
+	struct dump_message message = {.schema = schema, .packet = &packet};
 	uint32_t at = 0;
 	int printed = 0;
 
-	packet->unit = &unit;
-	packet->header = mdfh_schema_find(schema->session);
+	packet.unit = &unit;
+	packet.header = mdfh_schema_find(schema->session);
 	dump->counts.packets++;
-	session->parse(packet->payload, packet->frame->payload_length, &unit);
+	session->parse(packet.payload, packet.frame->payload_length, &unit);
 	dump->counts.sessions[unit.error]++;
 	if (!filtered) {
-		dump_print_packet(dump->out, options->format, packet);
+		dump_print_packet(dump->out, options->format, &packet);
 		printed = 1;
 	}
 	for (uint32_t i = 0; i < unit.messages && !dump->done; i++) {
@@ -587,7 +590,7 @@ static void dump_packet(
 		if (!step)
 			break;
 		message.prefix = step - message.length;
-		message.offset = (uint32_t)(message.bytes - packet->payload);
+		message.offset = (uint32_t)(message.bytes - packet.payload);
 		message.index = i;
 		message.sequence = session->counts_packets ? unit.first : unit.first + i;
 		dump_message(dump, &message, flow, &printed);
