@@ -840,7 +840,8 @@ static int subscribe(struct itch50 *d, const struct mdfh_decoder_config *config)
 			    "itch50: symbol '%s' has %zu characters; it must have 1 to %d", symbol,
 			    length, STOCK_SIZE);
 		memset(padded, ' ', sizeof(padded));
-		memcpy(padded, symbol, length);
+		for (size_t k = 0; k < length; k++)
+			padded[k] = symbol[k];
 		d->symbols[i] = mdfh_load_be64(padded);
 	}
 	qsort(d->symbols, config->symbol_count, sizeof(*d->symbols), compare_keys);

@@ -282,7 +282,7 @@ int mdfh_midnight_ns(const char *timezone, int year, int month, int day, int64_t
 		return mdfh_error(-EINVAL,
 		    "date %04d-%02d-%02d does not exist or is not from 1970 to 2200", year, month,
 		    day);
-	zone = malloc(sizeof(*zone));
+	zone = calloc(1, sizeof(*zone));
 	if (!zone)
 		return mdfh_error(-ENOMEM, "time zone '%s': %zu bytes", timezone, sizeof(*zone));
 	err = zone_open(zone, timezone);
