@@ -213,9 +213,9 @@ MDFH_API int mdfh_channel_poll(
 /* 1 if a hole is open. */
 MDFH_API int mdfh_channel_waiting(const struct mdfh_channel *channel);
 
-/* The newest drop counters of a line's path, for the causes of gaps: they must have been read
- * after the packets that were pushed last. Call it after the packets of each recv, or at least
- * when they have risen and while mdfh_channel_waiting(). */
+/* The drop counters of a line's path, for the causes of gaps. Call it once per recv, before the
+ * packets of that recv are pushed, with counters read after recv returned: a hole that one of
+ * these packets shows is held against the reading before. */
 MDFH_API void mdfh_channel_drops(
     struct mdfh_channel *channel, unsigned line, const struct mdfh_line_drops *drops);
 

@@ -34,17 +34,16 @@ enum {
 struct line_hole {
 	uint64_t first;
 	uint64_t next;
-	struct mdfh_line_drops before; /* when the last packet before the hole came */
+	struct mdfh_line_drops before; /* read before the batch of the packet that showed it */
 	struct mdfh_line_drops after;
-	uint8_t closed; /* after has been read */
-	uint8_t cause;  /* refused packets stood there: MALFORMED or UNATTRIBUTED; else NONE */
+	uint8_t cause; /* refused packets stood there: MALFORMED or UNATTRIBUTED; else NONE */
 };
 
 struct line {
 	uint64_t next; /* after the newest packet */
 	int64_t heard_ns;
 	struct mdfh_line_drops drops;  /* newest reading */
-	struct mdfh_line_drops before; /* the reading when the newest packet came */
+	struct mdfh_line_drops before; /* the reading before that */
 	uint32_t holes;
 	uint8_t refused; /* cause that refused packets give to the next hole, or NONE */
 	struct line_hole hole[LINE_HOLES];
@@ -251,6 +250,7 @@ static void line_skipped(struct line *l, uint64_t first, uint64_t next, uint8_t 
 	    .first = first,
 	    .next = next,
 	    .before = l->before,
+	    .after = l->drops,
 	    .cause = cause,
 	};
 }
@@ -288,9 +288,9 @@ static uint64_t line_filled(struct line *l, uint64_t first, uint64_t next)
 	return filled;
 }
 
-static unsigned hole_cause(const struct line *l, const struct line_hole *h)
+static unsigned hole_cause(const struct line_hole *h)
 {
-	const struct mdfh_line_drops *after = h->closed ? &h->after : &l->drops;
+	const struct mdfh_line_drops *after = &h->after;
 	unsigned cause = MDFH_CAUSE_NONE, rose = 0;
 
 	if (h->cause)
@@ -322,7 +322,7 @@ static uint8_t gap_cause(const struct mdfh_channel *ch, uint64_t first, uint64_t
 
 			if (l->hole[k].first >= next || l->hole[k].next <= first)
 				continue;
-			cause = hole_cause(l, &l->hole[k]);
+			cause = hole_cause(&l->hole[k]);
 			if (cause == MDFH_CAUSE_MALFORMED)
 				return MDFH_CAUSE_MALFORMED;
 			if (agreed == MDFH_CAUSE_NONE)
@@ -341,11 +341,8 @@ void mdfh_channel_drops(struct mdfh_channel *ch, unsigned line, const struct mdf
 	if (line >= ch->lines)
 		return;
 	l = &ch->line[line];
+	l->before = l->drops;
 	l->drops = *drops;
-	for (uint32_t i = l->holes; i-- > 0 && !l->hole[i].closed;) {
-		l->hole[i].after = *drops;
-		l->hole[i].closed = 1;
-	}
 }
 
 /* Window ----------------------------------------------------------------- */
@@ -596,7 +593,6 @@ static void take(struct mdfh_channel *ch, const struct mdfh_unit *unit,
 	if (next >= l->next) {
 		l->next = next;
 		l->refused = unit->error ? MDFH_CAUSE_MALFORMED : MDFH_CAUSE_NONE;
-		l->before = l->drops;
 	}
 	stats->last_sequence = l->next;
 
@@ -808,7 +804,6 @@ int mdfh_channel_push(struct mdfh_channel *ch, const struct mdfh_packet *packet,
 			    .flags = packet->flags,
 			};
 			l->next = next;
-			l->before = l->drops;
 			stats->last_sequence = next;
 			stats->delivered += next - unit.first;
 			ch->stats.delivered += next - unit.first;
@@ -819,7 +814,6 @@ int mdfh_channel_push(struct mdfh_channel *ch, const struct mdfh_packet *packet,
 		}
 		if (next <= ch->expected) {
 			l->next = next;
-			l->before = l->drops;
 			stats->last_sequence = next;
 			stats->duplicates += next - unit.first;
 			return 0;
