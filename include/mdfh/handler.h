@@ -1,0 +1,252 @@
+/* mdfh/handler.h - the feed handler: configuration to threads, ports, sessions, books, consumers.
+ *
+ *     wire -> port -> channel (lines merged) -> decoder -> books -> consumers
+ *
+ * Each receive thread runs to completion: it polls its ports, merges lines, decodes, keeps the
+ * books and writes events straight into the rings of its consumers. A control thread does what
+ * is slow: clock calibration, drop counters that need a system call, session dates.
+ *
+ * Consumers, three kinds:
+ *   (a) same thread: mdfh_handler_on_events, with const access to the books;
+ *   (b) another thread or process: events from a ring (mdfh_consumer_*, or mdfh_ring_attach by
+ *       shared name), plus the depth snapshots of mdfh/depth.h;
+ *   (c) raw tap: bytes of every message with its schema, from a ring of struct mdfh_raw.
+ * When a ring is full: MDFH_FULL_DROP (default) loses events for that consumer only: a gap
+ * event with the range of sequence numbers and the cause "consumer" comes before its next event,
+ * then a stale event for each instrument it missed something of (or one with instrument 0 when
+ * they were too many). Such an instrument's book can be had again from its depth snapshot.
+ * MDFH_FULL_WAIT makes the receive thread wait: for files and tests.
+ *
+ * Threads: create, start, stop, destroy from one thread. A consumer belongs to one thread.
+ * Errors:  as everywhere: 0 or negative errno, mdfh_error_text(). */
+#ifndef MDFH_HANDLER_H
+#define MDFH_HANDLER_H
+
+#include "mdfh/book.h"
+#include "mdfh/bypass.h"
+#include "mdfh/event.h"
+#include "mdfh/histogram.h"
+#include "mdfh/session.h"
+
+MDFH_BEGIN_DECLS
+
+enum {
+	MDFH_HANDLER_THREADS_MAX = 64,
+	MDFH_HANDLER_CHANNELS_MAX = 256,
+	MDFH_HANDLER_CONSUMERS_MAX = 32,
+};
+
+enum mdfh_idle {               /* what a receive thread does when nothing has arrived */
+	MDFH_IDLE_DEFAULT = 0, /* spin when the thread is pinned, else wait */
+	MDFH_IDLE_SPIN = 1,
+	MDFH_IDLE_WAIT = 2, /* in the kernel, at most poll_timeout_us */
+};
+
+enum mdfh_full {
+	MDFH_FULL_DROP = 0,
+	MDFH_FULL_WAIT = 1,
+};
+
+enum mdfh_consumer_kind {
+	MDFH_CONSUMER_EVENTS = 0,
+	MDFH_CONSUMER_RAW = 1,
+};
+
+/* One line of a channel. */
+struct mdfh_line_config {
+	char *group;     /* "239.1.1.1:26477", "[ff15::1]:26477", or unicast address and port */
+	char *source;    /* numeric; NULL = any */
+	char *interface; /* NULL = the kernel's choice */
+	char *backend;   /* NULL = "socket" */
+	char *backend_options;
+	char *file;   /* pcap */
+	double speed; /* pcap: 1 = as recorded, 0 = flat out */
+	uint16_t vlan;
+	uint32_t rx_ring_size;
+	uint32_t batch_size;
+	uint32_t busy_poll_us;
+	uint64_t receive_buffer_bytes;
+	enum mdfh_timestamps timestamps;
+	struct mdfh_fault_config fault; /* any rate set: the fault backend is put on top */
+};
+
+/* Zero means "default" everywhere; see mdfh/session.h and mdfh/book.h for what they are. */
+struct mdfh_handler_channel_config {
+	char *name;
+	char *protocol; /* "itch50" */
+	char *session;  /* NULL = the protocol's usual one */
+	char *session_id;
+	uint64_t first_sequence;
+	uint32_t thread; /* index into threads */
+	uint32_t window_us;
+	uint32_t window_packets;
+	struct mdfh_line_config *lines;
+	unsigned lines_count;
+};
+
+struct mdfh_handler_thread_config {
+	char *name;
+	uint32_t *core; /* the core to pin it to; NULL = not pinned */
+	enum mdfh_idle idle;
+	uint32_t poll_timeout_us;
+};
+
+struct mdfh_consumer_config {
+	char *name;
+	enum mdfh_consumer_kind kind;
+	enum mdfh_full full;
+	uint32_t thread;    /* receive thread it reads from */
+	uint32_t slots;     /* power of two; default 65536 */
+	uint32_t slot_size; /* raw: bytes per slot; default 128 */
+	char *shared_name;  /* readable by other processes under this name; NULL = private */
+	char **symbols;     /* only these instruments (and all markers); none = all */
+	unsigned symbols_count;
+};
+
+struct mdfh_handler_config {
+	size_t size;
+	char *name;
+	char *session_date; /* "2026-11-22" in venue time; NULL = today there (live) or the first
+	                     * capture time (file) */
+	struct mdfh_handler_thread_config *threads; /* none = one, not pinned */
+	unsigned threads_count;
+	struct mdfh_handler_channel_config *channels; /* at least one */
+	unsigned channels_count;
+	struct mdfh_consumer_config *consumers;
+	unsigned consumers_count;
+	char **symbols; /* subscription: other instruments are skipped; none = all */
+	unsigned symbols_count;
+	uint32_t instruments_max; /* default 65536 */
+	uint32_t orders_max;
+	uint32_t levels_max;
+	uint32_t trades_max;
+	enum mdfh_switch hugepages;
+	enum mdfh_switch books; /* off: events without books are not possible, so only raw taps */
+	enum mdfh_switch sound_at_start;
+	uint32_t depth_levels; /* 0 = no depth snapshots; 1..64 */
+	char *depth_shared_name;
+	uint32_t latency_sample; /* stages are timed in every nth batch, a power of two; default 64;
+	                          * 1 = all */
+};
+
+struct mdfh_handler;
+struct mdfh_consumer;
+struct mdfh_depth;
+
+/* Read a configuration. Errors name file, line and key. Free with mdfh_handler_config_free. */
+MDFH_API int mdfh_handler_config_load(const char *path, struct mdfh_handler_config **config);
+MDFH_API int mdfh_handler_config_parse(
+    const char *text, size_t length, const char *name, struct mdfh_handler_config **config);
+MDFH_API void mdfh_handler_config_free(struct mdfh_handler_config *config);
+
+/* Takes all memory, opens all ports. config may be freed afterwards. */
+MDFH_API int mdfh_handler_create(
+    const struct mdfh_handler_config *config, struct mdfh_handler **handler);
+
+/* Consumer (a): called on receive thread `thread`, for each batch of events, before the rings see
+ * them. books is valid during the call. Before mdfh_handler_start. */
+typedef void (*mdfh_events_handler)(
+    void *context, const struct mdfh_event *events, int n, const struct mdfh_books *books);
+MDFH_API int mdfh_handler_on_events(
+    struct mdfh_handler *handler, unsigned thread, mdfh_events_handler function, void *context);
+
+MDFH_API int mdfh_handler_start(struct mdfh_handler *handler);
+/* 1 until every source has ended, or a port has died (mdfh_handler_stop tells why). */
+MDFH_API int mdfh_handler_running(const struct mdfh_handler *handler);
+/* 1 when every channel has seen the end of its session. */
+MDFH_API int mdfh_handler_session_ended(const struct mdfh_handler *handler);
+/* Stop and join the threads. Books and statistics stay readable. Returns the first error that
+ * ended a thread. */
+MDFH_API int mdfh_handler_stop(struct mdfh_handler *handler);
+MDFH_API void mdfh_handler_destroy(struct mdfh_handler *handler);
+
+/* For reading before start and after stop (while running they belong to the receive thread). */
+MDFH_API const struct mdfh_books *mdfh_handler_books(
+    const struct mdfh_handler *handler, unsigned thread);
+/* Readable at any time. */
+MDFH_API const struct mdfh_instruments *mdfh_handler_instruments(
+    const struct mdfh_handler *handler, unsigned thread);
+MDFH_API const struct mdfh_depth *mdfh_handler_depth(
+    const struct mdfh_handler *handler, unsigned thread);
+
+/* Consumer (b) in this process. */
+MDFH_API struct mdfh_consumer *mdfh_handler_consumer(
+    struct mdfh_handler *handler, const char *name);
+/* Up to max events that lie together; valid until mdfh_consumer_done gives n of them back. */
+MDFH_API uint32_t mdfh_consumer_peek(
+    struct mdfh_consumer *consumer, uint32_t max, const struct mdfh_event **events);
+MDFH_API void mdfh_consumer_done(struct mdfh_consumer *consumer, uint32_t n);
+
+/* Consumer (c): slots of a raw tap. */
+struct mdfh_raw {
+	uint64_t sequence;
+	int64_t receive_ns;
+	uint16_t channel;
+	uint16_t schema; /* id of the protocol's schema, mdfh/schema.h */
+	uint16_t length; /* of the message */
+	uint16_t stored; /* bytes in data: less than length where the slot is smaller */
+	uint8_t epoch;
+	uint8_t kind; /* enum mdfh_span_kind: a gap has length 8: its count, host byte order */
+	uint8_t line;
+	uint8_t reserved[5];
+	uint8_t data[];
+};
+MDFH_API uint32_t mdfh_consumer_peek_raw(
+    struct mdfh_consumer *consumer, const struct mdfh_raw **raw);
+
+struct mdfh_consumer_stats {
+	uint64_t delivered; /* events written to the ring */
+	uint64_t dropped;   /* events lost because it was full */
+	uint64_t gaps;      /* gap events of cause "consumer" */
+	uint32_t capacity;
+	uint32_t used;
+	uint32_t high_water;
+	uint32_t reserved;
+};
+MDFH_API void mdfh_consumer_stats(
+    const struct mdfh_consumer *consumer, struct mdfh_consumer_stats *stats);
+
+/* Where time goes. A sampled batch is timed at the borders of the stages. */
+enum mdfh_stage {
+	MDFH_STAGE_WIRE,     /* exchange time to arrival (only as good as the two clocks) */
+	MDFH_STAGE_RECEIVE,  /* arrival stamp to the return of recv */
+	MDFH_STAGE_SESSION,  /* per batch: header, merging */
+	MDFH_STAGE_DECODE,   /* per batch */
+	MDFH_STAGE_BOOK,     /* per batch: books, events into the ring */
+	MDFH_STAGE_RING,     /* commit to the consumer's peek */
+	MDFH_STAGE_CONSUMER, /* arrival stamp to the consumer's peek: the whole way */
+	MDFH_STAGES,
+};
+MDFH_API const char *mdfh_stage_name(unsigned stage);
+
+struct mdfh_port_report {
+	const char *backend;
+	const struct mdfh_bypass_capabilities *capabilities;
+	struct mdfh_bypass_stats stats;
+};
+
+struct mdfh_channel_report {
+	const char *name;
+	unsigned lines;
+	struct mdfh_channel_stats session;
+	uint64_t messages;              /* decoded */
+	uint64_t messages_refused;      /* by the decoder */
+	uint64_t messages_unknown;      /* types that the schema does not have */
+	unsigned ports[MDFH_LINES_MAX]; /* index of each line's port */
+};
+
+/* Statistics; while running they are a little old and not of one instant. */
+MDFH_API unsigned mdfh_handler_ports(const struct mdfh_handler *handler);
+MDFH_API int mdfh_handler_port_report(
+    struct mdfh_handler *handler, unsigned port, struct mdfh_port_report *report);
+MDFH_API unsigned mdfh_handler_channels(const struct mdfh_handler *handler);
+MDFH_API int mdfh_handler_channel_report(
+    const struct mdfh_handler *handler, unsigned channel, struct mdfh_channel_report *report);
+MDFH_API int mdfh_handler_books_stats(
+    const struct mdfh_handler *handler, unsigned thread, struct mdfh_books_stats *stats);
+/* A stage's histogram of one receive thread (stages RING and CONSUMER: of all its consumers). */
+MDFH_API const struct mdfh_histogram *mdfh_handler_latency(
+    const struct mdfh_handler *handler, unsigned thread, enum mdfh_stage stage);
+
+MDFH_END_DECLS
+#endif

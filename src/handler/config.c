@@ -1,0 +1,319 @@
+/* config.c - YAML to struct mdfh_handler_config. The schema below is the list of keys; libcyaml
+ * does the reading. Its messages are turned into one sentence with file, line and key. */
+#include <cyaml/cyaml.h>
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "mdfh/error.h"
+#include "mdfh/handler.h"
+
+/* What the keys are ------------------------------------------------------------------------- */
+
+#define OPT    CYAML_FLAG_OPTIONAL
+#define PTR    (CYAML_FLAG_OPTIONAL | CYAML_FLAG_POINTER)
+#define STRICT (CYAML_FLAG_OPTIONAL | CYAML_FLAG_STRICT)
+
+static const cyaml_strval_t switch_names[] = {
+    {"default", MDFH_DEFAULT},
+    {"on", MDFH_ON},
+    {"off", MDFH_OFF},
+};
+
+static const cyaml_strval_t idle_names[] = {
+    {"default", MDFH_IDLE_DEFAULT},
+    {"spin", MDFH_IDLE_SPIN},
+    {"wait", MDFH_IDLE_WAIT},
+};
+
+static const cyaml_strval_t full_names[] = {
+    {"drop", MDFH_FULL_DROP},
+    {"wait", MDFH_FULL_WAIT},
+};
+
+static const cyaml_strval_t kind_names[] = {
+    {"events", MDFH_CONSUMER_EVENTS},
+    {"raw", MDFH_CONSUMER_RAW},
+};
+
+static const cyaml_strval_t timestamp_names[] = {
+    {"default", MDFH_TIMESTAMPS_DEFAULT},
+    {"off", MDFH_TIMESTAMPS_OFF},
+    {"software", MDFH_TIMESTAMPS_SOFTWARE},
+    {"hardware", MDFH_TIMESTAMPS_HARDWARE},
+};
+
+#define COUNT(array) (sizeof(array) / sizeof((array)[0]))
+#define SWITCH(key, type, member)                                                                  \
+	CYAML_FIELD_ENUM(key, STRICT, type, member, switch_names, COUNT(switch_names))
+
+static const cyaml_schema_value_t string_schema = {
+    CYAML_VALUE_STRING(CYAML_FLAG_POINTER, char, 1, 255),
+};
+
+static const cyaml_schema_field_t fault_fields[] = {
+    CYAML_FIELD_UINT("seed", OPT, struct mdfh_fault_config, seed),
+    CYAML_FIELD_UINT("loss_ppm", OPT, struct mdfh_fault_config, loss_ppm),
+    CYAML_FIELD_UINT("duplicate_ppm", OPT, struct mdfh_fault_config, duplicate_ppm),
+    CYAML_FIELD_UINT("reorder_ppm", OPT, struct mdfh_fault_config, reorder_ppm),
+    CYAML_FIELD_UINT("damage_ppm", OPT, struct mdfh_fault_config, damage_ppm),
+    CYAML_FIELD_UINT("truncate_ppm", OPT, struct mdfh_fault_config, truncate_ppm),
+    CYAML_FIELD_UINT("delay_ppm", OPT, struct mdfh_fault_config, delay_ppm),
+    CYAML_FIELD_UINT("burst_length", OPT, struct mdfh_fault_config, burst_length),
+    CYAML_FIELD_UINT("reorder_distance", OPT, struct mdfh_fault_config, reorder_distance),
+    CYAML_FIELD_UINT("delay_ns", OPT, struct mdfh_fault_config, delay_ns),
+    CYAML_FIELD_END,
+};
+
+static const cyaml_schema_field_t line_fields[] = {
+    CYAML_FIELD_STRING_PTR("group", PTR, struct mdfh_line_config, group, 1, 128),
+    CYAML_FIELD_STRING_PTR("source", PTR, struct mdfh_line_config, source, 1, 64),
+    CYAML_FIELD_STRING_PTR("interface", PTR, struct mdfh_line_config, interface, 1, 64),
+    CYAML_FIELD_STRING_PTR("backend", PTR, struct mdfh_line_config, backend, 1, 4096),
+    CYAML_FIELD_STRING_PTR(
+	"backend_options", PTR, struct mdfh_line_config, backend_options, 1, 4096),
+    CYAML_FIELD_STRING_PTR("file", PTR, struct mdfh_line_config, file, 1, 4096),
+    CYAML_FIELD_FLOAT("speed", OPT, struct mdfh_line_config, speed),
+    CYAML_FIELD_UINT("vlan", OPT, struct mdfh_line_config, vlan),
+    CYAML_FIELD_UINT("rx_ring_size", OPT, struct mdfh_line_config, rx_ring_size),
+    CYAML_FIELD_UINT("batch_size", OPT, struct mdfh_line_config, batch_size),
+    CYAML_FIELD_UINT("busy_poll_us", OPT, struct mdfh_line_config, busy_poll_us),
+    CYAML_FIELD_UINT("receive_buffer", OPT, struct mdfh_line_config, receive_buffer_bytes),
+    CYAML_FIELD_ENUM("timestamps", STRICT, struct mdfh_line_config, timestamps, timestamp_names,
+	COUNT(timestamp_names)),
+    CYAML_FIELD_MAPPING("fault", OPT, struct mdfh_line_config, fault, fault_fields),
+    CYAML_FIELD_END,
+};
+
+static const cyaml_schema_value_t line_schema = {
+    CYAML_VALUE_MAPPING(CYAML_FLAG_DEFAULT, struct mdfh_line_config, line_fields),
+};
+
+static const cyaml_schema_field_t channel_fields[] = {
+    CYAML_FIELD_STRING_PTR("name", PTR, struct mdfh_handler_channel_config, name, 1, 63),
+    CYAML_FIELD_STRING_PTR(
+	"protocol", CYAML_FLAG_POINTER, struct mdfh_handler_channel_config, protocol, 1, 63),
+    CYAML_FIELD_STRING_PTR("session", PTR, struct mdfh_handler_channel_config, session, 1, 63),
+    CYAML_FIELD_STRING_PTR(
+	"session_id", PTR, struct mdfh_handler_channel_config, session_id, 1, 16),
+    CYAML_FIELD_UINT("first_sequence", OPT, struct mdfh_handler_channel_config, first_sequence),
+    CYAML_FIELD_UINT("thread", OPT, struct mdfh_handler_channel_config, thread),
+    CYAML_FIELD_UINT("window_us", OPT, struct mdfh_handler_channel_config, window_us),
+    CYAML_FIELD_UINT("window_packets", OPT, struct mdfh_handler_channel_config, window_packets),
+    CYAML_FIELD_SEQUENCE("lines", CYAML_FLAG_POINTER, struct mdfh_handler_channel_config, lines,
+	&line_schema, 1, MDFH_LINES_MAX),
+    CYAML_FIELD_END,
+};
+
+static const cyaml_schema_value_t channel_schema = {
+    CYAML_VALUE_MAPPING(CYAML_FLAG_DEFAULT, struct mdfh_handler_channel_config, channel_fields),
+};
+
+static const cyaml_schema_field_t thread_fields[] = {
+    CYAML_FIELD_STRING_PTR("name", PTR, struct mdfh_handler_thread_config, name, 1, 15),
+    CYAML_FIELD_UINT_PTR("core", PTR, struct mdfh_handler_thread_config, core),
+    CYAML_FIELD_ENUM(
+	"idle", STRICT, struct mdfh_handler_thread_config, idle, idle_names, COUNT(idle_names)),
+    CYAML_FIELD_UINT("poll_timeout_us", OPT, struct mdfh_handler_thread_config, poll_timeout_us),
+    CYAML_FIELD_END,
+};
+
+static const cyaml_schema_value_t thread_schema = {
+    CYAML_VALUE_MAPPING(CYAML_FLAG_DEFAULT, struct mdfh_handler_thread_config, thread_fields),
+};
+
+static const cyaml_schema_field_t consumer_fields[] = {
+    CYAML_FIELD_STRING_PTR("name", CYAML_FLAG_POINTER, struct mdfh_consumer_config, name, 1, 63),
+    CYAML_FIELD_ENUM(
+	"kind", STRICT, struct mdfh_consumer_config, kind, kind_names, COUNT(kind_names)),
+    CYAML_FIELD_ENUM(
+	"full", STRICT, struct mdfh_consumer_config, full, full_names, COUNT(full_names)),
+    CYAML_FIELD_UINT("thread", OPT, struct mdfh_consumer_config, thread),
+    CYAML_FIELD_UINT("slots", OPT, struct mdfh_consumer_config, slots),
+    CYAML_FIELD_UINT("slot_size", OPT, struct mdfh_consumer_config, slot_size),
+    CYAML_FIELD_STRING_PTR("shared_name", PTR, struct mdfh_consumer_config, shared_name, 1, 63),
+    CYAML_FIELD_SEQUENCE(
+	"symbols", PTR, struct mdfh_consumer_config, symbols, &string_schema, 0, 65536),
+    CYAML_FIELD_END,
+};
+
+static const cyaml_schema_value_t consumer_schema = {
+    CYAML_VALUE_MAPPING(CYAML_FLAG_DEFAULT, struct mdfh_consumer_config, consumer_fields),
+};
+
+static const cyaml_schema_field_t handler_fields[] = {
+    CYAML_FIELD_STRING_PTR("name", PTR, struct mdfh_handler_config, name, 1, 63),
+    CYAML_FIELD_STRING_PTR("session_date", PTR, struct mdfh_handler_config, session_date, 1, 16),
+    CYAML_FIELD_SEQUENCE("threads", PTR, struct mdfh_handler_config, threads, &thread_schema, 0,
+	MDFH_HANDLER_THREADS_MAX),
+    CYAML_FIELD_SEQUENCE("channels", CYAML_FLAG_POINTER, struct mdfh_handler_config, channels,
+	&channel_schema, 1, MDFH_HANDLER_CHANNELS_MAX),
+    CYAML_FIELD_SEQUENCE("consumers", PTR, struct mdfh_handler_config, consumers, &consumer_schema,
+	0, MDFH_HANDLER_CONSUMERS_MAX),
+    CYAML_FIELD_SEQUENCE(
+	"symbols", PTR, struct mdfh_handler_config, symbols, &string_schema, 0, 65536),
+    CYAML_FIELD_UINT("instruments_max", OPT, struct mdfh_handler_config, instruments_max),
+    CYAML_FIELD_UINT("orders_max", OPT, struct mdfh_handler_config, orders_max),
+    CYAML_FIELD_UINT("levels_max", OPT, struct mdfh_handler_config, levels_max),
+    CYAML_FIELD_UINT("trades_max", OPT, struct mdfh_handler_config, trades_max),
+    SWITCH("hugepages", struct mdfh_handler_config, hugepages),
+    SWITCH("books", struct mdfh_handler_config, books),
+    SWITCH("sound_at_start", struct mdfh_handler_config, sound_at_start),
+    CYAML_FIELD_UINT("depth_levels", OPT, struct mdfh_handler_config, depth_levels),
+    CYAML_FIELD_STRING_PTR(
+	"depth_shared_name", PTR, struct mdfh_handler_config, depth_shared_name, 1, 63),
+    CYAML_FIELD_UINT("latency_sample", OPT, struct mdfh_handler_config, latency_sample),
+    CYAML_FIELD_END,
+};
+
+static const cyaml_schema_value_t handler_schema = {
+    CYAML_VALUE_MAPPING(CYAML_FLAG_POINTER, struct mdfh_handler_config, handler_fields),
+};
+
+/* Messages ---------------------------------------------------------------------------------- */
+
+/* libcyaml reports an error as a line of its own and then a backtrace, innermost first, such as
+ *   Load: Invalid uint64_t value: 'many'
+ *   Load: Backtrace:
+ *     in mapping field 'thread' (line: 3, column: 13)
+ * The first of each is what a person needs. */
+struct complaint {
+	char what[200];
+	char key[96];
+	unsigned line;
+};
+
+static const char unexpected[] = "Unexpected key: ";
+static const char missing[] = "Missing required mapping field: ";
+
+static void complain(cyaml_log_t level, void *context, const char *format, va_list args)
+{
+	struct complaint *complaint = context;
+	char text[256];
+	const char *start;
+	const char *line;
+	const char *field;
+
+	if (level < CYAML_LOG_ERROR)
+		return;
+	vsnprintf(text, sizeof(text), format, args);
+	text[strcspn(text, "\n")] = '\0';
+	start = strncmp(text, "Load: ", 6) ? text : text + 6;
+	line = strstr(start, "(line: ");
+	if (!line) {
+		if (complaint->what[0] || !strcmp(start, "Backtrace:"))
+			return;
+		snprintf(complaint->what, sizeof(complaint->what), "%.199s", start);
+		/* These two name the key themselves. */
+		if (!strncmp(start, unexpected, sizeof(unexpected) - 1))
+			snprintf(complaint->key, sizeof(complaint->key), "%.95s",
+			    start + sizeof(unexpected) - 1);
+		else if (!strncmp(start, missing, sizeof(missing) - 1))
+			snprintf(complaint->key, sizeof(complaint->key), "%.95s",
+			    start + sizeof(missing) - 1);
+		return;
+	}
+	if (!complaint->line)
+		complaint->line = (unsigned)strtoul(line + 7, NULL, 10);
+	field = strstr(start, "mapping field '");
+	if (!complaint->key[0] && field) {
+		field += 15;
+		snprintf(complaint->key, sizeof(complaint->key), "%.*s", (int)strcspn(field, "'"),
+		    field);
+	}
+}
+
+/* Of an unexpected key libcyaml gives the line where its mapping begins: look for the key from
+ * there on. */
+static void find_key(struct complaint *complaint, const char *text, size_t length)
+{
+	const char *end = text + length;
+	size_t size = strlen(complaint->key);
+	unsigned line = 1;
+
+	if (strncmp(complaint->what, unexpected, sizeof(unexpected) - 1) != 0)
+		return;
+	for (const char *at = text; at < end; at++) {
+		if (*at == '\n')
+			line++;
+		else if (line >= complaint->line && (size_t)(end - at) > size && at[size] == ':' &&
+			 !memcmp(at, complaint->key, size)) {
+			complaint->line = line;
+			return;
+		}
+	}
+}
+
+/* Public ------------------------------------------------------------------------------------ */
+
+static const cyaml_config_t base_config = {
+    .log_fn = complain,
+    .mem_fn = cyaml_mem,
+    .log_level = CYAML_LOG_ERROR,
+    .flags = CYAML_CFG_DEFAULT,
+};
+
+int mdfh_handler_config_parse(
+    const char *text, size_t length, const char *name, struct mdfh_handler_config **config)
+{
+	struct complaint complaint = {.line = 0};
+	cyaml_config_t cyaml = base_config;
+	cyaml_err_t err;
+	void *loaded = NULL;
+
+	*config = NULL;
+	cyaml.log_ctx = &complaint;
+	err =
+	    cyaml_load_data((const uint8_t *)text, length, &cyaml, &handler_schema, &loaded, NULL);
+	if (err == CYAML_ERR_OOM)
+		return mdfh_error(-ENOMEM, "%s: out of memory", name);
+	if (err == CYAML_OK && !loaded) {
+		snprintf(complaint.what, sizeof(complaint.what), "the file is empty");
+		err = CYAML_ERR_INVALID_VALUE;
+	}
+	if (err != CYAML_OK) {
+		find_key(&complaint, text, length);
+		return mdfh_error(-EINVAL, "%s:%u: %s%s%s%s (docs/configuration.md lists the keys)",
+		    name, complaint.line, complaint.key[0] ? "key '" : "", complaint.key,
+		    complaint.key[0] ? "': " : "",
+		    complaint.what[0] ? complaint.what : cyaml_strerror(err));
+	}
+	*config = loaded;
+	(*config)->size = sizeof(**config);
+	return 0;
+}
+
+int mdfh_handler_config_load(const char *path, struct mdfh_handler_config **config)
+{
+	enum { LONGEST = 16 << 20 };
+	FILE *file;
+	char *text;
+	size_t length;
+	int err;
+
+	*config = NULL;
+	file = fopen(path, "re");
+	if (!file)
+		return mdfh_error_errno(-errno, "configuration %s", path);
+	text = malloc(LONGEST);
+	if (!text) {
+		fclose(file);
+		return mdfh_error(-ENOMEM, "configuration %s: out of memory", path);
+	}
+	length = fread(text, 1, LONGEST, file);
+	if (ferror(file))
+		err = mdfh_error_errno(-EIO, "configuration %s", path);
+	else if (length == LONGEST)
+		err = mdfh_error(-EFBIG, "configuration %s: longer than 16 MiB", path);
+	else
+		err = mdfh_handler_config_parse(text, length, path, config);
+	free(text);
+	fclose(file);
+	return err;
+}
+
+void mdfh_handler_config_free(struct mdfh_handler_config *config)
+{
+	cyaml_free(&base_config, &handler_schema, config, 0);
+}

@@ -1,0 +1,82 @@
+/* consumer.h - one consumer's ring as the receive thread sees it: writing, dropping, saying so. */
+#ifndef MDFH_HANDLER_CONSUMER_H
+#define MDFH_HANDLER_CONSUMER_H
+
+#include <stdatomic.h>
+#include <stdbool.h>
+
+#include "mdfh/handler.h"
+#include "mdfh/ring.h"
+
+enum {
+	CONSUMER_TOUCHED_MAX = 64, /* instruments named one by one after a drop */
+};
+
+/* What was dropped of one channel since the ring became full. */
+struct consumer_loss {
+	uint64_t first;
+	uint64_t last;
+	uint16_t channel;
+	uint8_t epoch;
+	uint8_t open;
+};
+
+struct mdfh_consumer {
+	/* Set up once, read by both sides. */
+	struct mdfh_ring *ring;
+	char name[64];
+	enum mdfh_consumer_kind kind;
+	enum mdfh_full full;
+	uint32_t slot_size;
+	uint32_t capacity;
+	const struct mdfh_instruments *instruments;
+	char **symbols; /* sorted; NULL = every instrument */
+	unsigned symbols_count;
+	uint8_t *wanted; /* by instrument row: 0 = not known yet, 1 = wanted, 2 = not wanted */
+
+	/* The receive thread's. */
+	_Alignas(MDFH_CACHE_LINE) uint64_t written;
+	_Atomic uint64_t delivered; /* written by one thread, read by any: relaxed */
+	_Atomic uint64_t dropped;
+	_Atomic uint64_t gaps;
+	const atomic_bool *stop; /* ends a wait for room */
+	int dropping;
+	unsigned losses_count;
+	struct consumer_loss *losses; /* one per channel of the thread */
+	unsigned losses_max;
+	unsigned touched_count; /* CONSUMER_TOUCHED_MAX + 1 = too many to name */
+	uint32_t touched[CONSUMER_TOUCHED_MAX];
+	int64_t lost_ns; /* arrival of the newest event that was dropped */
+
+	/* A sampled slot: "position was committed at ticks". The release store of sample_position
+	 * pairs with the acquire load in mdfh_consumer_peek. */
+	_Alignas(MDFH_CACHE_LINE) _Atomic uint64_t sample_ticks;
+	_Atomic uint64_t sample_position; /* 0 = none */
+
+	/* The consuming thread's. */
+	_Alignas(MDFH_CACHE_LINE) uint64_t read;
+	uint64_t sample_seen;
+	struct mdfh_histogram *ring_latency;
+	struct mdfh_histogram *whole_latency;
+};
+
+int mdfh_consumer_create(const struct mdfh_consumer_config *config,
+    const struct mdfh_instruments *instruments, unsigned channels, const atomic_bool *stop,
+    struct mdfh_consumer **consumer);
+void mdfh_consumer_destroy(struct mdfh_consumer *consumer);
+
+/* Room for a batch that may be written in place: returns slots that lie together, 0 = write
+ * elsewhere and call mdfh_consumer_write. Only for consumers of every instrument. */
+uint32_t mdfh_consumer_reserve(
+    struct mdfh_consumer *consumer, uint32_t want, struct mdfh_event **slots);
+void mdfh_consumer_commit(struct mdfh_consumer *consumer, uint32_t n);
+
+/* Copy a batch in; what does not fit is dropped (or waited for), as configured. */
+void mdfh_consumer_write(struct mdfh_consumer *consumer, const struct mdfh_event *events, int n);
+void mdfh_consumer_write_raw(struct mdfh_consumer *consumer, const struct mdfh_raw *head,
+    const uint8_t *data, uint32_t length);
+
+/* Remember when the newest slot was committed. */
+void mdfh_consumer_sample(struct mdfh_consumer *consumer, uint64_t ticks);
+
+#endif

@@ -1,0 +1,527 @@
+/* handler.c - configuration to receive threads; the control thread; reports. */
+#include "mdfh/handler.h"
+
+#include <errno.h>
+#include <pthread.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+#include "handler/pipeline.h"
+#include "handler/ports.h"
+#include "handler/receiver.h"
+#include "mdfh/clock.h"
+#include "mdfh/error.h"
+
+/* Where a channel or a port of the handler is: which thread, and its number there. */
+struct place {
+	unsigned thread;
+	unsigned index;
+};
+
+struct mdfh_handler {
+	struct mdfh_receiver *receivers;
+	unsigned receiver_count;
+	struct place *channels;
+	char (*channel_names)[64];
+	unsigned channel_count;
+	struct place *ports;
+	unsigned port_count;
+	struct mdfh_consumer **consumers;
+	unsigned consumer_count;
+	struct mdfh_histogram *merged[MDFH_STAGES]; /* of all consumers, made when asked for */
+
+	pthread_t control;
+	int control_started;
+	pthread_mutex_t control_lock;
+	pthread_cond_t control_wake;
+	int control_stop;
+};
+
+/* Setup ----------------------------------------------------------------------------------- */
+
+static int channel_setup(
+    const struct mdfh_handler_config *config, unsigned index, struct mdfh_pipeline_channel *channel)
+{
+	const struct mdfh_handler_channel_config *from = &config->channels[index];
+	const struct mdfh_protocol *protocol = mdfh_protocol_find(from->protocol);
+	const char *session;
+
+	if (!protocol)
+		return mdfh_error(-EINVAL,
+		    "channel %u: protocol '%s' is not mapped to books; 'itch50' is", index,
+		    from->protocol);
+	session = from->session ? from->session : protocol->session;
+	*channel = (struct mdfh_pipeline_channel){
+	    .protocol = from->protocol,
+	    .session =
+		{
+		    .size = sizeof(channel->session),
+		    .session = mdfh_session_find(session),
+		    .channel = (uint16_t)index,
+		    .lines = (uint16_t)from->lines_count,
+		    .window_packets = from->window_packets,
+		    .window_ns = (uint64_t)from->window_us * 1000,
+		    .first_sequence = from->first_sequence,
+		    .session_id = from->session_id,
+		},
+	};
+	if (!channel->session.session)
+		return mdfh_error(
+		    -EINVAL, "channel %u: there is no session protocol '%s'", index, session);
+	return mdfh_session_midnight(protocol->venue_timezone, config->session_date,
+	    from->lines[0].file, &channel->midnight_ns);
+}
+
+/* Lines that read one capture become flows of one port; every other line is a port. */
+static int open_ports(struct mdfh_handler *h, const struct mdfh_handler_config *config,
+    unsigned thread, const unsigned *channel_index, unsigned channel_count)
+{
+	struct mdfh_receiver *receiver = &h->receivers[thread];
+	unsigned n = 0;
+
+	for (unsigned c = 0; c < channel_count; c++) {
+		const struct mdfh_handler_channel_config *channel =
+		    &config->channels[channel_index[c]];
+		uint32_t taken = 0;
+
+		for (unsigned l = 0; l < channel->lines_count; l++) {
+			const struct mdfh_line_config *lines[MDFH_LINES_MAX];
+			struct mdfh_pipeline_port port = {.flow_count = 0};
+			int err;
+
+			if (taken & (1u << l))
+				continue;
+			for (unsigned k = l; k < channel->lines_count; k++) {
+				if (k != l && (!channel->lines[k].file || !channel->lines[l].file ||
+						  strcmp(channel->lines[k].file,
+						      channel->lines[l].file) != 0))
+					continue;
+				taken |= 1u << k;
+				lines[port.flow_count] = &channel->lines[k];
+				port.flows[port.flow_count].channel = (uint16_t)c;
+				port.flows[port.flow_count].line = (uint16_t)k;
+				port.flow_count++;
+			}
+			err = mdfh_port_open(lines, port.flow_count, receiver->cpu_core,
+			    config->hugepages, receiver->poll_timeout_us, &port.port);
+			if (err)
+				return err;
+			mdfh_pipeline_add_port(receiver->pipeline, &port);
+			h->ports[h->port_count++] = (struct place){.thread = thread, .index = n++};
+		}
+	}
+	return 0;
+}
+
+static int create_receiver(
+    struct mdfh_handler *h, const struct mdfh_handler_config *config, unsigned thread)
+{
+	const struct mdfh_handler_thread_config *t =
+	    config->threads_count ? &config->threads[thread] : NULL;
+	struct mdfh_receiver *receiver = &h->receivers[thread];
+	struct mdfh_pipeline_channel *channels = NULL;
+	const struct mdfh_consumer_config *consumers[MDFH_HANDLER_CONSUMERS_MAX];
+	unsigned indices[MDFH_HANDLER_CHANNELS_MAX];
+	struct mdfh_pipeline_config pipeline = {
+	    .symbols = config->symbols,
+	    .symbols_count = config->symbols_count,
+	    .instruments_max = config->instruments_max,
+	    .books =
+		{
+		    .orders_max = config->orders_max,
+		    .levels_max = config->levels_max,
+		    .trades_max = config->trades_max,
+		    .hugepages = config->hugepages,
+		    .sound_at_start = config->sound_at_start,
+		},
+	    .keep_books = config->books != MDFH_OFF,
+	    .depth_levels = config->depth_levels,
+	    .depth_shared_name = config->depth_shared_name,
+	    .latency_sample = config->latency_sample,
+	    .consumers = consumers,
+	    .stop = &receiver->stop,
+	};
+	int err = 0;
+
+	for (unsigned c = 0; c < config->channels_count; c++) {
+		if (config->channels[c].thread != thread)
+			continue;
+		h->channels[c] = (struct place){.thread = thread, .index = pipeline.channel_count};
+		indices[pipeline.channel_count++] = c;
+	}
+	if (!pipeline.channel_count)
+		return mdfh_error(-EINVAL,
+		    "thread %u has no channel; give one `thread: %u` or leave the thread out",
+		    thread, thread);
+	for (unsigned i = 0; i < config->consumers_count; i++)
+		if (config->consumers[i].thread == thread)
+			consumers[pipeline.consumer_count++] = &config->consumers[i];
+
+	channels = calloc(pipeline.channel_count, sizeof(*channels));
+	if (!channels) {
+		err = mdfh_error(-ENOMEM, "handler: out of memory");
+		goto out;
+	}
+	for (unsigned i = 0; i < pipeline.channel_count && !err; i++)
+		err = channel_setup(config, indices[i], &channels[i]);
+	if (err)
+		goto out;
+	snprintf(
+	    receiver->name, sizeof(receiver->name), "%s", t && t->name ? t->name : "mdfh-receive");
+	receiver->cpu_core = t && t->core ? MDFH_CORE(*t->core) : 0;
+	receiver->idle = t ? t->idle : MDFH_IDLE_DEFAULT;
+	receiver->poll_timeout_us = t ? t->poll_timeout_us : 0;
+	pipeline.channels = channels;
+	pipeline.ports_max = pipeline.channel_count * MDFH_LINES_MAX;
+	err = mdfh_pipeline_create(&pipeline, &receiver->pipeline);
+	if (err)
+		goto out;
+	for (unsigned i = 0; i < pipeline.consumer_count; i++)
+		h->consumers[h->consumer_count++] = mdfh_pipeline_consumer(receiver->pipeline, i);
+	err = open_ports(h, config, thread, indices, pipeline.channel_count);
+out:
+	free(channels);
+	return err;
+}
+
+static int check_config(const struct mdfh_handler_config *config)
+{
+	unsigned threads = config->threads_count ? config->threads_count : 1;
+
+	if (config->size != sizeof(*config))
+		return mdfh_error(-EINVAL,
+		    "handler configuration: size is %zu; it must be %zu (set it with sizeof)",
+		    config->size, sizeof(*config));
+	if (config->channels_count < 1 || config->channels_count > MDFH_HANDLER_CHANNELS_MAX)
+		return mdfh_error(-EINVAL, "channels: there are %u; there must be 1 to %d",
+		    config->channels_count, MDFH_HANDLER_CHANNELS_MAX);
+	if (threads > MDFH_HANDLER_THREADS_MAX)
+		return mdfh_error(-EINVAL, "threads: there are %u; at most %d", threads,
+		    MDFH_HANDLER_THREADS_MAX);
+	if (config->consumers_count > MDFH_HANDLER_CONSUMERS_MAX)
+		return mdfh_error(-EINVAL, "consumers: there are %u; at most %d",
+		    config->consumers_count, MDFH_HANDLER_CONSUMERS_MAX);
+	for (unsigned i = 0; i < config->channels_count; i++) {
+		const struct mdfh_handler_channel_config *channel = &config->channels[i];
+
+		if (channel->thread >= threads)
+			return mdfh_error(-EINVAL, "channel %u: thread is %u; there are 0 to %u", i,
+			    channel->thread, threads - 1);
+		if (channel->lines_count < 1 || channel->lines_count > MDFH_LINES_MAX)
+			return mdfh_error(-EINVAL, "channel %u: there are %u lines; 1 to %d", i,
+			    channel->lines_count, MDFH_LINES_MAX);
+		for (unsigned l = 0; l < channel->lines_count; l++)
+			if (!channel->lines[l].group && !channel->lines[l].file &&
+			    !channel->lines[l].backend)
+				return mdfh_error(-EINVAL,
+				    "channel %u, line %u: it needs a group (ADDRESS:PORT) or a "
+				    "file",
+				    i, l);
+	}
+	for (unsigned i = 0; i < config->consumers_count; i++) {
+		if (config->consumers[i].thread >= threads)
+			return mdfh_error(-EINVAL, "consumer %u: thread is %u; there are 0 to %u",
+			    i, config->consumers[i].thread, threads - 1);
+		for (unsigned k = 0; k < i; k++)
+			if (config->consumers[i].name && config->consumers[k].name &&
+			    !strcmp(config->consumers[i].name, config->consumers[k].name))
+				return mdfh_error(-EINVAL, "consumers: two are named '%s'",
+				    config->consumers[i].name);
+		if (config->books == MDFH_OFF && config->consumers[i].kind == MDFH_CONSUMER_EVENTS)
+			return mdfh_error(-EINVAL,
+			    "consumer %u: events come out of books, and books is off; make it "
+			    "`kind: raw` or turn books on",
+			    i);
+	}
+	if (config->depth_levels > 64)
+		return mdfh_error(
+		    -EINVAL, "depth_levels is %u; it must be 0 to 64", config->depth_levels);
+	return 0;
+}
+
+int mdfh_handler_create(const struct mdfh_handler_config *config, struct mdfh_handler **handler)
+{
+	struct mdfh_handler *h;
+	int err;
+
+	*handler = NULL;
+	err = check_config(config);
+	if (!err)
+		err = mdfh_clock_start();
+	if (err)
+		return err;
+	h = calloc(1, sizeof(*h));
+	if (!h)
+		return mdfh_error(-ENOMEM, "handler: out of memory");
+	pthread_mutex_init(&h->control_lock, NULL);
+	pthread_cond_init(&h->control_wake, NULL);
+	h->receiver_count = config->threads_count ? config->threads_count : 1;
+	h->channel_count = config->channels_count;
+	h->receivers = calloc(h->receiver_count, sizeof(*h->receivers));
+	h->channels = calloc(h->channel_count, sizeof(*h->channels));
+	h->channel_names = calloc(h->channel_count, sizeof(*h->channel_names));
+	h->ports = calloc((size_t)h->channel_count * MDFH_LINES_MAX, sizeof(*h->ports));
+	h->consumers = calloc(config->consumers_count + 1, sizeof(struct mdfh_consumer *));
+	if (!h->receivers || !h->channels || !h->channel_names || !h->ports || !h->consumers) {
+		err = mdfh_error(-ENOMEM, "handler: out of memory");
+		goto fail;
+	}
+	for (unsigned i = 0; i < h->channel_count; i++) {
+		const char *name = config->channels[i].name;
+
+		snprintf(h->channel_names[i], sizeof(h->channel_names[i]), "%s",
+		    name ? name : config->channels[i].protocol);
+	}
+	for (int i = 0; i < MDFH_STAGES; i++) {
+		err = mdfh_histogram_create(3600000000000, &h->merged[i]);
+		if (err)
+			goto fail;
+	}
+	for (unsigned i = 0; i < h->receiver_count; i++) {
+		err = create_receiver(h, config, i);
+		if (err)
+			goto fail;
+	}
+	*handler = h;
+	return 0;
+
+fail:
+	mdfh_handler_destroy(h);
+	return err;
+}
+
+int mdfh_handler_on_events(
+    struct mdfh_handler *h, unsigned thread, mdfh_events_handler function, void *context)
+{
+	if (thread >= h->receiver_count)
+		return mdfh_error(-EINVAL, "handler: thread is %u; there are 0 to %u", thread,
+		    h->receiver_count - 1);
+	mdfh_pipeline_on_events(h->receivers[thread].pipeline, function, context);
+	return 0;
+}
+
+/* Control thread ---------------------------------------------------------------------------- */
+
+/* Once a second: what may make system calls or take its time. */
+static void *control(void *argument)
+{
+	struct mdfh_handler *h = argument;
+
+	pthread_mutex_lock(&h->control_lock);
+	while (!h->control_stop) {
+		struct timespec until;
+
+		clock_gettime(CLOCK_REALTIME, &until);
+		until.tv_sec++;
+		pthread_cond_timedwait(&h->control_wake, &h->control_lock, &until);
+		mdfh_clock_recalibrate();
+	}
+	pthread_mutex_unlock(&h->control_lock);
+	return NULL;
+}
+
+static void stop_control(struct mdfh_handler *h)
+{
+	if (!h->control_started)
+		return;
+	pthread_mutex_lock(&h->control_lock);
+	h->control_stop = 1;
+	pthread_cond_signal(&h->control_wake);
+	pthread_mutex_unlock(&h->control_lock);
+	pthread_join(h->control, NULL);
+	h->control_started = 0;
+}
+
+int mdfh_handler_start(struct mdfh_handler *h)
+{
+	int err;
+
+	h->control_stop = 0;
+	err = -pthread_create(&h->control, NULL, control, h);
+	if (err)
+		return mdfh_error_errno(err, "control thread");
+	h->control_started = 1;
+	for (unsigned i = 0; i < h->receiver_count; i++) {
+		err = mdfh_receiver_start(&h->receivers[i]);
+		if (err) {
+			char text[512];
+
+			/* Stopping the others must not hide why. */
+			snprintf(text, sizeof(text), "%s", mdfh_error_text());
+			mdfh_handler_stop(h);
+			return mdfh_error(err, "%s", text);
+		}
+	}
+	return 0;
+}
+
+int mdfh_handler_running(const struct mdfh_handler *h)
+{
+	for (unsigned i = 0; i < h->receiver_count; i++)
+		if (mdfh_receiver_running(&h->receivers[i]))
+			return 1;
+	return 0;
+}
+
+int mdfh_handler_session_ended(const struct mdfh_handler *h)
+{
+	for (unsigned i = 0; i < h->receiver_count; i++)
+		if (!mdfh_pipeline_session_ended(h->receivers[i].pipeline))
+			return 0;
+	return 1;
+}
+
+int mdfh_handler_stop(struct mdfh_handler *h)
+{
+	char text[512] = "";
+	int first = 0;
+
+	for (unsigned i = 0; i < h->receiver_count; i++) {
+		int err = mdfh_receiver_stop(&h->receivers[i]);
+
+		if (err && !first) {
+			first = err;
+			snprintf(text, sizeof(text), "%s", mdfh_error_text());
+		}
+	}
+	stop_control(h);
+	return first ? mdfh_error(first, "%s", text) : 0;
+}
+
+void mdfh_handler_destroy(struct mdfh_handler *h)
+{
+	if (!h)
+		return;
+	if (h->receivers) {
+		mdfh_handler_stop(h);
+		for (unsigned i = 0; i < h->receiver_count; i++)
+			mdfh_pipeline_destroy(h->receivers[i].pipeline);
+	}
+	for (int i = 0; i < MDFH_STAGES; i++)
+		mdfh_histogram_destroy(h->merged[i]);
+	pthread_cond_destroy(&h->control_wake);
+	pthread_mutex_destroy(&h->control_lock);
+	free(h->consumers);
+	free(h->ports);
+	free(h->channel_names);
+	free(h->channels);
+	free(h->receivers);
+	free(h);
+}
+
+/* Reports ----------------------------------------------------------------------------------- */
+
+const struct mdfh_books *mdfh_handler_books(const struct mdfh_handler *h, unsigned thread)
+{
+	return thread < h->receiver_count ? mdfh_pipeline_books(h->receivers[thread].pipeline)
+					  : NULL;
+}
+
+const struct mdfh_instruments *mdfh_handler_instruments(
+    const struct mdfh_handler *h, unsigned thread)
+{
+	return thread < h->receiver_count ? mdfh_pipeline_instruments(h->receivers[thread].pipeline)
+					  : NULL;
+}
+
+const struct mdfh_depth *mdfh_handler_depth(const struct mdfh_handler *h, unsigned thread)
+{
+	return thread < h->receiver_count ? mdfh_pipeline_depth(h->receivers[thread].pipeline)
+					  : NULL;
+}
+
+struct mdfh_consumer *mdfh_handler_consumer(struct mdfh_handler *h, const char *name)
+{
+	for (unsigned i = 0; i < h->consumer_count; i++)
+		if (!strcmp(h->consumers[i]->name, name))
+			return h->consumers[i];
+	return NULL;
+}
+
+unsigned mdfh_handler_ports(const struct mdfh_handler *h)
+{
+	return h->port_count;
+}
+
+int mdfh_handler_port_report(struct mdfh_handler *h, unsigned port, struct mdfh_port_report *report)
+{
+	if (port >= h->port_count)
+		return mdfh_error(
+		    -EINVAL, "handler: port is %u; there are %u", port, h->port_count);
+	mdfh_pipeline_port_report(
+	    h->receivers[h->ports[port].thread].pipeline, h->ports[port].index, report);
+	return 0;
+}
+
+unsigned mdfh_handler_channels(const struct mdfh_handler *h)
+{
+	return h->channel_count;
+}
+
+int mdfh_handler_channel_report(
+    const struct mdfh_handler *h, unsigned channel, struct mdfh_channel_report *report)
+{
+	unsigned first_port = 0;
+
+	if (channel >= h->channel_count)
+		return mdfh_error(
+		    -EINVAL, "handler: channel is %u; there are %u", channel, h->channel_count);
+	mdfh_pipeline_channel_report(
+	    h->receivers[h->channels[channel].thread].pipeline, h->channels[channel].index, report);
+	report->name = h->channel_names[channel];
+	/* The pipeline numbers its own ports: those of its thread stand together here. */
+	while (h->ports[first_port].thread != h->channels[channel].thread)
+		first_port++;
+	for (unsigned i = 0; i < MDFH_LINES_MAX; i++)
+		report->ports[i] += first_port;
+	return 0;
+}
+
+int mdfh_handler_books_stats(
+    const struct mdfh_handler *h, unsigned thread, struct mdfh_books_stats *stats)
+{
+	if (thread >= h->receiver_count)
+		return mdfh_error(
+		    -EINVAL, "handler: thread is %u; there are %u", thread, h->receiver_count);
+	mdfh_pipeline_books_stats(h->receivers[thread].pipeline, stats);
+	return 0;
+}
+
+const struct mdfh_histogram *mdfh_handler_latency(
+    const struct mdfh_handler *h, unsigned thread, enum mdfh_stage stage)
+{
+	struct mdfh_histogram *merged;
+
+	if (thread >= h->receiver_count || (unsigned)stage >= MDFH_STAGES)
+		return NULL;
+	if (stage < MDFH_STAGE_RING)
+		return mdfh_pipeline_latency(h->receivers[thread].pipeline, stage);
+	merged = h->merged[stage];
+	mdfh_histogram_reset(merged);
+	for (unsigned i = 0;; i++) {
+		const struct mdfh_consumer *c =
+		    mdfh_pipeline_consumer(h->receivers[thread].pipeline, i);
+
+		if (!c)
+			return merged;
+		mdfh_histogram_add(
+		    merged, stage == MDFH_STAGE_RING ? c->ring_latency : c->whole_latency);
+	}
+}
+
+const char *mdfh_stage_name(unsigned stage)
+{
+	static const char *const names[MDFH_STAGES] = {
+	    [MDFH_STAGE_WIRE] = "wire",
+	    [MDFH_STAGE_RECEIVE] = "receive",
+	    [MDFH_STAGE_SESSION] = "session",
+	    [MDFH_STAGE_DECODE] = "decode",
+	    [MDFH_STAGE_BOOK] = "book",
+	    [MDFH_STAGE_RING] = "ring",
+	    [MDFH_STAGE_CONSUMER] = "consumer",
+	};
+
+	return stage < MDFH_STAGES ? names[stage] : "?";
+}

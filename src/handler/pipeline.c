@@ -1,0 +1,814 @@
+/* pipeline.c - packets to events, on the thread that calls.
+ *
+ * One turn: a batch of packets from a port; each packet through its channel, which gives spans;
+ * each span through the decoder, which gives ops; when the batch is over, or the op buffer full,
+ * all ops go through the books at once, so that their misses overlap, and the events come out in
+ * the consumer's ring. Nothing here allocates, locks or logs after create.
+ *
+ * Budget per batch besides its packets: one clock read. Every latency_sample'th batch reads it at
+ * the borders of the stages too. */
+#include "handler/pipeline.h"
+
+#include <errno.h>
+#include <poll.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+#include "mdfh/backend.h"
+#include "mdfh/clock.h"
+#include "mdfh/depth.h"
+#include "mdfh/error.h"
+#include "mdfh/fault.h"
+#include "mdfh/schema.h"
+
+enum {
+	OPS_MAX = 512,
+	OPS_LEAST = 16, /* room that a decoder needs to go on */
+	EVENTS_MAX = 512,
+	ORIGINS_MAX = 256,
+	BATCH = MDFH_BYPASS_BATCH_MAX,
+	PUBLISH_NS = 100000000,
+	EMPTY_POLLS = 64, /* empty turns between two looks at the clock */
+};
+
+struct port_state {
+	struct mdfh_pipeline_port config;
+	struct mdfh_bypass_stats *stats; /* the port's own, written by this thread */
+	int is_fault;
+	int error; /* 0, -ENODATA or what it died of */
+	struct mdfh_packet packets[BATCH];
+};
+
+struct channel_state {
+	struct mdfh_channel *session;
+	struct mdfh_decoder *decoder;
+	enum mdfh_framing framing;
+	uint16_t schema;
+	uint16_t lines;
+	const char *name;
+	uint16_t ports[MDFH_LINES_MAX];
+	_Atomic int ended;
+};
+
+/* What other threads may read of a pipeline: struct mdfh_books_stats, then one of these per
+ * channel, then struct mdfh_bypass_stats per port; all of whole 64-bit words. */
+struct channel_words {
+	struct mdfh_channel_stats session;
+	uint64_t messages;
+	uint64_t refused;
+	uint64_t unknown;
+};
+
+struct mdfh_pipeline {
+	struct port_state *ports;
+	unsigned port_count;
+	struct channel_state *channels;
+	unsigned channel_count;
+	struct mdfh_instruments *instruments;
+	struct mdfh_books *books;
+	struct mdfh_depth *depth;
+	struct mdfh_consumer **consumers;
+	unsigned consumer_count;
+	struct mdfh_consumer *direct; /* the one consumer whose ring events are made in */
+	unsigned event_consumers;
+	unsigned raw_consumers;
+	const char **symbols;
+	mdfh_events_handler on_events;
+	void *context;
+
+	/* Work in progress. */
+	int op_count;
+	unsigned origin_count;
+	uint32_t batch_stamp;
+	unsigned touched_count;
+	uint32_t *touched;
+	uint32_t *touched_stamp; /* by instrument row */
+	unsigned empty_polls;
+	int64_t now_ns; /* of the newest batch */
+	int64_t published_ns;
+
+	/* Latency. */
+	uint32_t sample_mask;
+	uint32_t batches;
+	int sampling;
+	uint64_t session_ticks;
+	uint64_t decode_ticks;
+	uint64_t book_ticks;
+	struct mdfh_histogram *latency[MDFH_STAGES];
+
+	/* Publication: an odd count means that words are being written. The release store after
+	 * the words pairs with the acquire load in read_words. */
+	_Atomic uint32_t publish_count;
+	size_t word_count;
+	_Atomic uint64_t *words;
+	uint64_t *scratch_words;
+
+	struct mdfh_origin origins[ORIGINS_MAX];
+	struct mdfh_op ops[OPS_MAX];
+	struct mdfh_event events[EVENTS_MAX];
+};
+
+/* Setup ----------------------------------------------------------------------------------- */
+
+static int create_channel(
+    struct mdfh_pipeline *p, const struct mdfh_pipeline_config *config, unsigned index)
+{
+	const struct mdfh_pipeline_channel *from = &config->channels[index];
+	struct channel_state *channel = &p->channels[index];
+	struct mdfh_decoder_config decoder = {
+	    .size = sizeof(decoder),
+	    .instruments = p->instruments,
+	    .channel = from->session.channel,
+	    .midnight_ns = from->midnight_ns,
+	    .symbols = p->symbols,
+	    .symbol_count = config->symbols_count,
+	};
+	const struct mdfh_schema *schema = mdfh_schema_find(from->protocol);
+	int err;
+
+	channel->framing = from->session.session->framing;
+	channel->lines = from->session.lines;
+	channel->schema = schema ? schema->id : 0;
+	err = mdfh_channel_create(&from->session, &channel->session);
+	if (!err)
+		err = mdfh_decoder_create(from->protocol, &decoder, &channel->decoder);
+	return err;
+}
+
+static int create_consumers(struct mdfh_pipeline *p, const struct mdfh_pipeline_config *config)
+{
+	int err;
+
+	for (unsigned i = 0; i < config->consumer_count; i++) {
+		err = mdfh_consumer_create(config->consumers[i], p->instruments,
+		    config->channel_count, config->stop, &p->consumers[i]);
+		if (err)
+			return err;
+		p->consumer_count++;
+		if (p->consumers[i]->kind == MDFH_CONSUMER_RAW) {
+			p->raw_consumers++;
+			continue;
+		}
+		p->event_consumers++;
+		p->direct = p->consumers[i];
+	}
+	if (p->event_consumers != 1)
+		p->direct = NULL;
+	return 0;
+}
+
+static size_t channel_offset(unsigned channel)
+{
+	return sizeof(struct mdfh_books_stats) + channel * sizeof(struct channel_words);
+}
+
+static size_t port_offset(const struct mdfh_pipeline *p, unsigned port)
+{
+	return channel_offset(p->channel_count) + port * sizeof(struct mdfh_bypass_stats);
+}
+
+int mdfh_pipeline_create(const struct mdfh_pipeline_config *config, struct mdfh_pipeline **pipeline)
+{
+	struct mdfh_pipeline *p;
+	struct mdfh_books_config books = config->books;
+	uint32_t rows = config->instruments_max ? config->instruments_max : 65536;
+	uint32_t sample = config->latency_sample ? config->latency_sample : 64;
+	int err;
+
+	*pipeline = NULL;
+	p = calloc(1, sizeof(*p));
+	if (!p)
+		return mdfh_error(-ENOMEM, "pipeline: %zu bytes", sizeof(*p));
+	p->ports = calloc(config->ports_max + 1, sizeof(*p->ports));
+	p->channels = calloc(config->channel_count, sizeof(*p->channels));
+	p->consumers = calloc(config->consumer_count + 1, sizeof(*p->consumers));
+	p->symbols = calloc(config->symbols_count + 1, sizeof(*p->symbols));
+	p->touched = calloc(EVENTS_MAX, sizeof(*p->touched));
+	p->touched_stamp = calloc((size_t)rows + 1, sizeof(*p->touched_stamp));
+	p->channel_count = config->channel_count;
+	p->word_count = port_offset(p, config->ports_max) / sizeof(uint64_t);
+	p->words = calloc(p->word_count, sizeof(*p->words));
+	p->scratch_words = calloc(p->word_count, sizeof(*p->scratch_words));
+	if (!p->ports || !p->channels || !p->consumers || !p->symbols || !p->touched ||
+	    !p->touched_stamp || !p->words || !p->scratch_words) {
+		err = mdfh_error(-ENOMEM, "pipeline: out of memory");
+		goto fail;
+	}
+	if (!config->ports_max) {
+		p->ports[0].config.flow_count = config->channels[0].session.lines;
+		for (uint16_t f = 0; f < config->channels[0].session.lines; f++)
+			p->ports[0].config.flows[f].line = f;
+	}
+	for (unsigned i = 0; i < config->symbols_count; i++)
+		p->symbols[i] = config->symbols[i];
+	if (sample & (sample - 1)) {
+		err = mdfh_error(-EINVAL,
+		    "latency_sample is %u; it must be a power of two (1 = every batch)", sample);
+		goto fail;
+	}
+	p->sample_mask = sample - 1;
+	p->on_events = config->on_events;
+	p->context = config->context;
+	err = mdfh_clock_start();
+	if (err)
+		goto fail;
+	err = mdfh_instruments_create(rows, &p->instruments);
+	if (err)
+		goto fail;
+	for (unsigned i = 0; i < config->channel_count; i++) {
+		err = create_channel(p, config, i);
+		if (err)
+			goto fail;
+	}
+	if (config->keep_books) {
+		books.size = sizeof(books);
+		books.instruments = p->instruments;
+		err = mdfh_books_create(&books, &p->books);
+		if (err)
+			goto fail;
+	}
+	if (config->depth_levels && p->books) {
+		struct mdfh_depth_config depth = {
+		    .size = sizeof(depth),
+		    .instruments = rows + 1,
+		    .levels = config->depth_levels,
+		    .shared_name = config->depth_shared_name,
+		};
+
+		err = mdfh_depth_create(&depth, &p->depth);
+		if (err)
+			goto fail;
+	}
+	err = create_consumers(p, config);
+	if (err)
+		goto fail;
+	for (int i = 0; i < MDFH_STAGE_RING; i++) {
+		err = mdfh_histogram_create(3600000000000, &p->latency[i]);
+		if (err)
+			goto fail;
+	}
+	*pipeline = p;
+	return 0;
+
+fail:
+	mdfh_pipeline_destroy(p);
+	return err;
+}
+
+void mdfh_pipeline_add_port(struct mdfh_pipeline *p, const struct mdfh_pipeline_port *from)
+{
+	struct port_state *port = &p->ports[p->port_count];
+
+	port->config = *from;
+	port->stats = &from->port->stats;
+	port->is_fault = !strcmp(mdfh_bypass_name(from->port), "fault");
+	for (uint32_t f = 0; f < from->flow_count; f++)
+		p->channels[from->flows[f].channel].ports[from->flows[f].line] =
+		    (uint16_t)p->port_count;
+	p->port_count++;
+}
+
+void mdfh_pipeline_destroy(struct mdfh_pipeline *p)
+{
+	if (!p)
+		return;
+	for (unsigned i = 0; p->ports && i < p->port_count; i++)
+		mdfh_bypass_close(p->ports[i].config.port);
+	for (unsigned i = 0; i < p->consumer_count; i++)
+		mdfh_consumer_destroy(p->consumers[i]);
+	for (int i = 0; i < MDFH_STAGE_RING; i++)
+		mdfh_histogram_destroy(p->latency[i]);
+	mdfh_depth_destroy(p->depth);
+	mdfh_books_destroy(p->books);
+	for (unsigned i = 0; p->channels && i < p->channel_count; i++) {
+		mdfh_decoder_destroy(p->channels[i].decoder);
+		mdfh_channel_destroy(p->channels[i].session);
+	}
+	mdfh_instruments_destroy(p->instruments);
+	free(p->scratch_words);
+	free((void *)p->words);
+	free(p->touched_stamp);
+	free(p->touched);
+	free(p->symbols);
+	free(p->consumers);
+	free(p->channels);
+	free(p->ports);
+	free(p);
+}
+
+void mdfh_pipeline_on_events(struct mdfh_pipeline *p, mdfh_events_handler function, void *context)
+{
+	p->on_events = function;
+	p->context = context;
+}
+
+/* Data path: ops to events ------------------------------------------------------------------ */
+
+static void touch(struct mdfh_pipeline *p, const struct mdfh_event *events, int n)
+{
+	for (int i = 0; i < n; i++) {
+		uint32_t row = events[i].instrument;
+
+		if (!row || p->touched_stamp[row] == p->batch_stamp)
+			continue;
+		p->touched_stamp[row] = p->batch_stamp;
+		p->touched[p->touched_count++] = row;
+	}
+	for (unsigned i = 0; i < p->touched_count; i++)
+		(void)mdfh_depth_publish(p->depth, p->books, p->touched[i], events[n - 1].sequence,
+		    events[n - 1].receive_ns);
+	p->touched_count = 0;
+	p->batch_stamp++;
+}
+
+/* Events made by one apply: to the callback, the depth snapshots and the rings. in_place: they
+ * already stand in the direct consumer's ring. */
+static void hand_out(struct mdfh_pipeline *p, const struct mdfh_event *events, int n, int in_place)
+{
+	if (p->on_events)
+		p->on_events(p->context, events, n, p->books);
+	if (p->depth)
+		touch(p, events, n);
+	if (in_place) {
+		mdfh_consumer_commit(p->direct, (uint32_t)n);
+		return;
+	}
+	for (unsigned i = 0; i < p->consumer_count; i++)
+		if (p->consumers[i]->kind == MDFH_CONSUMER_EVENTS)
+			mdfh_consumer_write(p->consumers[i], events, n);
+}
+
+/* Work off the collected ops. The span whose ops came last may go on: its origin becomes the
+ * first of the next batch. */
+static void apply(struct mdfh_pipeline *p)
+{
+	const struct mdfh_op *ops = p->ops;
+	int left = p->op_count;
+	int wanted = p->on_events || p->depth || p->event_consumers;
+
+	if (p->books)
+		mdfh_books_origins(p->books, p->origins);
+	while (p->books && left > 0) {
+		struct mdfh_event *out = p->events;
+		int max = EVENTS_MAX;
+		int in_place = 0;
+		int done;
+		int n;
+
+		if (p->direct) {
+			struct mdfh_event *slots;
+			uint32_t room = mdfh_consumer_reserve(p->direct, EVENTS_MAX, &slots);
+
+			if (room >= MDFH_BOOK_EVENTS_PER_OP) {
+				out = slots;
+				max = (int)room;
+				in_place = 1;
+			}
+		}
+		n = mdfh_book_apply(p->books, ops, left, wanted ? out : NULL, max, &done);
+		if (n > 0)
+			hand_out(p, out, n, in_place);
+		ops += done;
+		left -= done;
+	}
+	p->op_count = 0;
+	if (p->origin_count) {
+		p->origins[0] = p->origins[p->origin_count - 1];
+		p->origin_count = 0;
+	}
+}
+
+/* Data path: packets to ops ----------------------------------------------------------------- */
+
+static void tap(
+    struct mdfh_pipeline *p, const struct channel_state *channel, const struct mdfh_span *span)
+{
+	struct mdfh_raw head = {
+	    .sequence = span->first,
+	    .receive_ns = span->receive_ns,
+	    .channel = span->channel,
+	    .schema = channel->schema,
+	    .epoch = span->epoch,
+	    .kind = span->kind,
+	    .line = span->line,
+	};
+	const uint8_t *data = span->data;
+	uint32_t left = span->length;
+
+	if (span->kind != MDFH_SPAN_DATA) {
+		head.length = sizeof(span->messages);
+		for (unsigned i = 0; i < p->consumer_count; i++)
+			if (p->consumers[i]->kind == MDFH_CONSUMER_RAW)
+				mdfh_consumer_write_raw(p->consumers[i], &head,
+				    (const uint8_t *)&span->messages, sizeof(span->messages));
+		return;
+	}
+	while (left) {
+		const uint8_t *message;
+		uint32_t length;
+		uint32_t used = mdfh_framing_next(channel->framing, data, left, &message, &length);
+
+		if (!used)
+			return;
+		head.length = (uint16_t)length;
+		for (unsigned i = 0; i < p->consumer_count; i++)
+			if (p->consumers[i]->kind == MDFH_CONSUMER_RAW)
+				mdfh_consumer_write_raw(p->consumers[i], &head, message, length);
+		data += used;
+		left -= used;
+		head.sequence++;
+	}
+}
+
+static void take_span(
+    struct mdfh_pipeline *p, struct channel_state *channel, const struct mdfh_span *span)
+{
+	struct mdfh_decoder_base *base = (struct mdfh_decoder_base *)channel->decoder;
+	int n;
+
+	if (span->kind == MDFH_SPAN_SESSION_END)
+		atomic_store_explicit(&channel->ended, 1, memory_order_relaxed);
+	else if (span->kind == MDFH_SPAN_SESSION_BEGIN)
+		atomic_store_explicit(&channel->ended, 0, memory_order_relaxed);
+	if (p->raw_consumers)
+		tap(p, channel, span);
+	if (p->origin_count == ORIGINS_MAX)
+		apply(p);
+	p->origins[p->origin_count] = (struct mdfh_origin){
+	    .receive_ns = span->receive_ns,
+	    .channel = span->channel,
+	    .epoch = span->epoch,
+	    .line = span->line,
+	};
+	mdfh_decoder_begin(channel->decoder, span, channel->framing, (uint16_t)p->origin_count++);
+	for (;;) {
+		if (OPS_MAX - p->op_count < OPS_LEAST) {
+			apply(p);
+			base->origin = 0;
+			p->origin_count = 1;
+		}
+		n = mdfh_decoder_next(
+		    channel->decoder, p->ops + p->op_count, OPS_MAX - p->op_count);
+		if (n <= 0)
+			return;
+		p->op_count += n;
+	}
+}
+
+static void take_spans(struct mdfh_pipeline *p, struct channel_state *channel,
+    struct mdfh_span *spans, int n, int64_t now_ns)
+{
+	while (n > 0) {
+		uint64_t start = p->sampling ? mdfh_clock_ticks() : 0;
+
+		for (int i = 0; i < n; i++)
+			take_span(p, channel, &spans[i]);
+		if (p->sampling)
+			p->decode_ticks += mdfh_clock_ticks() - start;
+		if (n < MDFH_SPANS_MAX)
+			return;
+		n = mdfh_channel_poll(channel->session, now_ns, spans, MDFH_SPANS_MAX);
+	}
+}
+
+/* The drop counters of a port's path, before its packets are looked at. */
+static void note_drops(struct mdfh_pipeline *p, struct port_state *port)
+{
+	const struct mdfh_bypass_stats *stats = port->stats;
+	struct mdfh_line_drops drops = {
+	    .nic = stats->rx_dropped_nic,
+	    .kernel = stats->rx_dropped_kernel,
+	    .socket = stats->rx_dropped_socket,
+	    .known = stats->known_drops,
+	};
+
+	if (port->is_fault) {
+		struct mdfh_fault_counts faults;
+
+		if (!mdfh_fault_counts(port->config.port, &faults))
+			drops.injected = faults.lost;
+	}
+	for (uint32_t f = 0; f < port->config.flow_count; f++)
+		mdfh_channel_drops(p->channels[port->config.flows[f].channel].session,
+		    port->config.flows[f].line, &drops);
+}
+
+static void begin_batch(struct mdfh_pipeline *p, const struct mdfh_packet *first, int64_t now_ns)
+{
+	p->now_ns = now_ns;
+	p->sampling = (p->batches++ & p->sample_mask) == 0;
+	if (!p->sampling)
+		return;
+	p->session_ticks = 0;
+	p->decode_ticks = 0;
+	if (first->receive_ns && now_ns > (int64_t)first->receive_ns)
+		mdfh_histogram_record(
+		    p->latency[MDFH_STAGE_RECEIVE], (uint64_t)now_ns - first->receive_ns);
+}
+
+static void end_batch(struct mdfh_pipeline *p)
+{
+	uint64_t start = p->sampling ? mdfh_clock_ticks() : 0;
+	int64_t exchange_ns = 0;
+	int64_t receive_ns = 0;
+
+	if (p->sampling && p->op_count) {
+		const struct mdfh_op *last = &p->ops[p->op_count - 1];
+
+		exchange_ns = last->exchange_ns;
+		receive_ns = p->origins[last->origin].receive_ns;
+	}
+	if (p->op_count)
+		apply(p);
+	p->origin_count = 0;
+	if (!p->sampling)
+		return;
+	p->sampling = 0;
+	start = mdfh_clock_ticks() - start;
+	mdfh_histogram_record(
+	    p->latency[MDFH_STAGE_SESSION], mdfh_clock_ticks_to_ns(p->session_ticks));
+	mdfh_histogram_record(
+	    p->latency[MDFH_STAGE_DECODE], mdfh_clock_ticks_to_ns(p->decode_ticks));
+	mdfh_histogram_record(p->latency[MDFH_STAGE_BOOK], mdfh_clock_ticks_to_ns(start));
+	if (exchange_ns && receive_ns > exchange_ns)
+		mdfh_histogram_record(
+		    p->latency[MDFH_STAGE_WIRE], (uint64_t)(receive_ns - exchange_ns));
+	for (unsigned i = 0; i < p->consumer_count; i++)
+		mdfh_consumer_sample(p->consumers[i], mdfh_clock_ticks());
+}
+
+void mdfh_pipeline_packets(struct mdfh_pipeline *p, unsigned port_index,
+    const struct mdfh_packet *packets, int n, int64_t now_ns)
+{
+	struct port_state *port = &p->ports[port_index];
+	struct mdfh_span spans[MDFH_SPANS_MAX];
+
+	begin_batch(p, packets, now_ns);
+	for (int i = 0; i < n; i++) {
+		const struct mdfh_packet *packet = &packets[i];
+		unsigned flow = packet->flow < port->config.flow_count ? packet->flow : 0;
+		struct channel_state *channel = &p->channels[port->config.flows[flow].channel];
+		uint64_t start = p->sampling ? mdfh_clock_ticks() : 0;
+		int found;
+
+		/* A capture is its own clock: what it recorded late was late. */
+		if (packet->flags & MDFH_PACKET_TIME_CAPTURE)
+			p->now_ns = (int64_t)packet->receive_ns;
+		found = mdfh_channel_push(channel->session, packet, port->config.flows[flow].line,
+		    p->now_ns, spans, MDFH_SPANS_MAX);
+		if (p->sampling)
+			p->session_ticks += mdfh_clock_ticks() - start;
+		if (found > 0)
+			take_spans(p, channel, spans, found, p->now_ns);
+	}
+	end_batch(p);
+}
+
+/* Let time pass in the channels that have a hole open (all: also line silence). */
+static void poll_channels(struct mdfh_pipeline *p, int64_t now_ns, int all)
+{
+	struct mdfh_span spans[MDFH_SPANS_MAX];
+
+	for (unsigned i = 0; i < p->channel_count; i++) {
+		struct channel_state *channel = &p->channels[i];
+		int n;
+
+		if (!all && !mdfh_channel_waiting(channel->session))
+			continue;
+		n = mdfh_channel_poll(channel->session, now_ns, spans, MDFH_SPANS_MAX);
+		if (n > 0)
+			take_spans(p, channel, spans, n, now_ns);
+	}
+	if (p->op_count)
+		apply(p);
+	p->origin_count = 0;
+}
+
+/* Publication ------------------------------------------------------------------------------- */
+
+static void publish(struct mdfh_pipeline *p)
+{
+	uint8_t *at = (uint8_t *)p->scratch_words;
+	uint32_t count = atomic_load_explicit(&p->publish_count, memory_order_relaxed);
+
+	if (p->books)
+		memcpy(at, mdfh_books_stats(p->books), sizeof(struct mdfh_books_stats));
+	for (unsigned i = 0; i < p->channel_count; i++) {
+		const struct mdfh_decoder_stats *decoder =
+		    mdfh_decoder_stats(p->channels[i].decoder);
+		struct channel_words words = {
+		    .session = *mdfh_channel_stats(p->channels[i].session),
+		    .messages = decoder->messages,
+		    .refused = decoder->errors[MDFH_DECODE_SHORT] +
+			       decoder->errors[MDFH_DECODE_FIELD] +
+			       decoder->errors[MDFH_DECODE_FRAMING],
+		    .unknown = decoder->errors[MDFH_DECODE_UNKNOWN],
+		};
+
+		memcpy(at + channel_offset(i), &words, sizeof(words));
+	}
+	for (unsigned i = 0; i < p->port_count; i++)
+		memcpy(at + port_offset(p, i), p->ports[i].stats, sizeof(*p->ports[i].stats));
+
+	atomic_store_explicit(&p->publish_count, count + 1, memory_order_relaxed);
+	atomic_thread_fence(memory_order_release);
+	for (size_t i = 0; i < p->word_count; i++)
+		atomic_store_explicit(&p->words[i], p->scratch_words[i], memory_order_relaxed);
+	atomic_store_explicit(&p->publish_count, count + 2, memory_order_release);
+}
+
+/* Copies bytes at offset out of a whole snapshot; tries again while one is being written. */
+static void read_words(const struct mdfh_pipeline *p, size_t offset, void *out, size_t bytes)
+{
+	uint64_t *to = out;
+	size_t first = offset / sizeof(uint64_t);
+	uint32_t before;
+	uint32_t after;
+
+	do {
+		before = atomic_load_explicit(&p->publish_count, memory_order_acquire);
+		for (size_t i = 0; i < bytes / sizeof(uint64_t); i++)
+			to[i] = atomic_load_explicit(&p->words[first + i], memory_order_relaxed);
+		atomic_thread_fence(memory_order_acquire);
+		after = atomic_load_explicit(&p->publish_count, memory_order_relaxed);
+	} while (before != after || (before & 1));
+}
+
+static void keep_house(struct mdfh_pipeline *p)
+{
+	int64_t now_ns = (int64_t)mdfh_clock_now_ns();
+
+	poll_channels(
+	    p, p->ports[0].packets[0].flags & MDFH_PACKET_TIME_CAPTURE ? p->now_ns : now_ns, 1);
+	if (now_ns - p->published_ns < PUBLISH_NS)
+		return;
+	p->published_ns = now_ns;
+	publish(p);
+}
+
+int mdfh_pipeline_poll(struct mdfh_pipeline *p)
+{
+	int total = 0;
+	int error = -ENODATA;
+
+	for (unsigned i = 0; i < p->port_count; i++) {
+		struct port_state *port = &p->ports[i];
+		int n;
+
+		if (port->error) {
+			if (port->error != -ENODATA)
+				error = port->error;
+			continue;
+		}
+		n = mdfh_bypass_recv(port->config.port, port->packets, BATCH);
+		if (n < 0) {
+			port->error = n;
+			if (n != -ENODATA)
+				error = n;
+			continue;
+		}
+		error = 0;
+		if (n == 0)
+			continue;
+		note_drops(p, port);
+		mdfh_pipeline_packets(p, i, port->packets, n, (int64_t)mdfh_clock_now_ns());
+		mdfh_bypass_release(port->config.port, port->packets, n);
+		total += n;
+	}
+	if (total) {
+		if (++p->empty_polls >= EMPTY_POLLS) {
+			p->empty_polls = 0;
+			keep_house(p);
+		}
+		return total;
+	}
+	if (error)
+		return error;
+	if (++p->empty_polls >= EMPTY_POLLS) {
+		p->empty_polls = 0;
+		keep_house(p);
+	}
+	return 0;
+}
+
+void mdfh_pipeline_finish(struct mdfh_pipeline *p)
+{
+	struct mdfh_span spans[MDFH_SPANS_MAX];
+
+	for (unsigned i = 0; i < p->channel_count; i++) {
+		struct channel_state *channel = &p->channels[i];
+		int n;
+
+		while ((n = mdfh_channel_flush(
+			    channel->session, p->now_ns, spans, MDFH_SPANS_MAX)) > 0)
+			for (int k = 0; k < n; k++)
+				take_span(p, channel, &spans[k]);
+	}
+	if (p->op_count)
+		apply(p);
+	p->origin_count = 0;
+	publish(p);
+}
+
+/* Waiting: not the hot path ------------------------------------------------------------------ */
+
+void mdfh_pipeline_wait(struct mdfh_pipeline *p, uint32_t timeout_us)
+{
+	struct pollfd fds[MDFH_HANDLER_CHANNELS_MAX];
+	struct timespec timeout = {
+	    .tv_sec = timeout_us / 1000000, .tv_nsec = (long)(timeout_us % 1000000) * 1000};
+	nfds_t count = 0;
+
+	for (unsigned i = 0; i < p->port_count && count < MDFH_HANDLER_CHANNELS_MAX; i++) {
+		const struct mdfh_bypass_capabilities *can =
+		    mdfh_bypass_capabilities(p->ports[i].config.port);
+
+		if (p->ports[i].error)
+			continue;
+		if (can->poll_fd < 0) {
+			/* A port that cannot be waited for is looked at again soon. */
+			if (timeout.tv_sec || timeout.tv_nsec > 50000)
+				timeout = (struct timespec){.tv_nsec = 50000};
+			continue;
+		}
+		fds[count++] = (struct pollfd){.fd = can->poll_fd, .events = POLLIN};
+	}
+	/* Time goes on for open holes while nothing arrives. */
+	if (ppoll(fds, count, &timeout, NULL) <= 0)
+		keep_house(p);
+}
+
+/* Reports ----------------------------------------------------------------------------------- */
+
+int mdfh_pipeline_session_ended(const struct mdfh_pipeline *p)
+{
+	for (unsigned i = 0; i < p->channel_count; i++)
+		if (!atomic_load_explicit(&p->channels[i].ended, memory_order_relaxed))
+			return 0;
+	return 1;
+}
+
+void mdfh_pipeline_port_report(
+    struct mdfh_pipeline *p, unsigned port, struct mdfh_port_report *report)
+{
+	report->backend = mdfh_bypass_name(p->ports[port].config.port);
+	report->capabilities = mdfh_bypass_capabilities(p->ports[port].config.port);
+	read_words(p, port_offset(p, port), &report->stats, sizeof(report->stats));
+}
+
+void mdfh_pipeline_channel_report(
+    const struct mdfh_pipeline *p, unsigned channel, struct mdfh_channel_report *report)
+{
+	struct channel_words words;
+
+	read_words(p, channel_offset(channel), &words, sizeof(words));
+	report->lines = p->channels[channel].lines;
+	report->session = words.session;
+	report->messages = words.messages;
+	report->messages_refused = words.refused;
+	report->messages_unknown = words.unknown;
+	for (unsigned i = 0; i < MDFH_LINES_MAX; i++)
+		report->ports[i] = p->channels[channel].ports[i];
+}
+
+void mdfh_pipeline_books_stats(const struct mdfh_pipeline *p, struct mdfh_books_stats *stats)
+{
+	read_words(p, 0, stats, sizeof(*stats));
+}
+
+const struct mdfh_histogram *mdfh_pipeline_latency(
+    const struct mdfh_pipeline *p, enum mdfh_stage stage)
+{
+	return stage < MDFH_STAGE_RING ? p->latency[stage] : NULL;
+}
+
+unsigned mdfh_pipeline_port_count(const struct mdfh_pipeline *p)
+{
+	return p->port_count;
+}
+
+unsigned mdfh_pipeline_channel_count(const struct mdfh_pipeline *p)
+{
+	return p->channel_count;
+}
+
+struct mdfh_consumer *mdfh_pipeline_consumer(struct mdfh_pipeline *p, unsigned index)
+{
+	return index < p->consumer_count ? p->consumers[index] : NULL;
+}
+
+const struct mdfh_books *mdfh_pipeline_books(const struct mdfh_pipeline *p)
+{
+	return p->books;
+}
+
+const struct mdfh_instruments *mdfh_pipeline_instruments(const struct mdfh_pipeline *p)
+{
+	return p->instruments;
+}
+
+const struct mdfh_depth *mdfh_pipeline_depth(const struct mdfh_pipeline *p)
+{
+	return p->depth;
+}

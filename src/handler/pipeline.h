@@ -1,0 +1,95 @@
+/* pipeline.h - the work of one receive thread: ports in, consumers out, run to completion.
+ *
+ * Knows nothing of threads: whoever calls mdfh_pipeline_poll is the receive thread. Everything a
+ * poll needs is taken by mdfh_pipeline_create. */
+#ifndef MDFH_HANDLER_PIPELINE_H
+#define MDFH_HANDLER_PIPELINE_H
+
+#include <stdatomic.h>
+
+#include "handler/consumer.h"
+#include "mdfh/handler.h"
+#include "proto/decoder.h"
+
+/* One port: which channel and line each of its flows is. */
+struct mdfh_pipeline_port {
+	struct mdfh_bypass *port; /* owned by the pipeline from create on */
+	uint32_t flow_count;
+	struct {
+		uint16_t channel; /* index into the pipeline's channels */
+		uint16_t line;
+	} flows[MDFH_BYPASS_FLOWS_MAX];
+};
+
+struct mdfh_pipeline_channel {
+	const char *protocol;
+	struct mdfh_channel_config session;
+	int64_t midnight_ns;
+};
+
+struct mdfh_pipeline_config {
+	unsigned ports_max; /* 0: packets will be handed in by mdfh_pipeline_packets */
+	const struct mdfh_pipeline_channel *channels;
+	unsigned channel_count;
+	const struct mdfh_consumer_config *const *consumers;
+	unsigned consumer_count;
+	char *const *symbols;
+	unsigned symbols_count;
+	uint32_t instruments_max;
+	struct mdfh_books_config books; /* instruments is filled in here */
+	int keep_books;
+	uint32_t depth_levels;
+	const char *depth_shared_name;
+	uint32_t latency_sample;
+	const atomic_bool *stop;
+	mdfh_events_handler on_events;
+	void *context;
+};
+
+struct mdfh_pipeline;
+
+int mdfh_pipeline_create(
+    const struct mdfh_pipeline_config *config, struct mdfh_pipeline **pipeline);
+
+/* Takes the port over. Ports come last: memory takes its time to be made ready, and packets
+ * arrive from the moment that a port is open. */
+void mdfh_pipeline_add_port(struct mdfh_pipeline *pipeline, const struct mdfh_pipeline_port *port);
+void mdfh_pipeline_destroy(struct mdfh_pipeline *pipeline);
+void mdfh_pipeline_on_events(
+    struct mdfh_pipeline *pipeline, mdfh_events_handler function, void *context);
+
+/* Receive from every port and work off what came. Returns packets, 0 = nothing there, -ENODATA =
+ * every source has ended, or the error of the last port that died. */
+int mdfh_pipeline_poll(struct mdfh_pipeline *pipeline);
+
+/* Wait in the kernel until something is there, or timeout_us. */
+void mdfh_pipeline_wait(struct mdfh_pipeline *pipeline, uint32_t timeout_us);
+
+/* The same work for packets that come from elsewhere than a port: flow n is line n of channel 0
+ * when there are no ports. */
+void mdfh_pipeline_packets(struct mdfh_pipeline *pipeline, unsigned port,
+    const struct mdfh_packet *packets, int n, int64_t now_ns);
+
+/* Nothing more will come: give up holes, drain windows, publish. */
+void mdfh_pipeline_finish(struct mdfh_pipeline *pipeline);
+
+int mdfh_pipeline_session_ended(const struct mdfh_pipeline *pipeline);
+
+/* Reports. What the receive thread writes is copied out of a snapshot that it makes about ten
+ * times a second and at the end. */
+void mdfh_pipeline_port_report(
+    struct mdfh_pipeline *pipeline, unsigned port, struct mdfh_port_report *report);
+void mdfh_pipeline_channel_report(
+    const struct mdfh_pipeline *pipeline, unsigned channel, struct mdfh_channel_report *report);
+void mdfh_pipeline_books_stats(
+    const struct mdfh_pipeline *pipeline, struct mdfh_books_stats *stats);
+const struct mdfh_histogram *mdfh_pipeline_latency(
+    const struct mdfh_pipeline *pipeline, enum mdfh_stage stage);
+unsigned mdfh_pipeline_port_count(const struct mdfh_pipeline *pipeline);
+unsigned mdfh_pipeline_channel_count(const struct mdfh_pipeline *pipeline);
+struct mdfh_consumer *mdfh_pipeline_consumer(struct mdfh_pipeline *pipeline, unsigned index);
+const struct mdfh_books *mdfh_pipeline_books(const struct mdfh_pipeline *pipeline);
+const struct mdfh_instruments *mdfh_pipeline_instruments(const struct mdfh_pipeline *pipeline);
+const struct mdfh_depth *mdfh_pipeline_depth(const struct mdfh_pipeline *pipeline);
+
+#endif

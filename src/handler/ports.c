@@ -1,0 +1,153 @@
+/* ports.c - lines of a configuration to open ports; the session's midnight. */
+#include "handler/ports.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+#include "mdfh/capture.h"
+#include "mdfh/clock.h"
+#include "mdfh/error.h"
+
+int mdfh_group_parse(const char *text, char *address, size_t size, uint16_t *port)
+{
+	const char *colon = strrchr(text, ':');
+	const char *end = colon;
+	const char *start = text;
+	char *rest;
+	unsigned long number;
+
+	if (text[0] == '[') {
+		start = text + 1;
+		end = strchr(text, ']');
+		if (!end || end + 1 != colon)
+			end = NULL;
+	}
+	if (!colon || !end || end == start || (size_t)(end - start) >= size)
+		goto bad;
+	if (text[0] != '[' && memchr(text, ':', (size_t)(colon - text)))
+		goto bad; /* an IPv6 address needs its brackets */
+	errno = 0;
+	number = strtoul(colon + 1, &rest, 10);
+	if (errno || *rest || rest == colon + 1 || number < 1 || number > 65535)
+		goto bad;
+	memcpy(address, start, (size_t)(end - start));
+	address[end - start] = '\0';
+	*port = (uint16_t)number;
+	return 0;
+
+bad:
+	return mdfh_error(-EINVAL,
+	    "group '%s' is not ADDRESS:PORT; write 239.1.1.1:26477 or [ff15::1]:26477", text);
+}
+
+static int has_faults(const struct mdfh_fault_config *fault)
+{
+	return fault->loss_ppm || fault->duplicate_ppm || fault->reorder_ppm || fault->damage_ppm ||
+	       fault->truncate_ppm || fault->delay_ppm;
+}
+
+int mdfh_port_open(const struct mdfh_line_config *const *lines, unsigned count, uint32_t cpu_core,
+    enum mdfh_switch hugepages, uint32_t poll_timeout_us, struct mdfh_bypass **port)
+{
+	const struct mdfh_line_config *line = lines[0];
+	struct mdfh_flow flows[MDFH_BYPASS_FLOWS_MAX] = {{0}};
+	char addresses[MDFH_BYPASS_FLOWS_MAX][64];
+	struct mdfh_bypass_config config = {
+	    .size = sizeof(config),
+	    .backend = line->backend,
+	    .interface = line->interface,
+	    .backend_options = line->backend_options,
+	    .file = line->file,
+	    .speed = line->speed,
+	    .rx_ring_size = line->rx_ring_size,
+	    .batch_size = line->batch_size,
+	    .busy_poll_us = line->busy_poll_us,
+	    .receive_buffer_bytes = line->receive_buffer_bytes,
+	    .timestamps = line->timestamps,
+	    .cpu_core = cpu_core,
+	    .hugepages = hugepages,
+	    .poll_timeout_us = poll_timeout_us,
+	    .direction = MDFH_DIRECTION_RECEIVE,
+	};
+	struct mdfh_bypass_config fault = {
+	    .size = sizeof(fault),
+	    .backend = "fault",
+	    .lower = &config,
+	    .fault = line->fault,
+	    .cpu_core = cpu_core,
+	    .poll_timeout_us = poll_timeout_us,
+	};
+
+	for (unsigned i = 0; i < count; i++) {
+		int err;
+
+		if (!lines[i]->group) /* a capture read whole: everything in it is the line */
+			continue;
+		err = mdfh_group_parse(
+		    lines[i]->group, addresses[i], sizeof(addresses[i]), &flows[i].port);
+		if (err)
+			return err;
+		flows[i].group = addresses[i];
+		flows[i].source = lines[i]->source;
+		flows[i].vlan = lines[i]->vlan;
+		config.flow_count = i + 1;
+		config.flows = flows;
+	}
+	return mdfh_bypass_open(has_faults(&line->fault) ? &fault : &config, port);
+}
+
+static int first_capture_ns(const char *file, int64_t *ns)
+{
+	struct mdfh_capture *capture;
+	struct mdfh_capture_frame frame;
+	int found = mdfh_capture_open(file, &capture);
+
+	if (found < 0)
+		return found;
+	found = mdfh_capture_next(capture, &frame);
+	mdfh_capture_close(capture);
+	if (found <= 0)
+		return mdfh_error(-ENODATA,
+		    "%s holds no packet, so its day is not known; give the session date", file);
+	*ns = (int64_t)frame.time_ns;
+	return 0;
+}
+
+int mdfh_session_midnight(
+    const char *timezone, const char *date, const char *file, int64_t *midnight_ns)
+{
+	int64_t at_ns = (int64_t)mdfh_clock_now_ns();
+	struct tm utc;
+	int year;
+	int month;
+	int day;
+	int used = 0;
+	int err;
+
+	if (date) {
+		if (sscanf(date, "%4d-%2d-%2d%n", &year, &month, &day, &used) != 3 || date[used])
+			return mdfh_error(
+			    -EINVAL, "session date '%s' is not a date; write YYYY-MM-DD", date);
+		return mdfh_midnight_ns(timezone, year, month, day, midnight_ns);
+	}
+	if (file) {
+		err = first_capture_ns(file, &at_ns);
+		if (err)
+			return err;
+	}
+	/* The venue's date is the newest one whose midnight there has passed; it is at most a day
+	 * away from the date in UTC. */
+	for (int ahead = 1; ahead >= -1; ahead--) {
+		time_t then = (time_t)(at_ns / 1000000000) + ahead * 86400;
+
+		gmtime_r(&then, &utc);
+		err = mdfh_midnight_ns(
+		    timezone, utc.tm_year + 1900, utc.tm_mon + 1, utc.tm_mday, midnight_ns);
+		if (err || *midnight_ns <= at_ns)
+			return err;
+	}
+	return mdfh_error(-EINVAL, "session date: no date at %lld ns", (long long)at_ns);
+}

@@ -1,0 +1,271 @@
+/* test_consumer.c - what a consumer is told when its ring was full. */
+#include <errno.h>
+#include <pthread.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+#include "handler/consumer.h"
+#include "mdfh/clock.h"
+
+static atomic_bool stop;
+static struct mdfh_instruments *instruments;
+
+static int set_up(void **state)
+{
+	(void)state;
+	assert_int_equal(mdfh_clock_start(), 0);
+	assert_int_equal(mdfh_instruments_create(1000, &instruments), 0);
+	for (uint64_t id = 1; id <= 200; id++) {
+		char symbol[8];
+		uint32_t row = mdfh_instruments_row(instruments, 3, id);
+
+		snprintf(symbol, sizeof(symbol), "S%03u", (unsigned)id);
+		mdfh_instruments_set_symbol(instruments, row, symbol, strlen(symbol));
+	}
+	return 0;
+}
+
+static int tear_down(void **state)
+{
+	(void)state;
+	mdfh_instruments_destroy(instruments);
+	return 0;
+}
+
+static struct mdfh_consumer *make(struct mdfh_consumer_config config)
+{
+	struct mdfh_consumer *consumer;
+
+	assert_int_equal(mdfh_consumer_create(&config, instruments, 2, &stop, &consumer), 0);
+	return consumer;
+}
+
+static struct mdfh_event event(uint64_t sequence, uint32_t instrument)
+{
+	return (struct mdfh_event){
+	    .sequence = sequence,
+	    .instrument = instrument,
+	    .channel = 3,
+	    .kind = MDFH_EVENT_ORDER_ADD,
+	    .receive_ns = 1000,
+	};
+}
+
+static void write_range(struct mdfh_consumer *c, uint64_t first, uint64_t last, uint32_t row)
+{
+	for (uint64_t s = first; s <= last; s++) {
+		struct mdfh_event e = event(s, row);
+
+		mdfh_consumer_write(c, &e, 1);
+	}
+}
+
+/* Read one event; its number, kind and the rest are checked by the caller. */
+static struct mdfh_event take(struct mdfh_consumer *c)
+{
+	const struct mdfh_event *events;
+	struct mdfh_event e;
+
+	assert_int_equal(mdfh_consumer_peek(c, 1, &events), 1);
+	e = *events;
+	mdfh_consumer_done(c, 1);
+	return e;
+}
+
+static void test_drop_tells_range_and_instruments(void **state)
+{
+	struct mdfh_consumer *c = make((struct mdfh_consumer_config){.name = "a", .slots = 128});
+	struct mdfh_consumer_stats stats;
+	struct mdfh_event e;
+
+	(void)state;
+	write_range(c, 1, 128, 1);
+	write_range(c, 129, 140, 7); /* full: these twelve are lost */
+	mdfh_consumer_stats(c, &stats);
+	assert_int_equal(stats.delivered, 128);
+	assert_int_equal(stats.dropped, 12);
+	assert_int_equal(stats.gaps, 0);
+	assert_int_equal(stats.high_water, 128);
+
+	/* A little room is not enough: it stays silent until there is room for the whole story. */
+	for (uint64_t s = 1; s <= 10; s++)
+		assert_int_equal(take(c).sequence, s);
+	write_range(c, 141, 141, 9);
+	for (uint64_t s = 11; s <= 128; s++)
+		assert_int_equal(take(c).sequence, s);
+	write_range(c, 142, 143, 7);
+
+	e = take(c);
+	assert_int_equal(e.kind, MDFH_EVENT_GAP);
+	assert_int_equal(e.channel, 3);
+	assert_int_equal(e.gap.first, 129);
+	assert_int_equal(e.gap.count, 13);
+	assert_int_equal(e.gap.cause, MDFH_CAUSE_CONSUMER);
+	e = take(c);
+	assert_int_equal(e.kind, MDFH_EVENT_STALE);
+	assert_int_equal(e.instrument, 7);
+	e = take(c);
+	assert_int_equal(e.kind, MDFH_EVENT_STALE);
+	assert_int_equal(e.instrument, 9);
+	assert_int_equal(take(c).sequence, 142);
+	assert_int_equal(take(c).sequence, 143);
+	mdfh_consumer_stats(c, &stats);
+	assert_int_equal(stats.dropped, 13);
+	assert_int_equal(stats.gaps, 1);
+	mdfh_consumer_destroy(c);
+}
+
+static void test_too_many_instruments_to_name(void **state)
+{
+	struct mdfh_consumer *c = make((struct mdfh_consumer_config){.name = "a", .slots = 128});
+	struct mdfh_event e;
+
+	(void)state;
+	write_range(c, 1, 128, 1);
+	for (uint32_t row = 1; row <= 100; row++)
+		write_range(c, 128 + row, 128 + row, row);
+	for (uint64_t s = 1; s <= 128; s++)
+		take(c);
+	write_range(c, 300, 300, 1);
+	assert_int_equal(take(c).kind, MDFH_EVENT_GAP);
+	e = take(c);
+	assert_int_equal(e.kind, MDFH_EVENT_STALE);
+	assert_int_equal(e.instrument, 0);
+	assert_int_equal(e.channel, 3);
+	assert_int_equal(take(c).sequence, 300);
+	mdfh_consumer_destroy(c);
+}
+
+static void test_in_place(void **state)
+{
+	struct mdfh_consumer *c = make((struct mdfh_consumer_config){.name = "a", .slots = 128});
+	struct mdfh_event *slots;
+	uint32_t room = mdfh_consumer_reserve(c, 64, &slots);
+
+	(void)state;
+	assert_int_equal(room, 64);
+	for (uint32_t i = 0; i < 10; i++)
+		slots[i] = event(i + 1, 1);
+	mdfh_consumer_commit(c, 10);
+	for (uint64_t s = 1; s <= 10; s++)
+		assert_int_equal(take(c).sequence, s);
+	/* While something is owed, nothing is written past it. */
+	write_range(c, 11, 138, 1);
+	write_range(c, 139, 139, 1);
+	take(c);
+	assert_int_equal(mdfh_consumer_reserve(c, 64, &slots), 0);
+	mdfh_consumer_destroy(c);
+}
+
+static void test_symbols(void **state)
+{
+	char wanted[] = "S007";
+	char *symbols[] = {wanted};
+	struct mdfh_consumer *c = make((struct mdfh_consumer_config){
+	    .name = "a", .slots = 128, .symbols = symbols, .symbols_count = 1});
+	const struct mdfh_event *events;
+	struct mdfh_event gap = {.kind = MDFH_EVENT_GAP, .sequence = 50, .channel = 3};
+	uint32_t row = mdfh_instruments_find_symbol(instruments, "S007");
+
+	(void)state;
+	for (uint32_t r = 1; r <= 40; r++)
+		write_range(c, r, r, r);
+	mdfh_consumer_write(c, &gap, 1);
+	assert_int_equal(take(c).instrument, row);
+	assert_int_equal(take(c).kind, MDFH_EVENT_GAP); /* markers reach everyone */
+	assert_int_equal(mdfh_consumer_peek(c, 1, &events), 0);
+	mdfh_consumer_destroy(c);
+}
+
+static void *slow_reader(void *argument)
+{
+	struct mdfh_consumer *c = argument;
+
+	for (uint64_t s = 1; s <= 100000;) {
+		const struct mdfh_event *events;
+		uint32_t n = mdfh_consumer_peek(c, 64, &events);
+
+		for (uint32_t i = 0; i < n; i++)
+			if (events[i].sequence != s++)
+				return (void *)1;
+		mdfh_consumer_done(c, n);
+	}
+	return NULL;
+}
+
+static void test_wait_loses_nothing(void **state)
+{
+	struct mdfh_consumer *c =
+	    make((struct mdfh_consumer_config){.name = "a", .slots = 128, .full = MDFH_FULL_WAIT});
+	struct mdfh_consumer_stats stats;
+	pthread_t thread;
+	void *wrong;
+
+	(void)state;
+	assert_int_equal(pthread_create(&thread, NULL, slow_reader, c), 0);
+	write_range(c, 1, 100000, 1);
+	pthread_join(thread, &wrong);
+	assert_null(wrong);
+	mdfh_consumer_stats(c, &stats);
+	assert_int_equal(stats.delivered, 100000);
+	assert_int_equal(stats.dropped, 0);
+	mdfh_consumer_destroy(c);
+}
+
+static void test_raw_tap(void **state)
+{
+	struct mdfh_consumer *c = make((struct mdfh_consumer_config){
+	    .name = "tap", .kind = MDFH_CONSUMER_RAW, .slots = 4, .slot_size = 64});
+	const struct mdfh_raw *raw;
+	uint8_t message[100];
+	uint64_t missing;
+
+	(void)state;
+	for (unsigned i = 0; i < sizeof(message); i++)
+		message[i] = (uint8_t)i;
+	for (uint64_t s = 1; s <= 7; s++) {
+		struct mdfh_raw head = {.sequence = s, .channel = 3, .length = 100, .schema = 5};
+
+		mdfh_consumer_write_raw(c, &head, message, sizeof(message));
+	}
+	for (uint64_t s = 1; s <= 4; s++) {
+		assert_int_equal(mdfh_consumer_peek_raw(c, &raw), 1);
+		assert_int_equal(raw->sequence, s);
+		assert_int_equal(raw->length, 100);
+		assert_int_equal(raw->stored, 64 - sizeof(*raw));
+		assert_int_equal(raw->schema, 5);
+		assert_memory_equal(raw->data, message, raw->stored);
+		mdfh_consumer_done(c, 1);
+	}
+	mdfh_consumer_write_raw(
+	    c, &(struct mdfh_raw){.sequence = 8, .channel = 3, .length = 1}, message, 1);
+	assert_int_equal(mdfh_consumer_peek_raw(c, &raw), 1);
+	assert_int_equal(raw->kind, MDFH_SPAN_GAP);
+	assert_int_equal(raw->sequence, 5);
+	memcpy(&missing, raw->data, sizeof(missing));
+	assert_int_equal(missing, 3);
+	mdfh_consumer_done(c, 1);
+	assert_int_equal(mdfh_consumer_peek_raw(c, &raw), 1);
+	assert_int_equal(raw->sequence, 8);
+	mdfh_consumer_destroy(c);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+	    cmocka_unit_test(test_drop_tells_range_and_instruments),
+	    cmocka_unit_test(test_too_many_instruments_to_name),
+	    cmocka_unit_test(test_in_place),
+	    cmocka_unit_test(test_symbols),
+	    cmocka_unit_test(test_wait_loses_nothing),
+	    cmocka_unit_test(test_raw_tap),
+	};
+
+	return cmocka_run_group_tests(tests, set_up, tear_down);
+}

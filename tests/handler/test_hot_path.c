@@ -1,0 +1,293 @@
+/* test_hot_path.c - the hot path contract: after warm-up, the receive thread makes no allocation
+ * and no system call but recvmmsg.
+ *
+ * A child process runs the handler over real sockets. Its consumer callback, which runs on the
+ * receive thread, puts a seccomp filter on that thread once it is warm: any other system call
+ * kills the process. malloc and its relatives are replaced here, and counted on that thread. The
+ * controls do one thing wrong on purpose, and must be caught.
+ *
+ *     test_hot_path            the contract holds, and both controls are caught */
+#include <arpa/inet.h>
+#include <errno.h>
+#include <netinet/in.h>
+#include <seccomp.h>
+#include <signal.h>
+#include <stdatomic.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/resource.h>
+#include <sys/socket.h>
+#include <sys/wait.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "feed.h"
+#include "mdfh/error.h"
+#include "mdfh/handler.h"
+
+enum wrong {
+	NOTHING_WRONG,
+	ONE_ALLOCATION,
+	ONE_SYSTEM_CALL,
+};
+
+enum {
+	WARM_EVENTS = 5000,
+	WATCHED_EVENTS = 200000,
+	DONE = 1,
+	REFUSED = 2, /* the filter could not be set */
+};
+
+/* Shared between the test and its child. */
+struct shared {
+	_Atomic int ready;
+	_Atomic int state;
+	_Atomic uint64_t events;
+	_Atomic uint64_t allocations;
+};
+
+static struct shared *shared;
+static _Thread_local int watched;
+
+/* Allocation -------------------------------------------------------------------------------- */
+
+void *__libc_malloc(size_t size);
+void *__libc_calloc(size_t n, size_t size);
+void *__libc_realloc(void *old, size_t size);
+void *__libc_memalign(size_t align, size_t size);
+void __libc_free(void *old);
+void *malloc(size_t size);
+void *calloc(size_t n, size_t size);
+void *realloc(void *old, size_t size);
+void *aligned_alloc(size_t align, size_t size);
+void free(void *old);
+
+static void note(void)
+{
+	if (watched)
+		atomic_fetch_add(&shared->allocations, 1);
+}
+
+void *malloc(size_t size)
+{
+	note();
+	return __libc_malloc(size);
+}
+
+void *calloc(size_t n, size_t size)
+{
+	note();
+	return __libc_calloc(n, size);
+}
+
+void *realloc(void *old, size_t size)
+{
+	note();
+	return __libc_realloc(old, size);
+}
+
+void *aligned_alloc(size_t align, size_t size)
+{
+	note();
+	return __libc_memalign(align, size);
+}
+
+void free(void *old)
+{
+	if (old)
+		note();
+	__libc_free(old);
+}
+
+/* The receive thread -------------------------------------------------------------------------- */
+
+static int allow_only_receiving(void)
+{
+	scmp_filter_ctx filter = seccomp_init(SCMP_ACT_KILL_PROCESS);
+	int err;
+
+	if (!filter)
+		return -ENOMEM;
+	err = seccomp_rule_add(filter, SCMP_ACT_ALLOW, SCMP_SYS(recvmmsg), 0);
+	if (!err)
+		err = seccomp_load(filter);
+	/* The filter's own memory stays: freeing it may be a system call. */
+	return err;
+}
+
+static void on_events(
+    void *context, const struct mdfh_event *events, int n, const struct mdfh_books *books)
+{
+	const enum wrong *wrong = context;
+	uint64_t total = atomic_load(&shared->events) + (uint64_t)n;
+	void *volatile memory;
+
+	(void)events;
+	(void)books;
+	atomic_store(&shared->events, total);
+	if (!watched && total >= WARM_EVENTS) {
+		if (allow_only_receiving()) {
+			atomic_store(&shared->state, REFUSED);
+			return;
+		}
+		watched = 1;
+		if (*wrong == ONE_ALLOCATION) {
+			memory = malloc(16);
+			free(memory);
+		}
+		if (*wrong == ONE_SYSTEM_CALL)
+			getppid();
+	}
+	if (watched && total >= WARM_EVENTS + WATCHED_EVENTS)
+		atomic_store(&shared->state, DONE);
+}
+
+static void run_child(enum wrong wrong, uint16_t port_a, uint16_t port_b)
+{
+	char text[1024];
+	struct mdfh_handler_config *config;
+	struct mdfh_handler *handler;
+	struct mdfh_consumer *consumer;
+
+	snprintf(text, sizeof(text),
+	    "session_date: 2026-11-20\norders_max: 65536\nlevels_max: 65536\n"
+	    "sound_at_start: on\ndepth_levels: 5\nlatency_sample: 4\n"
+	    "threads:\n  - idle: spin\n"
+	    "consumers:\n  - name: a\n  - {name: tap, kind: raw, slots: 1024}\n"
+	    "channels:\n  - protocol: itch50\n    lines:\n"
+	    "      - group: 127.0.0.1:%u\n      - group: 127.0.0.1:%u\n",
+	    port_a, port_b);
+	if (mdfh_handler_config_parse(text, strlen(text), "test", &config) ||
+	    mdfh_handler_create(config, &handler) ||
+	    mdfh_handler_on_events(handler, 0, on_events, &wrong) || mdfh_handler_start(handler)) {
+		fprintf(stderr, "child: %s\n", mdfh_error_text());
+		_exit(3);
+	}
+	atomic_store(&shared->ready, 1);
+	consumer = mdfh_handler_consumer(handler, "a");
+	for (;;) { /* until the test kills it: only the receive thread is under test */
+		const struct mdfh_event *events;
+		const struct timespec nap = {.tv_nsec = 100000};
+		uint32_t n = mdfh_consumer_peek(consumer, 4096, &events);
+
+		if (n)
+			mdfh_consumer_done(consumer, n);
+		else
+			nanosleep(&nap, NULL);
+	}
+}
+
+/* The test ---------------------------------------------------------------------------------- */
+
+static uint16_t free_port(void)
+{
+	struct sockaddr_in address = {.sin_family = AF_INET};
+	socklen_t length = sizeof(address);
+	int fd = socket(AF_INET, SOCK_DGRAM, 0);
+
+	address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+	if (fd < 0 || bind(fd, (struct sockaddr *)&address, sizeof(address)) ||
+	    getsockname(fd, (struct sockaddr *)&address, &length))
+		exit(3);
+	close(fd);
+	return ntohs(address.sin_port);
+}
+
+/* A packet of 30 messages: 15 orders come and go; now and then one is executed. */
+static void fill(struct feed *feed, uint64_t sequence)
+{
+	feed_begin(feed, sequence);
+	for (uint64_t i = 0; i < 10; i++) {
+		uint16_t locate = (uint16_t)(1 + (sequence + i) % 50);
+		uint64_t ref = sequence + i;
+
+		feed_add(feed, locate, "HOTPATH ", ref, 'B', 100, (uint32_t)(10000 + 100 * i));
+		feed_execute(feed, locate, ref, 10, ref);
+		feed_delete(feed, locate, ref);
+	}
+}
+
+/* Returns the child's wait status once it is done, dead, or 20 s have passed. */
+static int try(enum wrong wrong, int *state)
+{
+	uint16_t port_a = free_port();
+	uint16_t port_b = free_port();
+	struct sockaddr_in to_a = {.sin_family = AF_INET, .sin_port = htons(port_a)};
+	struct sockaddr_in to_b = {.sin_family = AF_INET, .sin_port = htons(port_b)};
+	struct feed feed;
+	uint64_t sequence = 1;
+	time_t end = time(NULL) + 20;
+	int fd = socket(AF_INET, SOCK_DGRAM, 0);
+	int status = 0;
+	pid_t child;
+
+	to_a.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+	to_b.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+	memset(shared, 0, sizeof(*shared));
+	child = fork();
+	if (child == 0) {
+		const struct rlimit no_core = {0, 0};
+
+		setrlimit(RLIMIT_CORE, &no_core);
+		run_child(wrong, port_a, port_b);
+	}
+	while (time(NULL) < end && atomic_load(&shared->state) == 0 &&
+	       waitpid(child, &status, WNOHANG) == 0) {
+		if (!atomic_load(&shared->ready))
+			continue;
+		fill(&feed, sequence);
+		/* Line B lacks every 16th packet and line A every 17th: holes open and close. */
+		if (sequence / 30 % 17)
+			sendto(
+			    fd, feed.data, feed.length, 0, (struct sockaddr *)&to_a, sizeof(to_a));
+		if (sequence / 30 % 16)
+			sendto(
+			    fd, feed.data, feed.length, 0, (struct sockaddr *)&to_b, sizeof(to_b));
+		sequence += 30;
+	}
+	*state = atomic_load(&shared->state);
+	if (kill(child, SIGKILL) == 0)
+		while (waitpid(child, &status, 0) < 0 && errno == EINTR)
+			;
+	close(fd);
+	return status;
+}
+
+static int check(const char *what, int ok)
+{
+	printf("%s: %s\n", ok ? "ok" : "FAILED", what);
+	return ok ? 0 : 1;
+}
+
+int main(void)
+{
+	int failures = 0;
+	int state;
+	int status;
+
+	shared =
+	    mmap(NULL, sizeof(*shared), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+	if (shared == MAP_FAILED)
+		return 3;
+	status = try(NOTHING_WRONG, &state);
+	if (state == REFUSED) {
+		printf("seccomp filters cannot be set here\n");
+		return 77;
+	}
+	failures += check("the receive thread did its work under the filter", state == DONE);
+	printf("%llu events\n", (unsigned long long)atomic_load(&shared->events));
+	failures += check("and was not killed for a system call",
+	    !(WIFSIGNALED(status) && WTERMSIG(status) == SIGSYS));
+	failures += check("and allocated nothing", atomic_load(&shared->allocations) == 0);
+
+	try(ONE_ALLOCATION, &state);
+	failures += check("control: one malloc and one free are counted",
+	    state == DONE && atomic_load(&shared->allocations) == 2);
+
+	status = try(ONE_SYSTEM_CALL, &state);
+	failures += check("control: one system call is caught",
+	    state != DONE && WIFSIGNALED(status) && WTERMSIG(status) == SIGSYS);
+	return failures != 0;
+}

@@ -1,0 +1,386 @@
+/* test_pipeline.c - packets written by hand through sessions, decoder, books and consumers.
+ *
+ * No sockets, threads or clocks: packets are handed in, time is an argument. */
+#include <errno.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+#include "feed.h"
+#include "handler/pipeline.h"
+#include "mdfh/depth.h"
+#include "mdfh/error.h"
+
+#define MIDNIGHT_NS 1795150800000000000 /* 2026-11-20 in New York */
+
+static atomic_bool stop;
+
+static struct mdfh_pipeline *make(const struct mdfh_consumer_config *const *consumers,
+    unsigned count, uint32_t depth_levels, char *const *symbols, unsigned symbols_count)
+{
+	struct mdfh_pipeline_channel channel = {
+	    .protocol = "itch50",
+	    .session = {.size = sizeof(channel.session),
+		.session = mdfh_session_find("moldudp64"),
+		.channel = 9,
+		.lines = 2,
+		.window_ns = 1000000},
+	    .midnight_ns = MIDNIGHT_NS,
+	};
+	struct mdfh_pipeline_config config = {
+	    .channels = &channel,
+	    .channel_count = 1,
+	    .consumers = consumers,
+	    .consumer_count = count,
+	    .symbols = symbols,
+	    .symbols_count = symbols_count,
+	    .instruments_max = 1000,
+	    .books = {.orders_max = 4096, .levels_max = 4096},
+	    .keep_books = 1,
+	    .depth_levels = depth_levels,
+	    .latency_sample = 1,
+	    .stop = &stop,
+	};
+	struct mdfh_pipeline *p = NULL;
+	int err = mdfh_pipeline_create(&config, &p);
+
+	if (err)
+		print_message("%s\n", mdfh_error_text());
+	assert_int_equal(err, 0);
+	return p;
+}
+
+/* One packet of line A or B, arriving at now_ns. */
+static void give(struct mdfh_pipeline *p, const struct feed *feed, uint16_t line, int64_t now_ns)
+{
+	struct mdfh_packet packet = {
+	    .data = feed->data,
+	    .length = feed->length,
+	    .receive_ns = (uint64_t)now_ns,
+	    .flow = line,
+	    .flags = MDFH_PACKET_TIME_KERNEL,
+	};
+
+	mdfh_pipeline_packets(p, 0, &packet, 1, now_ns);
+}
+
+static struct mdfh_event take(struct mdfh_consumer *c)
+{
+	const struct mdfh_event *events;
+	struct mdfh_event e;
+
+	assert_int_equal(mdfh_consumer_peek(c, 1, &events), 1);
+	e = *events;
+	mdfh_consumer_done(c, 1);
+	return e;
+}
+
+/* Skip to the next event of a kind. */
+static struct mdfh_event take_kind(struct mdfh_consumer *c, unsigned kind)
+{
+	for (;;) {
+		struct mdfh_event e = take(c);
+
+		if (e.kind == kind)
+			return e;
+	}
+}
+
+static void start_of_day(struct feed *feed)
+{
+	feed_begin(feed, 1);
+	feed_system(feed, 'O');
+	feed_directory(feed, 1, "AAPL    ");
+	feed_directory(feed, 2, "MSFT    ");
+}
+
+static char name[] = "c";
+static char tap_name[] = "tap";
+static const struct mdfh_consumer_config plain = {.name = name, .slots = 256};
+static const struct mdfh_consumer_config tap = {
+    .name = tap_name, .kind = MDFH_CONSUMER_RAW, .slots = 256};
+
+static void test_two_lines_become_one_book(void **state)
+{
+	const struct mdfh_consumer_config *consumers[] = {&plain};
+	struct mdfh_pipeline *p = make(consumers, 1, 0, NULL, 0);
+	struct mdfh_consumer *c = mdfh_pipeline_consumer(p, 0);
+	const struct mdfh_books *books = mdfh_pipeline_books(p);
+	struct mdfh_channel_report report;
+	struct mdfh_event e;
+	struct mdfh_level level;
+	struct mdfh_order order;
+	struct feed feed;
+	uint32_t row;
+
+	(void)state;
+	start_of_day(&feed);
+	give(p, &feed, 0, 1000);
+	give(p, &feed, 1, 1001);
+	feed_begin(&feed, 4);
+	feed_add(&feed, 1, "AAPL    ", 500, 'B', 100, 1500000);
+	feed_add(&feed, 1, "AAPL    ", 501, 'B', 200, 1500000);
+	feed_add(&feed, 1, "AAPL    ", 502, 'S', 300, 1500100);
+	give(p, &feed, 1, 2000); /* B is first this time */
+	give(p, &feed, 0, 2001);
+	feed_begin(&feed, 7);
+	feed_execute(&feed, 1, 500, 100, 77);
+	feed_delete(&feed, 1, 502);
+	give(p, &feed, 0, 3000);
+	give(p, &feed, 1, 3001);
+	mdfh_pipeline_finish(p);
+
+	e = take(c);
+	assert_int_equal(e.kind, MDFH_EVENT_SESSION_BEGIN);
+	e = take_kind(c, MDFH_EVENT_ORDER_ADD);
+	assert_int_equal(e.sequence, 4);
+	assert_int_equal(e.channel, 9);
+	assert_int_equal(e.order.order_id, 500);
+	assert_int_equal(e.order.price, 150000000000); /* 150.0000 */
+	assert_int_equal(e.order.quantity, 100);
+	assert_int_equal(e.side, MDFH_SIDE_BUY);
+	assert_int_equal(e.receive_ns, 2000);
+	assert_int_equal(e.exchange_ns, MIDNIGHT_NS + 3000);
+	assert_int_equal(e.flags & MDFH_EVENT_UNSOUND, 0);
+	row = e.instrument;
+	assert_string_equal(
+	    mdfh_instruments_get(mdfh_pipeline_instruments(p), row)->symbol, "AAPL");
+	e = take_kind(c, MDFH_EVENT_ORDER_EXECUTE);
+	assert_int_equal(e.sequence, 7);
+	assert_int_equal(e.order.price, 150000000000);
+	assert_int_equal(e.order.remaining, 0);
+	e = take(c);
+	assert_int_equal(e.kind, MDFH_EVENT_TRADE);
+	assert_int_equal(e.side, MDFH_SIDE_SELL); /* the aggressor sold to the resting buyer */
+	assert_int_equal(e.trade.match_id, 77);
+	e = take(c);
+	assert_int_equal(e.kind, MDFH_EVENT_ORDER_DELETE);
+	assert_int_equal(e.order.price, 150010000000);
+	assert_int_equal(e.side, MDFH_SIDE_SELL);
+
+	assert_int_equal(mdfh_book_best(books, row, MDFH_SIDE_BUY, &level), 1);
+	assert_int_equal(level.quantity, 200);
+	assert_int_equal(level.orders, 1);
+	assert_int_equal(mdfh_book_best(books, row, MDFH_SIDE_SELL, &level), 0);
+	assert_int_equal(mdfh_book_order(books, 9, 501, &order), 1);
+	assert_int_equal(order.position, 0);
+	mdfh_pipeline_channel_report(p, 0, &report);
+	assert_int_equal(report.messages, 8);
+	assert_int_equal(report.session.delivered, 8);
+	assert_int_equal(report.session.lost, 0);
+	assert_int_equal(report.session.lines[0].delivered, 5);
+	assert_int_equal(report.session.lines[1].delivered, 3);
+	assert_int_equal(report.session.lines[0].duplicates, 3);
+	assert_int_equal(report.session.lines[1].duplicates, 5);
+	mdfh_pipeline_destroy(p);
+}
+
+static void test_gap_reaches_everyone(void **state)
+{
+	const struct mdfh_consumer_config *consumers[] = {&plain, &tap};
+	struct mdfh_pipeline *p = make(consumers, 2, 3, NULL, 0);
+	struct mdfh_consumer *c = mdfh_pipeline_consumer(p, 0);
+	struct mdfh_consumer *t = mdfh_pipeline_consumer(p, 1);
+	struct mdfh_channel_report report;
+	const struct mdfh_raw *raw;
+	struct mdfh_event e;
+	struct feed feed;
+	uint64_t count;
+	uint64_t raw_messages = 0;
+	int raw_gaps = 0;
+
+	(void)state;
+	start_of_day(&feed);
+	give(p, &feed, 0, 1000);
+	feed_begin(&feed, 4);
+	feed_add(&feed, 2, "MSFT    ", 600, 'S', 50, 4000000);
+	give(p, &feed, 0, 2000);
+	feed_begin(&feed, 10); /* 5 to 9 are on neither line */
+	feed_add(&feed, 2, "MSFT    ", 610, 'S', 60, 4000100);
+	give(p, &feed, 0, 3000);
+	give(p, &feed, 1, 3500);
+	mdfh_pipeline_finish(p);
+
+	e = take_kind(c, MDFH_EVENT_ORDER_ADD);
+	assert_int_equal(e.sequence, 4);
+	assert_int_equal(mdfh_book_is_sound(mdfh_pipeline_books(p), e.instrument), 0);
+	e = take_kind(c, MDFH_EVENT_GAP);
+	assert_int_equal(e.gap.first, 5);
+	assert_int_equal(e.gap.count, 5);
+	e = take_kind(c, MDFH_EVENT_ORDER_ADD);
+	assert_int_equal(e.sequence, 10);
+	assert_true(e.flags & MDFH_EVENT_UNSOUND);
+	mdfh_pipeline_channel_report(p, 0, &report);
+	assert_int_equal(report.session.lost, 5);
+	assert_int_equal(report.session.gaps, 1);
+	assert_int_equal(report.session.delivered, 5);
+
+	while (mdfh_consumer_peek_raw(t, &raw)) {
+		if (raw->kind == MDFH_SPAN_GAP) {
+			memcpy(&count, raw->data, sizeof(count));
+			assert_int_equal(raw->sequence, 5);
+			assert_int_equal(count, 5);
+			raw_gaps++;
+		} else if (raw->kind == MDFH_SPAN_DATA) {
+			raw_messages++;
+			assert_true(
+			    raw->data[0] == 'S' || raw->data[0] == 'R' || raw->data[0] == 'A');
+		}
+		mdfh_consumer_done(t, 1);
+	}
+	assert_int_equal(raw_gaps, 1);
+	assert_int_equal(raw_messages, 5);
+	mdfh_pipeline_destroy(p);
+}
+
+static int callbacks;
+
+static void on_events(
+    void *context, const struct mdfh_event *events, int n, const struct mdfh_books *books)
+{
+	struct mdfh_level level;
+
+	assert_ptr_equal(context, &callbacks);
+	for (int i = 0; i < n; i++) {
+		callbacks++;
+		if (events[i].kind == MDFH_EVENT_ORDER_ADD)
+			assert_int_equal(
+			    mdfh_book_best(books, events[i].instrument, events[i].side, &level), 1);
+	}
+}
+
+static void test_same_thread_and_depth(void **state)
+{
+	struct mdfh_pipeline *p = make(NULL, 0, 3, NULL, 0);
+	struct mdfh_depth_view view;
+	struct feed feed;
+	uint32_t row;
+
+	(void)state;
+	callbacks = 0;
+	mdfh_pipeline_on_events(p, on_events, &callbacks);
+	start_of_day(&feed);
+	give(p, &feed, 0, 1000);
+	feed_begin(&feed, 4);
+	for (uint32_t i = 0; i < 5; i++)
+		feed_add(&feed, 1, "AAPL    ", 700 + i, 'B', 10 + i, 1000000 - 100 * i);
+	give(p, &feed, 0, 2000);
+	assert_true(callbacks >= 8);
+	row = mdfh_instruments_find_symbol(mdfh_pipeline_instruments(p), "AAPL");
+	assert_int_equal(mdfh_depth_read(mdfh_pipeline_depth(p), row, &view), 1);
+	assert_int_equal(view.bids, 3);
+	assert_int_equal(view.asks, 0);
+	assert_int_equal(view.bid[0].price, 100000000000);
+	assert_int_equal(view.bid[2].price, 99980000000);
+	assert_int_equal(view.bid[2].quantity, 12);
+	assert_int_equal(view.sequence, 8);
+	assert_true(view.is_sound);
+	mdfh_pipeline_destroy(p);
+}
+
+static void test_subscription(void **state)
+{
+	char msft[] = "MSFT";
+	char *symbols[] = {msft};
+	const struct mdfh_consumer_config *consumers[] = {&plain};
+	struct mdfh_pipeline *p = make(consumers, 1, 0, symbols, 1);
+	struct mdfh_consumer *c = mdfh_pipeline_consumer(p, 0);
+	const struct mdfh_event *events;
+	struct mdfh_event e;
+	struct feed feed;
+
+	(void)state;
+	start_of_day(&feed);
+	give(p, &feed, 0, 1000);
+	feed_begin(&feed, 4);
+	feed_add(&feed, 1, "AAPL    ", 800, 'B', 10, 1000000);
+	feed_add(&feed, 2, "MSFT    ", 801, 'B', 20, 2000000);
+	give(p, &feed, 0, 2000);
+	e = take_kind(c, MDFH_EVENT_ORDER_ADD);
+	assert_int_equal(e.order.order_id, 801);
+	assert_int_equal(e.sequence, 5);
+	assert_int_equal(mdfh_consumer_peek(c, 1, &events), 0);
+	mdfh_pipeline_destroy(p);
+}
+
+static void test_end_of_session(void **state)
+{
+	struct mdfh_pipeline *p = make(NULL, 0, 0, NULL, 0);
+	struct feed feed;
+
+	(void)state;
+	start_of_day(&feed);
+	give(p, &feed, 0, 1000);
+	assert_int_equal(mdfh_pipeline_session_ended(p), 0);
+	feed_end_of_session(&feed, 4);
+	give(p, &feed, 0, 2000);
+	assert_int_equal(mdfh_pipeline_session_ended(p), 1);
+	mdfh_pipeline_destroy(p);
+}
+
+/* More messages than every buffer of the pipeline holds, in packets given as one batch. */
+static void test_large_batches(void **state)
+{
+	enum { PACKETS = 200, EACH = 30 };
+	const struct mdfh_consumer_config big = {.name = name, .slots = 65536};
+	const struct mdfh_consumer_config *consumers[] = {&big};
+	static struct feed feeds[PACKETS];
+	static struct mdfh_packet packets[PACKETS];
+	struct mdfh_pipeline *p = make(consumers, 1, 0, NULL, 0);
+	struct mdfh_consumer *c = mdfh_pipeline_consumer(p, 0);
+	uint64_t sequence = 4;
+	uint64_t ref = 0;
+	struct feed feed;
+
+	(void)state;
+	start_of_day(&feed);
+	give(p, &feed, 0, 1000);
+	for (unsigned k = 0; k < PACKETS; k++) {
+		feed_begin(&feeds[k], sequence);
+		for (unsigned i = 0; i < EACH; i++) {
+			if (i % 2 == 0)
+				feed_add(&feeds[k], 1, "AAPL    ", ++ref, 'S', 5, 1000000);
+			else
+				feed_delete(&feeds[k], 1, ref);
+		}
+		sequence += EACH;
+		packets[k] = (struct mdfh_packet){.data = feeds[k].data,
+		    .length = feeds[k].length,
+		    .receive_ns = 5000 + k,
+		    .flow = (uint16_t)(k % 2)};
+	}
+	mdfh_pipeline_packets(p, 0, packets, PACKETS, 9000);
+	mdfh_pipeline_finish(p);
+	take_kind(c, MDFH_EVENT_INSTRUMENT);
+	take_kind(c, MDFH_EVENT_INSTRUMENT);
+	for (uint64_t s = 4; s < sequence; s++) {
+		struct mdfh_event e = take(c);
+		uint64_t index = s - 4;
+
+		assert_int_equal(e.sequence, s);
+		assert_int_equal(
+		    e.kind, index % 2 ? MDFH_EVENT_ORDER_DELETE : MDFH_EVENT_ORDER_ADD);
+		assert_int_equal(e.order.order_id, index / 2 + 1);
+		assert_int_equal(e.receive_ns, (int64_t)(5000 + index / EACH));
+	}
+	mdfh_pipeline_destroy(p);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+	    cmocka_unit_test(test_two_lines_become_one_book),
+	    cmocka_unit_test(test_gap_reaches_everyone),
+	    cmocka_unit_test(test_same_thread_and_depth),
+	    cmocka_unit_test(test_subscription),
+	    cmocka_unit_test(test_end_of_session),
+	    cmocka_unit_test(test_large_batches),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
