@@ -33,5 +33,6 @@ void bench_print(
 /* One measurement each: FILE in, the line out; 0, or 2 (could not be done). */
 int bench_decode(const char *path);
 int bench_book(const char *path);
+int bench_pipeline(const char *path);
 
 #endif

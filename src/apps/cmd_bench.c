@@ -28,6 +28,7 @@ static const struct {
 } benches[] = {
     {"decode", "messages to ops, no book", bench_decode},
     {"book", "messages to every symbol's book with its queues, no events", bench_book},
+    {"pipeline", "packets to events in another thread", bench_pipeline},
 };
 
 /* Shared by the measurements ------------------------------------------------ */

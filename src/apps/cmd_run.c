@@ -1,0 +1,539 @@
+/* cmd_run.c - mdfh run: the feed handler as a command.
+ *
+ * A configuration file, or one channel described by options. A consumer thread reads the first
+ * event consumer, as a strategy would; the main thread shows a status line and waits for the end:
+ * a signal, --seconds, the end of the session or of the capture. */
+#include <argp.h>
+#include <errno.h>
+#include <pthread.h>
+#include <signal.h>
+#include <stdatomic.h>
+#include <stdbool.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "apps/books_out.h"
+#include "apps/commands.h"
+#include "apps/run_report.h"
+#include "mdfh/clock.h"
+#include "mdfh/error.h"
+#include "mdfh/handler.h"
+
+enum option_key {
+	KEY_PROTOCOL = 0x100,
+	KEY_SESSION,
+	KEY_GROUP,
+	KEY_SOURCE,
+	KEY_INTERFACE,
+	KEY_BACKEND,
+	KEY_BACKEND_OPTIONS,
+	KEY_FILE,
+	KEY_SPEED,
+	KEY_CORE,
+	KEY_IDLE,
+	KEY_DATE,
+	KEY_SECONDS,
+	KEY_STAY,
+	KEY_SYMBOL,
+	KEY_WINDOW,
+	KEY_SLOTS,
+	KEY_WAIT,
+	KEY_ORDERS,
+	KEY_LEVELS,
+	KEY_BUFFER,
+	KEY_BATCH,
+	KEY_BUSY_POLL,
+	KEY_DEPTH,
+	KEY_LATENCY_SAMPLE,
+	KEY_BOOKS_OUT,
+	KEY_PRINT,
+	KEY_JSON,
+	KEY_STATUS,
+	KEY_SOUND,
+	KEY_LOSS,
+};
+
+static const struct argp_option options[] = {
+    {0, 0, 0, 0, "What to receive (instead of CONFIG.yaml):", 1},
+    {"protocol", KEY_PROTOCOL, "NAME", 0, "Messages: itch50 (default)", 0},
+    {"session", KEY_SESSION, "NAME", 0, "Packets: the protocol's usual one by default", 0},
+    {"group", KEY_GROUP, "ADDRESS:PORT", 0,
+	"Line: multicast group or unicast address; the first is A, a second one is B", 0},
+    {"source", KEY_SOURCE, "ADDRESS", 0, "Only packets from this sender", 0},
+    {"interface", KEY_INTERFACE, "DEVICE", 0, "Network device", 0},
+    {"backend", KEY_BACKEND, "NAME", 0, "socket (default), pcap, ... (`mdfh backends` lists them)",
+	0},
+    {"backend-options", KEY_BACKEND_OPTIONS, "TEXT", 0, "key=value,... for the backend", 0},
+    {"file", KEY_FILE, "FILE", 0, "Capture to read (implies --backend pcap)", 0},
+    {"speed", KEY_SPEED, "N", 0, "Capture: N times as fast as recorded; 0 = flat out", 0},
+    {"date", KEY_DATE, "YYYY-MM-DD", 0, "Session date in the venue's time zone", 0},
+    {"symbol", KEY_SYMBOL, "SYMBOL", 0, "Only this instrument; may be given again", 0},
+    {0, 0, 0, 0, "How:", 2},
+    {"core", KEY_CORE, "N", 0, "Pin the receive thread to a core (it then spins)", 0},
+    {"idle", KEY_IDLE, "spin|wait", 0, "What the receive thread does without packets", 0},
+    {"window", KEY_WINDOW, "US", 0, "How long a hole may stay open; default 50000", 0},
+    {"receive-buffer", KEY_BUFFER, "BYTES", 0, "Socket buffer; default 16 MiB", 0},
+    {"batch", KEY_BATCH, "N", 0, "Packets per receive call, 1 to 256; default 64", 0},
+    {"busy-poll", KEY_BUSY_POLL, "US", 0, "SO_BUSY_POLL", 0},
+    {"slots", KEY_SLOTS, "N", 0, "Ring to the consumer; default 65536", 0},
+    {"wait", KEY_WAIT, 0, 0, "Wait when that ring is full, instead of dropping", 0},
+    {"orders-max", KEY_ORDERS, "N", 0, "Live orders at once; default 4194304", 0},
+    {"levels-max", KEY_LEVELS, "N", 0, "Price levels at once; default 1048576", 0},
+    {"depth", KEY_DEPTH, "N", 0, "Keep snapshots of the best N levels", 0},
+    {"sound", KEY_SOUND, 0, 0, "Take books as sound without having seen the day's start", 0},
+    {"latency-sample", KEY_LATENCY_SAMPLE, "N", 0, "Time the stages in every Nth batch; default 64",
+	0},
+    {"inject-loss", KEY_LOSS, "PPM", 0, "Lose packets on each line on purpose (the fault backend)",
+	0},
+    {0, 0, 0, 0, "When to end, what to show:", 3},
+    {"seconds", KEY_SECONDS, "N", 0, "End after N seconds", 0},
+    {"stay", KEY_STAY, 0, 0, "Go on after the end of the session", 0},
+    {"books-out", KEY_BOOKS_OUT, "FILE", 0, "Write every live order at the end", 0},
+    {"print", KEY_PRINT, 0, 0, "Print every event", 0},
+    {"json", KEY_JSON, 0, 0, "Summary as JSON", 0},
+    {"status", KEY_STATUS, 0, 0, "Status lines also when standard error is no terminal", 0},
+    {"quiet", 'q', 0, 0, "No status line, no summary", 0},
+    {0, 0, 0, 0, 0, 0},
+};
+
+struct run {
+	const char *config_path;
+	struct mdfh_handler_config config;
+	struct mdfh_handler_channel_config channel;
+	struct mdfh_handler_thread_config thread;
+	struct mdfh_consumer_config consumer;
+	struct mdfh_line_config line; /* what all lines share */
+	struct mdfh_line_config lines[MDFH_LINES_MAX];
+	uint32_t core;
+	char *symbols[1024];
+	unsigned symbols_count;
+	double seconds;
+	int stay;
+	const char *books_out;
+	int print;
+	int json;
+	int status;
+	int quiet;
+};
+
+static volatile sig_atomic_t interrupted;
+
+static void on_signal(int signal)
+{
+	(void)signal;
+	interrupted = 1;
+}
+
+/* Options ----------------------------------------------------------------------------------- */
+
+static uint64_t number(
+    struct argp_state *state, const char *option, const char *text, uint64_t least, uint64_t most)
+{
+	char *end;
+	unsigned long long value;
+
+	errno = 0;
+	value = strtoull(text, &end, 0);
+	if (errno || *end || end == text || text[0] == '-' || value < least || value > most)
+		argp_error(state, "--%s is '%s'; it must be a number from %llu to %llu", option,
+		    text, (unsigned long long)least, (unsigned long long)most);
+	return value;
+}
+
+static error_t parse(int key, char *argument, struct argp_state *state)
+{
+	struct run *run = state->input;
+
+	switch (key) {
+	case KEY_PROTOCOL:
+		run->channel.protocol = argument;
+		return 0;
+	case KEY_SESSION:
+		run->channel.session = argument;
+		return 0;
+	case KEY_GROUP:
+		if (run->channel.lines_count == MDFH_LINES_MAX)
+			argp_error(state, "--group: there are at most %d lines", MDFH_LINES_MAX);
+		run->lines[run->channel.lines_count++].group = argument;
+		return 0;
+	case KEY_SOURCE:
+		run->line.source = argument;
+		return 0;
+	case KEY_INTERFACE:
+		run->line.interface = argument;
+		return 0;
+	case KEY_BACKEND:
+		run->line.backend = argument;
+		return 0;
+	case KEY_BACKEND_OPTIONS:
+		run->line.backend_options = argument;
+		return 0;
+	case KEY_FILE:
+		run->line.file = argument;
+		return 0;
+	case KEY_SPEED:
+		run->line.speed = strtod(argument, NULL);
+		return 0;
+	case KEY_CORE:
+		run->core = (uint32_t)number(state, "core", argument, 0, 4095);
+		run->thread.core = &run->core;
+		return 0;
+	case KEY_IDLE:
+		if (!strcmp(argument, "spin"))
+			run->thread.idle = MDFH_IDLE_SPIN;
+		else if (!strcmp(argument, "wait"))
+			run->thread.idle = MDFH_IDLE_WAIT;
+		else
+			argp_error(state, "--idle is '%s'; it must be spin or wait", argument);
+		return 0;
+	case KEY_DATE:
+		run->config.session_date = argument;
+		return 0;
+	case KEY_SECONDS:
+		run->seconds = strtod(argument, NULL);
+		if (!(run->seconds > 0))
+			argp_error(state, "--seconds is '%s'; it must be more than 0", argument);
+		return 0;
+	case KEY_STAY:
+		run->stay = 1;
+		return 0;
+	case KEY_SYMBOL:
+		if (run->symbols_count == 1024)
+			argp_error(state, "--symbol: at most 1024; use a configuration file");
+		run->symbols[run->symbols_count++] = argument;
+		return 0;
+	case KEY_WINDOW:
+		run->channel.window_us = (uint32_t)number(state, "window", argument, 1, 60000000);
+		return 0;
+	case KEY_SLOTS:
+		run->consumer.slots = (uint32_t)number(state, "slots", argument, 2, 1 << 26);
+		return 0;
+	case KEY_WAIT:
+		run->consumer.full = MDFH_FULL_WAIT;
+		return 0;
+	case KEY_ORDERS:
+		run->config.orders_max =
+		    (uint32_t)number(state, "orders-max", argument, 1, 1u << 30);
+		return 0;
+	case KEY_LEVELS:
+		run->config.levels_max =
+		    (uint32_t)number(state, "levels-max", argument, 1, 1u << 30);
+		return 0;
+	case KEY_BUFFER:
+		run->line.receive_buffer_bytes =
+		    number(state, "receive-buffer", argument, 4096, 1u << 30);
+		return 0;
+	case KEY_BATCH:
+		run->line.batch_size =
+		    (uint32_t)number(state, "batch", argument, 1, MDFH_BYPASS_BATCH_MAX);
+		return 0;
+	case KEY_BUSY_POLL:
+		run->line.busy_poll_us = (uint32_t)number(state, "busy-poll", argument, 0, 100000);
+		return 0;
+	case KEY_DEPTH:
+		run->config.depth_levels = (uint32_t)number(state, "depth", argument, 1, 64);
+		return 0;
+	case KEY_SOUND:
+		run->config.sound_at_start = MDFH_ON;
+		return 0;
+	case KEY_LATENCY_SAMPLE:
+		run->config.latency_sample =
+		    (uint32_t)number(state, "latency-sample", argument, 1, 1u << 30);
+		return 0;
+	case KEY_LOSS:
+		run->line.fault.loss_ppm =
+		    (uint32_t)number(state, "inject-loss", argument, 1, 1000000);
+		return 0;
+	case KEY_BOOKS_OUT:
+		run->books_out = argument;
+		return 0;
+	case KEY_PRINT:
+		run->print = 1;
+		return 0;
+	case KEY_JSON:
+		run->json = 1;
+		return 0;
+	case KEY_STATUS:
+		run->status = 1;
+		return 0;
+	case 'q':
+		run->quiet = 1;
+		return 0;
+	case ARGP_KEY_ARG:
+		if (run->config_path)
+			argp_error(state, "one configuration file, not two");
+		run->config_path = argument;
+		return 0;
+	case ARGP_KEY_END:
+		if (!run->config_path && !run->channel.lines_count && !run->line.file)
+			argp_error(state, "what to receive? Give CONFIG.yaml, --group or --file");
+		if (run->config_path && (run->channel.lines_count || run->line.file))
+			argp_error(state, "CONFIG.yaml and --group or --file exclude each other");
+		return 0;
+	default:
+		return ARGP_ERR_UNKNOWN;
+	}
+}
+
+static const struct argp argp = {
+    .options = options,
+    .parser = parse,
+    .args_doc = "[CONFIG.yaml]",
+    .doc = "Receive a feed, keep its books, hand events to a consumer; a summary at the end.\v"
+	   "Exit status: 0 = nothing was lost; 1 = messages were lost or events dropped; 2 = it "
+	   "could not run.\n\n"
+	   "Example: mdfh run --protocol itch50 --group 239.1.1.1:26477 --interface lo",
+};
+
+/* The configuration that the options describe. */
+static struct mdfh_handler_config *options_config(struct run *run)
+{
+	static char itch50[] = "itch50";
+	static char pcap[] = "pcap";
+
+	if (!run->channel.protocol)
+		run->channel.protocol = itch50;
+	if (!run->channel.lines_count)
+		run->channel.lines_count = 1; /* a capture read whole */
+	if (run->line.file && !run->line.backend)
+		run->line.backend = pcap;
+	for (unsigned i = 0; i < run->channel.lines_count; i++) {
+		char *group = run->lines[i].group;
+
+		run->lines[i] = run->line;
+		run->lines[i].group = group;
+		run->lines[i].fault.seed = i + 1;
+	}
+	run->channel.lines = run->lines;
+	run->config.size = sizeof(run->config);
+	run->config.channels = &run->channel;
+	run->config.channels_count = 1;
+	run->config.threads = &run->thread;
+	run->config.threads_count = 1;
+	run->config.symbols = run->symbols;
+	run->config.symbols_count = run->symbols_count;
+	return &run->config;
+}
+
+/* Consumer ---------------------------------------------------------------------------------- */
+
+struct reader {
+	struct mdfh_consumer *consumer;
+	const struct mdfh_instruments *instruments;
+	struct run_consumed *consumed;
+	int print;
+	atomic_bool stop; /* the handler has stopped: read what is left, then end */
+};
+
+static void print_event(const struct mdfh_event *e, const struct mdfh_instruments *instruments)
+{
+	const struct mdfh_instrument *row =
+	    e->instrument ? mdfh_instruments_get(instruments, e->instrument) : NULL;
+
+	printf("%llu.%u %s %s %s", (unsigned long long)e->sequence, e->part,
+	    mdfh_event_kind_name(e->kind), row ? row->symbol : "-", mdfh_side_name(e->side));
+	switch (e->kind) {
+	case MDFH_EVENT_ORDER_ADD:
+	case MDFH_EVENT_ORDER_EXECUTE:
+	case MDFH_EVENT_ORDER_REDUCE:
+	case MDFH_EVENT_ORDER_MODIFY:
+	case MDFH_EVENT_ORDER_DELETE:
+		printf(" %u @ %.9g order %llu left %u", e->order.quantity,
+		    (double)e->order.price / 1e9, (unsigned long long)e->order.order_id,
+		    e->order.remaining);
+		break;
+	case MDFH_EVENT_TRADE:
+	case MDFH_EVENT_TRADE_BREAK:
+	case MDFH_EVENT_CROSS:
+		printf(" %llu @ %.9g match %llu", (unsigned long long)e->trade.quantity,
+		    (double)e->trade.price / 1e9, (unsigned long long)e->trade.match_id);
+		break;
+	case MDFH_EVENT_GAP:
+	case MDFH_EVENT_RECOVERED:
+		printf(" %llu..%llu %s", (unsigned long long)e->gap.first,
+		    (unsigned long long)(e->gap.first + e->gap.count - 1),
+		    mdfh_cause_name(e->gap.cause));
+		break;
+	case MDFH_EVENT_STATUS:
+		printf(" %s", mdfh_status_name(e->code));
+		break;
+	case MDFH_EVENT_STATISTIC:
+		printf(" %s %.9g %llu", mdfh_statistic_name(e->code),
+		    (double)e->statistic.value / 1e9, (unsigned long long)e->statistic.quantity);
+		break;
+	default:
+		break;
+	}
+	putchar('\n');
+}
+
+static void *consume(void *argument)
+{
+	struct reader *reader = argument;
+	struct run_consumed *consumed = reader->consumed;
+	const struct timespec nap = {.tv_nsec = 50000};
+
+	for (;;) {
+		/* Asked before the ring is looked at: what was written before is then seen. */
+		int last = atomic_load_explicit(&reader->stop, memory_order_acquire);
+		const struct mdfh_event *events;
+		uint32_t n = mdfh_consumer_peek(reader->consumer, 512, &events);
+
+		for (uint32_t i = 0; i < n; i++) {
+			consumed->by_kind[events[i].kind % MDFH_EVENT_KINDS]++;
+			if (events[i].instrument < consumed->instrument_count)
+				consumed->by_instrument[events[i].instrument]++;
+			if (reader->print)
+				print_event(&events[i], reader->instruments);
+		}
+		consumed->events += n;
+		if (n)
+			mdfh_consumer_done(reader->consumer, n);
+		else if (last)
+			return NULL;
+		else
+			nanosleep(&nap, NULL);
+	}
+}
+
+/* Main ---------------------------------------------------------------------------------------- */
+
+static const char *first_events_consumer(const struct mdfh_handler_config *config)
+{
+	for (unsigned i = 0; i < config->consumers_count; i++)
+		if (config->consumers[i].kind == MDFH_CONSUMER_EVENTS &&
+		    !config->consumers[i].shared_name)
+			return config->consumers[i].name;
+	return NULL;
+}
+
+static void wait_for_end(struct run *run, struct mdfh_handler *handler, struct run_report *report)
+{
+	const struct timespec tick = {.tv_nsec = 100000000};
+	int show = !run->quiet && (run->status || isatty(STDERR_FILENO));
+	int ended_ticks = 0;
+
+	for (unsigned ticks = 1; !interrupted; ticks++) {
+		if (!mdfh_handler_running(handler))
+			break;
+		if (run->seconds > 0 && run_report_elapsed(report) >= run->seconds)
+			break;
+		/* The other line's last packets may still be on their way. */
+		if (!run->stay && mdfh_handler_session_ended(handler) && ++ended_ticks > 3)
+			break;
+		nanosleep(&tick, NULL);
+		if (show && ticks % 10 == 0)
+			run_report_status(report, isatty(STDERR_FILENO));
+	}
+	if (show && isatty(STDERR_FILENO))
+		fputc('\n', stderr);
+}
+
+static int run_handler(
+    struct run *run, const struct mdfh_handler_config *config, struct mdfh_handler *handler)
+{
+	struct reader reader = {.print = run->print};
+	struct run_consumed consumed = {.events = 0};
+	struct run_report report;
+	const char *name = first_events_consumer(config);
+	pthread_t thread;
+	int reading = 0;
+	int status = 2;
+	int err;
+
+	run_report_begin(&report, handler, config, &consumed);
+	consumed.instrument_count =
+	    mdfh_instruments_capacity(mdfh_handler_instruments(handler, 0)) + 1;
+	consumed.by_instrument = calloc(consumed.instrument_count, sizeof(*consumed.by_instrument));
+	if (!consumed.by_instrument) {
+		fprintf(stderr, "mdfh run: out of memory\n");
+		return 2;
+	}
+	if (name) {
+		reader.consumer = mdfh_handler_consumer(handler, name);
+		reader.instruments = mdfh_handler_instruments(handler, 0);
+		reader.consumed = &consumed;
+		err = -pthread_create(&thread, NULL, consume, &reader);
+		if (err) {
+			fprintf(stderr, "mdfh run: consumer thread: %s\n", strerror(-err));
+			goto out;
+		}
+		reading = 1;
+	}
+	err = mdfh_handler_start(handler);
+	if (err) {
+		fprintf(stderr, "mdfh run: %s\n", mdfh_error_text());
+		goto out;
+	}
+	wait_for_end(run, handler, &report);
+	err = mdfh_handler_stop(handler);
+	if (err)
+		fprintf(stderr, "mdfh run: %s\n", mdfh_error_text());
+	status = err ? 2 : 0;
+out:
+	if (reading) {
+		atomic_store_explicit(&reader.stop, true, memory_order_release);
+		pthread_join(thread, NULL);
+	}
+	if (!err) {
+		int lossless = run_report_end(&report, run->json, run->quiet);
+
+		if (status == 0 && !lossless)
+			status = 1;
+		if (run->books_out && mdfh_handler_books(handler, 0) &&
+		    books_out_write(mdfh_handler_books(handler, 0),
+			mdfh_handler_instruments(handler, 0), run->books_out)) {
+			fprintf(stderr, "mdfh run: %s\n", mdfh_error_text());
+			status = 2;
+		}
+	}
+	free(consumed.by_instrument);
+	return status;
+}
+
+int mdfh_command_run(int argc, char **argv)
+{
+	static char consumer_name[] = "strategy";
+	struct run *run = calloc(1, sizeof(*run));
+	struct mdfh_handler_config *loaded = NULL;
+	struct mdfh_handler_config *config;
+	struct mdfh_handler *handler;
+	struct sigaction action = {.sa_handler = on_signal};
+	int status = 2;
+	int err;
+
+	if (!run) {
+		fprintf(stderr, "mdfh run: out of memory\n");
+		return 2;
+	}
+	argp_parse(&argp, argc, argv, 0, NULL, run);
+	if (run->config_path) {
+		err = mdfh_handler_config_load(run->config_path, &loaded);
+		if (err) {
+			fprintf(stderr, "mdfh run: %s\n", mdfh_error_text());
+			free(run);
+			return 2;
+		}
+		config = loaded;
+	} else {
+		config = options_config(run);
+		run->consumer.name = consumer_name;
+		config->consumers = &run->consumer;
+		config->consumers_count = 1;
+	}
+	sigaction(SIGINT, &action, NULL);
+	sigaction(SIGTERM, &action, NULL);
+	err = mdfh_handler_create(config, &handler);
+	if (err) {
+		fprintf(stderr, "mdfh run: %s\n", mdfh_error_text());
+	} else {
+		status = run_handler(run, config, handler);
+		mdfh_handler_destroy(handler);
+	}
+	mdfh_handler_config_free(loaded);
+	free(run);
+	return status;
+}

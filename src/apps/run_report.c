@@ -1,0 +1,379 @@
+/* run_report.c - status line and summary of `mdfh run`. */
+#include "apps/run_report.h"
+
+#include <inttypes.h>
+#include <jansson.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "mdfh/clock.h"
+
+enum { BUSIEST = 3 };
+
+struct total {
+	uint64_t packets;
+	uint64_t bytes;
+	uint64_t messages;
+	uint64_t refused;
+	uint64_t unknown;
+	uint64_t delivered;
+	uint64_t duplicates;
+	uint64_t gaps;
+	uint64_t lost;
+	uint64_t host_drops;
+	uint64_t consumer_dropped;
+};
+
+void run_report_begin(struct run_report *report, struct mdfh_handler *handler,
+    const struct mdfh_handler_config *config, const struct run_consumed *consumed)
+{
+	*report = (struct run_report){
+	    .handler = handler,
+	    .config = config,
+	    .consumed = consumed,
+	    .start_ns = mdfh_clock_now_ns(),
+	};
+	report->last_ns = report->start_ns;
+}
+
+double run_report_elapsed(const struct run_report *report)
+{
+	return (double)(mdfh_clock_now_ns() - report->start_ns) / 1e9;
+}
+
+static struct total add_up(const struct run_report *report)
+{
+	struct total total = {0};
+
+	for (unsigned i = 0; i < mdfh_handler_ports(report->handler); i++) {
+		struct mdfh_port_report port;
+
+		mdfh_handler_port_report(report->handler, i, &port);
+		total.packets += port.stats.rx_packets;
+		total.bytes += port.stats.rx_bytes;
+		total.host_drops += port.stats.rx_dropped_nic + port.stats.rx_dropped_kernel +
+				    port.stats.rx_dropped_socket;
+	}
+	for (unsigned i = 0; i < mdfh_handler_channels(report->handler); i++) {
+		struct mdfh_channel_report channel;
+
+		mdfh_handler_channel_report(report->handler, i, &channel);
+		total.messages += channel.messages;
+		total.refused += channel.messages_refused;
+		total.unknown += channel.messages_unknown;
+		total.delivered += channel.session.delivered;
+		total.gaps += channel.session.gaps;
+		total.lost += channel.session.lost;
+		for (unsigned l = 0; l < channel.lines; l++)
+			total.duplicates += channel.session.lines[l].duplicates;
+	}
+	for (unsigned i = 0; i < report->config->consumers_count; i++) {
+		struct mdfh_consumer_stats stats;
+		const char *name = report->config->consumers[i].name;
+
+		mdfh_consumer_stats(mdfh_handler_consumer(report->handler, name), &stats);
+		total.consumer_dropped += stats.dropped;
+	}
+	return total;
+}
+
+/* 1234567 as "1,234,567"; each call has its own place for as long as a printf needs it. */
+static const char *grouped(uint64_t value)
+{
+	static _Thread_local char places[8][32];
+	static _Thread_local unsigned next;
+	char digits[24];
+	char *out = places[next++ % 8];
+	int n = snprintf(digits, sizeof(digits), "%" PRIu64, value);
+	int at = 0;
+
+	for (int i = 0; i < n; i++) {
+		if (i && (n - i) % 3 == 0)
+			out[at++] = ',';
+		out[at++] = digits[i];
+	}
+	out[at] = '\0';
+	return out;
+}
+
+static const char *duration(uint64_t ns)
+{
+	static _Thread_local char places[8][24];
+	static _Thread_local unsigned next;
+	char *out = places[next++ % 8];
+
+	if (ns < 10000)
+		snprintf(out, 24, "%" PRIu64 " ns", ns);
+	else if (ns < 10000000)
+		snprintf(out, 24, "%.1f us", (double)ns / 1e3);
+	else
+		snprintf(out, 24, "%.1f ms", (double)ns / 1e6);
+	return out;
+}
+
+void run_report_status(struct run_report *report, int in_place)
+{
+	struct total total = add_up(report);
+	uint64_t now = mdfh_clock_now_ns();
+	double seconds = (double)(now - report->last_ns) / 1e9;
+	double rate = seconds > 0 ? (double)(total.messages - report->last_messages) / seconds : 0;
+
+	fprintf(stderr,
+	    "%s%5.0f s  %s packets  %s messages  %s messages/s  %s duplicates  %s gaps  %s "
+	    "lost%s",
+	    in_place ? "\r\033[K" : "", run_report_elapsed(report), grouped(total.packets),
+	    grouped(total.messages), grouped((uint64_t)rate), grouped(total.duplicates),
+	    grouped(total.gaps), grouped(total.lost), in_place ? "" : "\n");
+	fflush(stderr);
+	report->last_ns = now;
+	report->last_messages = total.messages;
+}
+
+/* Rows of the instruments with most events, busiest first. */
+static unsigned busiest(const struct run_consumed *consumed, uint32_t rows[BUSIEST])
+{
+	unsigned n = 0;
+
+	for (uint32_t row = 1; row < consumed->instrument_count; row++) {
+		unsigned at;
+
+		if (!consumed->by_instrument[row])
+			continue;
+		for (at = n;
+		     at > 0 && consumed->by_instrument[row] > consumed->by_instrument[rows[at - 1]];
+		     at--)
+			if (at < BUSIEST)
+				rows[at] = rows[at - 1];
+		if (at < BUSIEST)
+			rows[at] = row;
+		if (n < BUSIEST)
+			n++;
+	}
+	return n;
+}
+
+/* Text ---------------------------------------------------------------------------------------- */
+
+static void print_channels(const struct run_report *report)
+{
+	for (unsigned i = 0; i < mdfh_handler_channels(report->handler); i++) {
+		struct mdfh_channel_report channel;
+
+		mdfh_handler_channel_report(report->handler, i, &channel);
+		for (unsigned l = 0; l < channel.lines; l++) {
+			const struct mdfh_line_stats *line = &channel.session.lines[l];
+			struct mdfh_port_report port;
+			uint64_t refused = 0;
+
+			mdfh_handler_port_report(report->handler, channel.ports[l], &port);
+			for (unsigned e = 1; e < MDFH_SESSION_ERRORS; e++)
+				refused += line->errors[e];
+			printf("%s line %c  %s packets, %s messages first here, %s duplicates, "
+			       "%s missing, %s refused, %s dropped by this host\n",
+			    channel.name, (char)('A' + l), grouped(line->packets),
+			    grouped(line->delivered), grouped(line->duplicates),
+			    grouped(line->missing), grouped(refused),
+			    grouped(port.stats.rx_dropped_nic + port.stats.rx_dropped_kernel +
+				    port.stats.rx_dropped_socket));
+		}
+		for (unsigned cause = 1; cause < MDFH_CAUSES; cause++)
+			if (channel.session.lost_by_cause[cause])
+				printf("%s lost    %s messages, cause: %s\n", channel.name,
+				    grouped(channel.session.lost_by_cause[cause]),
+				    mdfh_cause_name(cause));
+	}
+	for (unsigned i = 0; i < mdfh_handler_ports(report->handler); i++) {
+		struct mdfh_port_report port;
+
+		mdfh_handler_port_report(report->handler, i, &port);
+		if (port.capabilities->warning[0])
+			printf("warning  %s: %s\n", port.backend, port.capabilities->warning);
+	}
+}
+
+static void print_latency(const struct run_report *report)
+{
+	printf(
+	    "%-10s %10s %10s %10s %10s %10s\n", "latency", "samples", "p50", "p99", "p99.9", "max");
+	for (unsigned s = 0; s < MDFH_STAGES; s++) {
+		const struct mdfh_histogram *h = mdfh_handler_latency(report->handler, 0, s);
+
+		if (!mdfh_histogram_count(h))
+			continue;
+		printf("%-10s %10s %10s %10s %10s %10s\n", mdfh_stage_name(s),
+		    grouped(mdfh_histogram_count(h)), duration(mdfh_histogram_percentile(h, 50)),
+		    duration(mdfh_histogram_percentile(h, 99)),
+		    duration(mdfh_histogram_percentile(h, 99.9)), duration(mdfh_histogram_max(h)));
+	}
+}
+
+static void print_books(const struct run_report *report)
+{
+	const struct mdfh_books *books = mdfh_handler_books(report->handler, 0);
+	const struct mdfh_instruments *instruments = mdfh_handler_instruments(report->handler, 0);
+	const struct mdfh_books_stats *stats;
+	uint32_t rows[BUSIEST];
+	unsigned n = busiest(report->consumed, rows);
+
+	if (!books)
+		return;
+	stats = mdfh_books_stats(books);
+	printf("books    %s live orders (peak %s), %s executions, %s MB\n", grouped(stats->orders),
+	    grouped(stats->orders_peak), grouped(stats->executions),
+	    grouped(stats->memory_bytes >> 20));
+	for (unsigned e = 0; e < MDFH_BOOK_ERRORS; e++)
+		if (stats->errors[e])
+			printf("books    %s: %s\n", mdfh_book_error_name(e),
+			    grouped(stats->errors[e]));
+	for (unsigned i = 0; i < n; i++) {
+		struct mdfh_level bid = {0};
+		struct mdfh_level ask = {0};
+
+		mdfh_book_best(books, rows[i], MDFH_SIDE_BUY, &bid);
+		mdfh_book_best(books, rows[i], MDFH_SIDE_SELL, &ask);
+		printf("%-8s %10s x %-10.4f  %10.4f x %-10s  %s events\n",
+		    mdfh_instruments_get(instruments, rows[i])->symbol, grouped(bid.quantity),
+		    (double)bid.price / 1e9, (double)ask.price / 1e9, grouped(ask.quantity),
+		    grouped(report->consumed->by_instrument[rows[i]]));
+	}
+}
+
+/* JSON ---------------------------------------------------------------------------------------- */
+
+static json_t *integer(uint64_t value)
+{
+	return json_integer((json_int_t)value);
+}
+
+static json_t *lines_json(
+    const struct run_report *report, const struct mdfh_channel_report *channel)
+{
+	json_t *lines = json_array();
+
+	for (unsigned l = 0; l < channel->lines; l++) {
+		const struct mdfh_line_stats *line = &channel->session.lines[l];
+		struct mdfh_port_report port;
+		json_t *errors = json_object();
+
+		mdfh_handler_port_report(report->handler, channel->ports[l], &port);
+		for (unsigned e = 1; e < MDFH_SESSION_ERRORS; e++)
+			json_object_set_new(
+			    errors, mdfh_session_error_name(e), integer(line->errors[e]));
+		json_array_append_new(
+		    lines, json_pack("{s:s%, s:s, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o}", "line",
+			       &"ABCD"[l], (size_t)1, "backend", port.backend, "packets",
+			       integer(line->packets), "delivered", integer(line->delivered),
+			       "duplicates", integer(line->duplicates), "missing",
+			       integer(line->missing), "heartbeats", integer(line->heartbeats),
+			       "dropped_by_socket", integer(port.stats.rx_dropped_socket), "downs",
+			       integer(line->downs), "refused", errors));
+	}
+	return lines;
+}
+
+static json_t *channels_json(const struct run_report *report)
+{
+	json_t *channels = json_array();
+
+	for (unsigned i = 0; i < mdfh_handler_channels(report->handler); i++) {
+		struct mdfh_channel_report channel;
+		json_t *causes = json_object();
+
+		mdfh_handler_channel_report(report->handler, i, &channel);
+		for (unsigned cause = 1; cause < MDFH_CAUSES; cause++)
+			if (channel.session.lost_by_cause[cause])
+				json_object_set_new(causes, mdfh_cause_name(cause),
+				    integer(channel.session.lost_by_cause[cause]));
+		json_array_append_new(channels,
+		    json_pack("{s:s, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o}", "name", channel.name,
+			"messages", integer(channel.messages), "messages_refused",
+			integer(channel.messages_refused), "messages_unknown",
+			integer(channel.messages_unknown), "delivered",
+			integer(channel.session.delivered), "gaps", integer(channel.session.gaps),
+			"lost", integer(channel.session.lost), "lost_by_cause", causes, "lines",
+			lines_json(report, &channel)));
+	}
+	return channels;
+}
+
+static json_t *latency_json(const struct run_report *report)
+{
+	json_t *stages = json_object();
+
+	for (unsigned s = 0; s < MDFH_STAGES; s++) {
+		const struct mdfh_histogram *h = mdfh_handler_latency(report->handler, 0, s);
+
+		json_object_set_new(stages, mdfh_stage_name(s),
+		    json_pack("{s:o, s:o, s:o, s:o, s:o}", "samples",
+			integer(mdfh_histogram_count(h)), "p50_ns",
+			integer(mdfh_histogram_percentile(h, 50)), "p99_ns",
+			integer(mdfh_histogram_percentile(h, 99)), "p999_ns",
+			integer(mdfh_histogram_percentile(h, 99.9)), "max_ns",
+			integer(mdfh_histogram_max(h))));
+	}
+	return stages;
+}
+
+static json_t *books_json(const struct run_report *report)
+{
+	const struct mdfh_books *books = mdfh_handler_books(report->handler, 0);
+	const struct mdfh_books_stats *stats;
+	json_t *errors;
+
+	if (!books)
+		return json_null();
+	stats = mdfh_books_stats(books);
+	errors = json_object();
+	for (unsigned e = 0; e < MDFH_BOOK_ERRORS; e++)
+		json_object_set_new(errors, mdfh_book_error_name(e), integer(stats->errors[e]));
+	return json_pack("{s:o, s:o, s:o, s:o, s:o}", "orders", integer(stats->orders),
+	    "orders_peak", integer(stats->orders_peak), "executions", integer(stats->executions),
+	    "memory_bytes", integer(stats->memory_bytes), "errors", errors);
+}
+
+static void print_json(const struct run_report *report, const struct total *total, double seconds)
+{
+	json_t *kinds = json_object();
+	json_t *root;
+
+	for (unsigned k = 1; k < MDFH_EVENT_KINDS; k++)
+		if (report->consumed->by_kind[k])
+			json_object_set_new(
+			    kinds, mdfh_event_kind_name(k), integer(report->consumed->by_kind[k]));
+	root = json_pack("{s:f, s:o, s:o, s:o, s:f, s:o, s:o, s:o, s:o, s:o, s:o, s:o}", "seconds",
+	    seconds, "packets", integer(total->packets), "bytes", integer(total->bytes), "messages",
+	    integer(total->messages), "messages_per_second",
+	    seconds > 0 ? (double)total->messages / seconds : 0.0, "events",
+	    integer(report->consumed->events), "events_dropped", integer(total->consumer_dropped),
+	    "lost", integer(total->lost), "events_by_kind", kinds, "channels",
+	    channels_json(report), "books", books_json(report), "latency", latency_json(report));
+	json_dumpf(root, stdout, JSON_INDENT(2) | JSON_PRESERVE_ORDER);
+	putchar('\n');
+	json_decref(root);
+}
+
+int run_report_end(struct run_report *report, int json, int quiet)
+{
+	struct total total = add_up(report);
+	double seconds = run_report_elapsed(report);
+	int lossless = total.lost == 0 && total.refused == 0 && total.consumer_dropped == 0;
+
+	if (json) {
+		print_json(report, &total, seconds);
+		return lossless;
+	}
+	if (quiet)
+		return lossless;
+	printf("received %s packets, %s messages, %s events in %.1f s: %s messages/s\n",
+	    grouped(total.packets), grouped(total.messages), grouped(report->consumed->events),
+	    seconds, grouped((uint64_t)((double)total.messages / seconds)));
+	print_channels(report);
+	printf("gaps     %s, %s messages lost; %s refused, %s of unknown type; consumer: %s events "
+	       "dropped\n",
+	    grouped(total.gaps), grouped(total.lost), grouped(total.refused),
+	    grouped(total.unknown), grouped(total.consumer_dropped));
+	print_latency(report);
+	print_books(report);
+	fflush(stdout);
+	return lossless;
+}

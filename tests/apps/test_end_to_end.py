@@ -1,0 +1,175 @@
+#!/usr/bin/env python3
+"""The whole way: exchange simulator -> two multicast lines -> feed handler -> books.
+
+usage: test_end_to_end.py MDFH CASE
+
+Runs in a network namespace of its own (as root, or with a user namespace). CASE:
+  agree     nothing is lost, books agree order by order; a lossy line A is healed by line B
+  options   a configuration file, a subscription, JSON; an end by signal, with the summary
+  controls  what must be noticed: one packet lost on both lines, one flipped price, one swapped
+            pair in a queue
+"""
+import json
+import os
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+
+MDFH, CASE = sys.argv[1], sys.argv[2]
+A, B = "239.1.1.1:26477", "239.1.1.2:26478"
+
+
+def enter_namespace():
+    if os.environ.get("MDFH_TEST_INSIDE"):
+        subprocess.run(["ip", "link", "set", "lo", "up", "multicast", "on"], check=True)
+        subprocess.run(["ip", "route", "add", "239.0.0.0/8", "dev", "lo"], check=True)
+        return
+    unshare = ["unshare", "--net"] if os.geteuid() == 0 else ["unshare", "-U", "-r", "--net"]
+    if subprocess.run(unshare + ["true"], capture_output=True).returncode != 0:
+        print("no network namespace can be made here (unshare --net is refused)")
+        sys.exit(77)
+    os.environ["MDFH_TEST_INSIDE"] = "1"
+    os.execvp(unshare[0], unshare + [sys.executable] + sys.argv)
+
+
+def check(what, ok, detail=""):
+    print(f"{'ok' if ok else 'FAILED'}: {what}" + (f"\n{detail}" if not ok else ""))
+    if not ok:
+        sys.exit(1)
+
+
+def start_run(folder, name, *options):
+    out = open(os.path.join(folder, name + ".json"), "w+")
+    process = subprocess.Popen(
+        [MDFH, "run", "--json", "--seconds", "60", "--books-out",
+         os.path.join(folder, name + ".tsv"), *options], stdout=out)
+    return process, out
+
+
+def finish_run(process, out):
+    status = process.wait(timeout=90)
+    out.seek(0)
+    return status, json.loads(out.read())
+
+
+def simulate(folder, *options, messages=100000, rate=50000, seed=7):
+    result = subprocess.run(
+        [MDFH, "sim", "--interface", "lo", "--group", A, "--group-b", B, "--rate", str(rate),
+         "--messages", str(messages), "--symbols", "500", "--seed", str(seed), "--wait-for-listener",
+         "10", "--linger", "0.5", "--burst", "3", "--json", "--books-out", os.path.join(folder, "exchange.tsv"),
+         *options], capture_output=True, text=True, timeout=120)
+    check("the simulator ran", result.returncode == 0, result.stderr)
+    return json.loads(result.stdout)
+
+
+def compare(folder, name):
+    result = subprocess.run([MDFH, "compare", os.path.join(folder, "exchange.tsv"),
+                             os.path.join(folder, name)], capture_output=True, text=True)
+    return result.returncode, result.stdout.strip().splitlines()[-1]
+
+
+def both_lines(*more):
+    return ["--protocol", "itch50", "--interface", "lo", "--group", A, "--group", B, *more]
+
+
+def agree(folder):
+    process, out = start_run(folder, "handler", *both_lines())
+    sim = simulate(folder, "--drop-a", "20000ppm")
+    status, summary = finish_run(process, out)
+    channel = summary["channels"][0]
+    check("nothing was lost", status == 0 and summary["lost"] == 0, json.dumps(summary, indent=1))
+    check("every message arrived", summary["messages"] == sim["messages"],
+          f"{summary['messages']} of {sim['messages']}")
+    check("line A had holes that line B filled", channel["lines"][0]["missing"] > 0
+          and channel["lines"][1]["delivered"] > 0, json.dumps(channel, indent=1))
+    check("every event reached the consumer", summary["events_dropped"] == 0)
+    check("what cannot be was not seen",
+          not any(count for kind, count in summary["books"]["errors"].items()
+                  if kind not in ("unknown-trade", "crossed")), json.dumps(summary["books"]))
+    status, last = compare(folder, "handler.tsv")
+    check("the books agree", status == 0 and last.startswith("simulator and handler agree: ")
+          and last.endswith(" symbols, 0 differences"), last)
+
+
+def options(folder):
+    config = os.path.join(folder, "feed.yaml")
+    with open(config, "w") as file:
+        file.write(f"""
+threads:
+  - name: rx
+    core: {min(os.sched_getaffinity(0))}
+    idle: wait
+symbols: [SPY, QQQ]
+depth_levels: 5
+channels:
+  - name: itch
+    protocol: itch50
+    lines:
+      - {{group: "{A}", interface: lo}}
+      - {{group: "{B}", interface: lo}}
+consumers:
+  - name: strategy
+  - {{name: tap, kind: raw, slots: 262144}}
+""")
+    process, out = start_run(folder, "handler", config)
+    simulate(folder)
+    status, summary = finish_run(process, out)
+    check("a configuration file runs", status in (0, 1) and summary["messages"] > 0)
+    symbols = {line.split("\t")[0] for line in open(os.path.join(folder, "handler.tsv"))}
+    check("only subscribed instruments have books", symbols <= {"SPY", "QQQ"}, str(symbols))
+
+    process = subprocess.Popen([MDFH, "run", *both_lines("--stay")], stdout=subprocess.PIPE,
+                               text=True)
+    time.sleep(1)
+    process.send_signal(signal.SIGINT)
+    text, _ = process.communicate(timeout=20)
+    check("a signal ends it with the summary", process.returncode == 0
+          and text.startswith("received 0 packets"), text)
+
+    result = subprocess.run([MDFH, "run", "--group", "239.1.1.1"], capture_output=True, text=True)
+    check("a bad group is named", result.returncode == 2 and "239.1.1.1" in result.stderr,
+          result.stderr)
+    result = subprocess.run([MDFH, "run", "--help"], capture_output=True, text=True)
+    check("--help", result.returncode == 0 and "--group" in result.stdout)
+
+
+def controls(folder):
+    process, out = start_run(folder, "handler", *both_lines())
+    simulate(folder, "--drop-a", "75000-75020", "--drop-b", "75000-75020")
+    status, summary = finish_run(process, out)
+    check("one packet lost on both lines is reported", status == 1 and summary["lost"] > 0,
+          json.dumps(summary, indent=1))
+    check("its cause is upstream",
+          summary["channels"][0]["lost_by_cause"] == {"upstream": summary["lost"]},
+          json.dumps(summary["channels"][0]["lost_by_cause"]))
+    check("the consumer was told", summary["events_by_kind"].get("gap", 0) >= 1)
+    status, last = compare(folder, "handler.tsv")
+    check("and the books differ", status == 1 and last.startswith("simulator and handler differ"),
+          last)
+
+    rows = [line.rstrip("\n").split("\t") for line in open(os.path.join(folder, "exchange.tsv"))]
+    rows = [row for row in rows if len(row) == 6 and row[3].isdigit()]
+
+    def write(name, changed):
+        with open(os.path.join(folder, name), "w") as file:
+            file.writelines("\t".join(row) + "\n" for row in changed)
+        return compare(folder, name)
+
+    check("control of the controls: equal dumps agree", write("same.tsv", rows)[0] == 0)
+    flipped = [list(row) for row in rows]
+    alone = next(i for i in range(len(rows) // 2, len(rows) - 1)  # keeps the file in order
+                 if rows[i][1] == "S" and rows[i - 1][2] != rows[i][2] != rows[i + 1][2])
+    flipped[alone][2] = str(int(rows[alone][2]) + 1)
+    check("one flipped price is noticed", write("flipped.tsv", flipped)[0] == 1)
+    pair = next(i for i in range(len(rows) // 3, len(rows) - 1)
+                if rows[i][:3] == rows[i + 1][:3])
+    swapped = [list(row) for row in rows]
+    swapped[pair][4:], swapped[pair + 1][4:] = rows[pair + 1][4:], rows[pair][4:]
+    check("one swapped pair in a queue is noticed", write("swapped.tsv", swapped)[0] == 1)
+
+
+enter_namespace()
+with tempfile.TemporaryDirectory() as temporary:
+    {"agree": agree, "options": options, "controls": controls}[CASE](temporary)
