@@ -1,0 +1,18 @@
+#!/usr/bin/env bash
+# Build mdfh: build.sh [FOLDER [MESON OPTION...]]   (default folder: build)
+set -euo pipefail
+cd "$(dirname "$0")/.."
+
+if [ "${1:-}" = "--help" ] || [ "${1:-}" = "-h" ]; then
+	sed -n 's/^# //p' "$0"
+	exit 0
+fi
+folder=${1:-build}
+[ $# -eq 0 ] || shift
+scripts/setup.sh build
+if [ ! -f "$folder/build.ninja" ]; then
+	meson setup "$folder" "$@"
+elif [ $# -gt 0 ]; then
+	meson configure "$folder" "$@"
+fi
+ninja -C "$folder"

@@ -1,0 +1,86 @@
+#!/usr/bin/env bash
+# The main job, end to end, on this machine: a simulated exchange publishes Nasdaq ITCH 5.0 in
+# MoldUDP64 on two multicast lines; the feed handler receives both, keeps every book and feeds a
+# consumer; at the end their books are compared, order by order.
+#
+#   demo.sh [--rate MSGS_PER_S] [--seconds S] [--backend NAME] [--seed N]
+#
+# Everything runs in a network namespace of its own, on loopback, and ends by itself. The last
+# line says whether the books agree; the exit status is 0 only if they do and nothing was lost.
+set -euo pipefail
+cd "$(dirname "$0")/.."
+
+rate=100000
+seconds=10
+backend=socket
+seed=1
+
+usage() {
+	sed -n '2,/^set /{/^# \{0,1\}/s///p}' "$0"
+}
+
+while [ $# -gt 0 ]; do
+	case "$1" in
+	--rate | --seconds | --backend | --seed)
+		[ $# -ge 2 ] || { echo "demo.sh: $1 needs a value" >&2; exit 2; }
+		declare "${1#--}=$2"
+		shift 2
+		;;
+	-h | --help)
+		usage
+		exit 0
+		;;
+	*)
+		echo "demo.sh: unknown option '$1'; --help lists them" >&2
+		exit 2
+		;;
+	esac
+done
+for name in rate seconds seed; do
+	[[ ${!name} =~ ^[0-9]+$ ]] || { echo "demo.sh: --$name is '${!name}'; it must be a whole number" >&2; exit 2; }
+done
+
+if [ -z "${MDFH_DEMO_INSIDE:-}" ]; then
+	scripts/build.sh build >&2
+	# A namespace without any way out: what is sent in it cannot leave it.
+	export MDFH_DEMO_INSIDE=1
+	again=("$0" --rate "$rate" --seconds "$seconds" --backend "$backend" --seed "$seed")
+	if [ "$(id -u)" -eq 0 ]; then
+		exec unshare --net -- "${again[@]}"
+	fi
+	exec unshare --user --map-root-user --net -- "${again[@]}"
+fi
+
+ip link set lo up multicast on
+ip route add 239.0.0.0/8 dev lo
+
+mdfh=build/src/apps/mdfh
+folder=$(mktemp -d)
+handler=
+cleanup() {
+	[ -z "$handler" ] || kill "$handler" 2>/dev/null || true
+	rm -rf "$folder"
+}
+trap cleanup EXIT
+
+line_a=239.1.1.1:26477
+line_b=239.1.1.2:26478
+
+$mdfh run --protocol itch50 --backend "$backend" --interface lo --group $line_a --group $line_b \
+	--seconds $((seconds + 30)) --books-out "$folder/handler.tsv" --status \
+	>"$folder/summary" &
+handler=$!
+
+$mdfh sim --interface lo --group $line_a --group-b $line_b --rate "$rate" --seconds "$seconds" \
+	--seed "$seed" --wait-for-listener 30 --linger 1 --books-out "$folder/exchange.tsv" \
+	>"$folder/sim"
+
+status=0
+wait "$handler" || status=$?
+handler=
+cat "$folder/sim"
+echo
+cat "$folder/summary"
+[ "$status" -lt 2 ] || exit "$status"
+$mdfh compare "$folder/exchange.tsv" "$folder/handler.tsv" || status=1
+exit "$status"

@@ -1,0 +1,46 @@
+#!/usr/bin/env bash
+# Set up, build and run every test: test.sh [FOLDER [MESON OPTION...]]   (default folder: build)
+#
+# MDFH_SUITES="ring handler" limits it to suites. The last line is `N passed, N failed, N skipped`.
+# A test that lacks a privilege or a file says so and counts as skipped; where it is run as root
+# with MDFH_NO_SKIP=1, a skip is a failure.
+set -euo pipefail
+cd "$(dirname "$0")/.."
+
+if [ "${1:-}" = "--help" ] || [ "${1:-}" = "-h" ]; then
+	sed -n '2,/^set /{/^# \{0,1\}/s///p}' "$0"
+	exit 0
+fi
+folder=${1:-build}
+scripts/setup.sh test
+scripts/build.sh "$@"
+
+arguments=(--no-rebuild --print-errorlogs)
+for suite in ${MDFH_SUITES:-}; do
+	arguments+=(--suite "$suite")
+done
+meson test -C "$folder" "${arguments[@]}" || true
+
+python3 - "$folder/meson-logs/testlog.json" "${MDFH_NO_SKIP:-0}" <<'PYTHON'
+import json, os, sys
+
+path, no_skip = sys.argv[1], sys.argv[2] == "1" and os.geteuid() == 0
+passed, failed, skipped = [], [], []
+for line in open(path):
+    test = json.loads(line)
+    result = test["result"]
+    where = {"OK": passed, "EXPECTEDFAIL": passed, "SKIP": skipped}.get(result, failed)
+    where.append(test["name"])
+    if result == "SKIP":
+        text = (test.get("stdout") or "") + (test.get("stderr") or "")
+        why = text.strip().splitlines()[-1:] or ["it did not say why"]
+        print(f"skipped: {test['name']}: {why[0]}")
+if no_skip and skipped:
+    print("skipped tests count as failed here")
+    failed += skipped
+    skipped = []
+for name in failed:
+    print(f"failed: {name}")
+print(f"{len(passed)} passed, {len(failed)} failed, {len(skipped)} skipped")
+sys.exit(1 if failed or not passed else 0)
+PYTHON
