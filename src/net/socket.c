@@ -110,6 +110,28 @@ static void update_clock_quality(struct socket_port *s)
 
 /* Setup: the whole ----------------------------------------------------- */
 
+/* The rest of an address of which a flow takes one source belongs to an "any address" flow of that
+ * port, but the kernel gives it to the sockets of the address alone. */
+static int check_rest(const struct mdfh_bypass_config *config)
+{
+	for (uint32_t i = 0; i < config->flow_count; i++)
+		for (uint32_t k = 0; k < config->flow_count; k++) {
+			const struct mdfh_flow *any = &config->flows[i], *one = &config->flows[k];
+			struct mdfh_address address;
+
+			if (any->group || !one->source || any->port != one->port)
+				continue;
+			if (mdfh_address_parse(one->group, 0, &address) &&
+			    !mdfh_address_is_multicast(&address))
+				return mdfh_error(-ENOTSUP,
+				    "socket: flows[%u] takes one source of %s and flows[%u] any "
+				    "address "
+				    "of port %u; give flows[%u] the address",
+				    k, one->group, i, any->port, i);
+		}
+	return 0;
+}
+
 static int check(const struct mdfh_bypass_config *config)
 {
 	if (config->transport == MDFH_TRANSPORT_TCP)
@@ -138,7 +160,7 @@ static int check(const struct mdfh_bypass_config *config)
 		    "packets can be held",
 		    config->hold_max, config->rx_ring_size, config->batch_size,
 		    config->rx_ring_size - config->batch_size);
-	return 0;
+	return check_rest(config);
 }
 static void close_fd(int fd)
 {

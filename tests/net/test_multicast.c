@@ -6,6 +6,7 @@
 #include <netinet/in.h>
 
 #include "net/net_test.h"
+#include "net/socket.h"
 
 enum { PORT = 26477, WAIT_US = 2000000 }; /* the namespace is ours, so a number may be fixed */
 
@@ -187,6 +188,46 @@ static void sends_to_its_own_group(void **state)
 	}
 }
 
+static int option_of(int fd, int level, int option)
+{
+	socklen_t size = sizeof(int);
+	int value = -1;
+
+	assert_int_equal(getsockopt(fd, level, option, &value, &size), 0);
+	return value;
+}
+
+/* lo gives back what it sends whatever the loop option says, so the options are read instead. */
+static void sends_as_configured(void **state)
+{
+	static const struct mdfh_flow flows[] = {
+	    {.group = "239.1.1.1", .port = PORT}, {.group = "ff15::1", .port = PORT}};
+	struct mdfh_bypass_config config = {.size = sizeof(config),
+	    .interface = "lo",
+	    .flows = flows,
+	    .flow_count = 2,
+	    .direction = MDFH_DIRECTION_SEND};
+	struct mdfh_bypass *port;
+
+	(void)state;
+	for (int i = 0; i < 2; i++) {
+		const struct socket_port *s;
+		int lo = (int)if_nametoindex("lo");
+
+		config.multicast_loop = i ? MDFH_OFF : MDFH_DEFAULT;
+		config.multicast_ttl = i ? 7 : 0;
+		assert_ok(mdfh_bypass_open(&config, &port));
+		s = (const struct socket_port *)port;
+		assert_int_equal(option_of(s->tx_fd[0], IPPROTO_IP, IP_MULTICAST_LOOP), !i);
+		assert_int_equal(option_of(s->tx_fd[1], IPPROTO_IPV6, IPV6_MULTICAST_LOOP), !i);
+		assert_int_equal(option_of(s->tx_fd[0], IPPROTO_IP, IP_MULTICAST_TTL), i ? 7 : 1);
+		assert_int_equal(
+		    option_of(s->tx_fd[1], IPPROTO_IPV6, IPV6_MULTICAST_HOPS), i ? 7 : 1);
+		assert_int_equal(option_of(s->tx_fd[1], IPPROTO_IPV6, IPV6_MULTICAST_IF), lo);
+		mdfh_bypass_close(port);
+	}
+}
+
 /* Sources ----------------------------------------------------------------------- */
 
 static void joins_a_source(void **state)
@@ -281,6 +322,7 @@ int main(void)
 	    cmocka_unit_test(receives_no_foreign_group),
 	    cmocka_unit_test(shares_a_group_between_ports),
 	    cmocka_unit_test(sends_to_its_own_group),
+	    cmocka_unit_test(sends_as_configured),
 	    cmocka_unit_test(joins_a_source),
 	    cmocka_unit_test(gives_the_rest_to_the_any_source_flow),
 	    cmocka_unit_test(joins_an_ipv6_source),

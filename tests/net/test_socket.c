@@ -466,6 +466,8 @@ static void obeys_the_time_option(void **state)
 static void refuses_what_it_cannot(void **state)
 {
 	static const struct mdfh_flow tagged = {.group = "127.0.0.1", .vlan = 5};
+	static const struct mdfh_flow rest[] = {
+	    {.group = "127.0.0.1", .source = "127.0.0.2", .port = 5}, {.port = 5}};
 	static const struct {
 		struct mdfh_bypass_config config;
 		int error;
@@ -479,6 +481,9 @@ static void refuses_what_it_cannot(void **state)
 	    {{.host = "127.0.0.1", .queue = 1}, -ENOTSUP, "socket: queue is 1"},
 	    {{.host = "127.0.0.1", .backend_options = "a=1"}, -EINVAL, "socket: backend_options"},
 	    {{.flows = &tagged, .flow_count = 1}, -ENOTSUP, "socket: flows[0].vlan is 5"},
+	    {{.flows = rest, .flow_count = 2}, -ENOTSUP,
+		"socket: flows[0] takes one source of 127.0.0.1 and flows[1] any address of port "
+		"5"},
 	    {{.host = "127.0.0.1", .rx_ring_size = 64, .hold_max = 1}, -EINVAL,
 		"socket: hold_max is 1; with rx_ring_size 64 and batch_size 64 at most 0"},
 	    {{.host = "127.0.0.1", .interface = "nosuch0"}, -ENODEV, "socket: interface 'nosuch0'"},
