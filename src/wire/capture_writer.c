@@ -90,7 +90,7 @@ int mdfh_capture_writer_open(
 	if (writer)
 		writer->name = strdup(path);
 	if (!writer || !writer->name) {
-		error = mdfh_error(-ENOMEM, "capture %s: %zu bytes", path, sizeof(*writer));
+		error = mdfh_error(-ENOMEM, "capture: no memory for a writer");
 		goto fail;
 	}
 	writer->classic = ends_with(path, ".pcap");
