@@ -201,7 +201,8 @@ class Schema:
         name, type_ = plain
         if type_ in self.composites:
             for part in self.composites[type_]:
-                self.add_field(block, [f"{name}_{part[0]}", *part[1:],
+                rest = [re.sub(r"^exponent=", f"exponent={name}_", word) for word in part[1:]]
+                self.add_field(block, [f"{name}_{part[0]}", *rest,
                                        *(f"{k}={v}" for k, v in attributes.items())])
             return
         while type_ in self.types:
@@ -222,7 +223,10 @@ class Schema:
                 raise SchemaError(f"no {key} is called '{attributes[key]}'")
         field = Field(name, *self.base(type_, attributes), block.position, attributes)
         if "exponent" in attributes:
-            mantissa = next(f for f in block.fields if f.name == attributes["exponent"])
+            mantissa = next((f for f in block.fields if f.name == attributes["exponent"]), None)
+            if not mantissa or mantissa.kind != "INT" or field.size != 1:
+                raise SchemaError("exponent= names an earlier integer, from an i8")
+            mantissa.kind = "DECIMAL"
             mantissa.exponent_offset = field.offset - mantissa.offset
         block.fields.append(field)
         block.position = field.end
