@@ -215,7 +215,8 @@ MDFH_API int mdfh_channel_waiting(const struct mdfh_channel *channel);
 
 /* The drop counters of a line's path, for the causes of gaps. Call it once per recv, before the
  * packets of that recv are pushed, with counters read after recv returned: a hole that one of
- * these packets shows is held against the reading before. */
+ * these packets shows is held against the reading before. nic and kernel may be read late: what
+ * they rise by until the hole is given up counts as well. */
 MDFH_API void mdfh_channel_drops(
     struct mdfh_channel *channel, unsigned line, const struct mdfh_line_drops *drops);
 

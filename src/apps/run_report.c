@@ -62,8 +62,10 @@ static struct total add_up(const struct run_report *report)
 		total.refused += channel.messages_refused;
 		total.unknown += channel.messages_unknown;
 		total.delivered += channel.session.delivered;
+		/* What was sent before this handler joined was not lost on the way. */
 		total.gaps += channel.session.gaps;
-		total.lost += channel.session.lost;
+		total.lost +=
+		    channel.session.lost - channel.session.lost_by_cause[MDFH_CAUSE_LATE_JOIN];
 		for (unsigned l = 0; l < channel.lines; l++)
 			total.duplicates += channel.session.lines[l].duplicates;
 	}
@@ -178,7 +180,7 @@ static void print_channels(const struct run_report *report)
 		}
 		for (unsigned cause = 1; cause < MDFH_CAUSES; cause++)
 			if (channel.session.lost_by_cause[cause])
-				printf("%s lost    %s messages, cause: %s\n", channel.name,
+				printf("%s missing %s messages, cause: %s\n", channel.name,
 				    grouped(channel.session.lost_by_cause[cause]),
 				    mdfh_cause_name(cause));
 	}

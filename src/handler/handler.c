@@ -7,12 +7,14 @@
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
+#include <unistd.h>
 
 #include "handler/pipeline.h"
 #include "handler/ports.h"
 #include "handler/receiver.h"
 #include "mdfh/clock.h"
 #include "mdfh/error.h"
+#include "net/net.h"
 
 /* Where a channel or a port of the handler is: which thread, and its number there. */
 struct place {
@@ -304,21 +306,34 @@ int mdfh_handler_on_events(
 
 /* Control thread ---------------------------------------------------------------------------- */
 
-/* Once a second: what may make system calls or take its time. */
+/* What may make system calls: the kernel's drop counter a hundred times a second, well within the
+ * time that a hole stays open; the clock once a second. */
 static void *control(void *argument)
 {
 	struct mdfh_handler *h = argument;
+	int fd = mdfh_kernel_drops_open();
 
 	pthread_mutex_lock(&h->control_lock);
-	while (!h->control_stop) {
+	for (unsigned turn = 1; !h->control_stop; turn++) {
 		struct timespec until;
+		uint64_t drops;
 
+		if (fd >= 0 && mdfh_kernel_drops_read(fd, &drops))
+			for (unsigned i = 0; i < h->receiver_count; i++)
+				mdfh_pipeline_kernel_drops(h->receivers[i].pipeline, drops);
+		if (turn % 100 == 0)
+			mdfh_clock_recalibrate();
 		clock_gettime(CLOCK_REALTIME, &until);
-		until.tv_sec++;
+		until.tv_nsec += 10000000;
+		if (until.tv_nsec >= 1000000000) {
+			until.tv_nsec -= 1000000000;
+			until.tv_sec++;
+		}
 		pthread_cond_timedwait(&h->control_wake, &h->control_lock, &until);
-		mdfh_clock_recalibrate();
 	}
 	pthread_mutex_unlock(&h->control_lock);
+	if (fd >= 0)
+		close(fd);
 	return NULL;
 }
 

@@ -36,7 +36,8 @@ struct port_state {
 	struct mdfh_pipeline_port config;
 	struct mdfh_bypass_stats *stats; /* the port's own, written by this thread */
 	int is_fault;
-	int error; /* 0, -ENODATA or what it died of */
+	int is_kernel; /* its packets come through the kernel's queues */
+	int error;     /* 0, -ENODATA or what it died of */
 	struct mdfh_packet packets[BATCH];
 };
 
@@ -96,6 +97,9 @@ struct mdfh_pipeline {
 	uint64_t decode_ticks;
 	uint64_t book_ticks;
 	struct mdfh_histogram *latency[MDFH_STAGES];
+
+	_Atomic uint64_t kernel_drops; /* written by the control thread */
+	atomic_bool kernel_drops_known;
 
 	/* Publication: an odd count means that words are being written. The release store after
 	 * the words pairs with the acquire load in read_words. */
@@ -263,6 +267,7 @@ void mdfh_pipeline_add_port(struct mdfh_pipeline *p, const struct mdfh_pipeline_
 	port->config = *from;
 	port->stats = &from->port->stats;
 	port->is_fault = !strcmp(mdfh_bypass_name(from->port), "fault");
+	port->is_kernel = !strcmp(mdfh_bypass_capabilities(from->port)->copy_reason, "kernel");
 	for (uint32_t f = 0; f < from->flow_count; f++)
 		p->channels[from->flows[f].channel].ports[from->flows[f].line] =
 		    (uint16_t)p->port_count;
@@ -488,6 +493,12 @@ static void note_drops(struct mdfh_pipeline *p, struct port_state *port)
 
 		if (!mdfh_fault_counts(port->config.port, &faults))
 			drops.injected = faults.lost;
+		drops.known |= 8;
+	}
+	if (port->is_kernel) {
+		drops.kernel += atomic_load_explicit(&p->kernel_drops, memory_order_relaxed);
+		if (atomic_load_explicit(&p->kernel_drops_known, memory_order_relaxed))
+			drops.known |= 2;
 	}
 	for (uint32_t f = 0; f < port->config.flow_count; f++)
 		mdfh_channel_drops(p->channels[port->config.flows[f].channel].session,
@@ -583,6 +594,12 @@ static void poll_channels(struct mdfh_pipeline *p, int64_t now_ns, int all)
 	if (p->op_count)
 		apply(p);
 	p->origin_count = 0;
+}
+
+void mdfh_pipeline_kernel_drops(struct mdfh_pipeline *p, uint64_t total)
+{
+	atomic_store_explicit(&p->kernel_drops, total, memory_order_relaxed);
+	atomic_store_explicit(&p->kernel_drops_known, true, memory_order_relaxed);
 }
 
 /* Publication ------------------------------------------------------------------------------- */

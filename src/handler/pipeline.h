@@ -75,6 +75,9 @@ void mdfh_pipeline_finish(struct mdfh_pipeline *pipeline);
 
 int mdfh_pipeline_session_ended(const struct mdfh_pipeline *pipeline);
 
+/* What the kernel dropped ahead of all sockets, as the control thread has just read it. */
+void mdfh_pipeline_kernel_drops(struct mdfh_pipeline *pipeline, uint64_t total);
+
 /* Reports. What the receive thread writes is copied out of a snapshot that it makes about ten
  * times a second and at the end. */
 void mdfh_pipeline_port_report(

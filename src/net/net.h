@@ -48,4 +48,10 @@ void mdfh_registry_set_folder(const char *folder);
 int mdfh_registry_find(const char *name, const struct mdfh_bypass_ops **ops, void **library);
 void mdfh_registry_drop(void *library);
 
+/* Packets dropped by the kernel's queues ahead of the sockets, of all cores, since boot. open: a
+ * descriptor, or negative where the kernel does not say. read: 1 and the total, or 0. */
+int mdfh_kernel_drops_open(void);
+int mdfh_kernel_drops_read(int fd, uint64_t *total);
+uint64_t mdfh_kernel_drops_parse(const char *text); /* of /proc/net/softnet_stat */
+
 #endif

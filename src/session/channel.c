@@ -288,16 +288,18 @@ static uint64_t line_filled(struct line *l, uint64_t first, uint64_t next)
 	return filled;
 }
 
-static unsigned hole_cause(const struct line_hole *h)
+/* NIC and kernel counters are read by another thread, some time after they rose: what they say
+ * when the hole is given up counts. The socket's come with the packets. */
+static unsigned hole_cause(const struct line *l, const struct line_hole *h)
 {
 	const struct mdfh_line_drops *after = &h->after;
 	unsigned cause = MDFH_CAUSE_NONE, rose = 0;
 
 	if (h->cause)
 		return h->cause;
-	if (after->nic > h->before.nic)
+	if (l->drops.nic > h->before.nic)
 		rose++, cause = MDFH_CAUSE_NIC;
-	if (after->kernel > h->before.kernel)
+	if (l->drops.kernel > h->before.kernel)
 		rose++, cause = MDFH_CAUSE_KERNEL;
 	if (after->socket > h->before.socket)
 		rose++, cause = MDFH_CAUSE_SOCKET;
@@ -322,7 +324,7 @@ static uint8_t gap_cause(const struct mdfh_channel *ch, uint64_t first, uint64_t
 
 			if (l->hole[k].first >= next || l->hole[k].next <= first)
 				continue;
-			cause = hole_cause(&l->hole[k]);
+			cause = hole_cause(l, &l->hole[k]);
 			if (cause == MDFH_CAUSE_MALFORMED)
 				return MDFH_CAUSE_MALFORMED;
 			if (agreed == MDFH_CAUSE_NONE)
