@@ -198,7 +198,7 @@ static ALWAYS_INLINE void add_order(
 		level->quantity = 0;
 		level->orders = 0;
 	}
-	order = mdfh_book_order_insert(books, key);
+	order = order_insert(books, key);
 	books->orders[order].quantity = quantity;
 	queue_append(books, slot, order);
 	level->quantity += quantity;
@@ -423,7 +423,7 @@ static __attribute__((noinline)) void op_modify(struct run *run, const struct md
 			level->quantity = 0;
 			level->orders = 0;
 		}
-		order = mdfh_book_order_insert(books, key);
+		order = order_insert(books, key);
 		books->orders[order].quantity = quantity;
 		queue_append(books, slot, order);
 		level->quantity += quantity;
@@ -699,12 +699,15 @@ static const uint8_t has_price[256] = {
 static ALWAYS_INLINE void stage_first(const struct mdfh_books *books, const struct mdfh_op *op)
 {
 	uint64_t mix = order_key(0, books->origins[op->origin].channel);
-	uint64_t other = op->kind == MDFH_OP_REPLACE ? op->new_order_id : op->order_id;
 
 	__builtin_prefetch(
 	    &books->orders[order_bucket(books, op->order_id ^ mix) * ORDERS_PER_BUCKET], 1);
-	__builtin_prefetch(&books->orders[order_bucket(books, other ^ mix) * ORDERS_PER_BUCKET], 1);
-	__builtin_prefetch(&books->books[row_of(books, op)], 1);
+	/* Any row: an address that does not exist is not fetched. */
+	__builtin_prefetch(&books->books[op->instrument], 1);
+	if (UNLIKELY(op->kind == MDFH_OP_REPLACE))
+		__builtin_prefetch(
+		    &books->orders[order_bucket(books, op->new_order_id ^ mix) * ORDERS_PER_BUCKET],
+		    1);
 }
 
 static ALWAYS_INLINE uint32_t stage_second(const struct mdfh_books *books, const struct mdfh_op *op)

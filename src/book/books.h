@@ -198,7 +198,7 @@ static inline uint64_t order_key(uint64_t order_id, uint16_t channel)
  * put a session or unit number there. */
 static inline uint64_t order_bucket(const struct mdfh_books *books, uint64_t key)
 {
-	return (((key >> 2) + (key >> 40) * 0x9E3779B1u) & books->order_mask) + 1;
+	return (((key >> 2) ^ (key >> 40)) & books->order_mask) + 1;
 }
 
 static inline uint64_t order_bucket_next(
@@ -240,7 +240,24 @@ static inline uint32_t order_find(const struct mdfh_books *books, uint64_t key)
 	return mdfh_book_order_find_slow(books, key);
 }
 
-uint32_t mdfh_book_order_insert(struct mdfh_books *books, uint64_t key);
+uint32_t mdfh_book_order_insert_slow(struct mdfh_books *books, uint64_t key);
+
+/* A slot for an order that is not there; its where is the caller's to set. */
+static inline uint32_t order_insert(struct mdfh_books *books, uint64_t key)
+{
+	uint32_t order = (uint32_t)order_bucket(books, key) * ORDERS_PER_BUCKET;
+	struct order *o = &books->orders[order];
+	uint32_t index = 3;
+
+	index = o[2].where ? index : 2;
+	index = o[1].where ? index : 1;
+	index = o[0].where ? index : 0;
+	if (__builtin_expect(o[index].where != 0, 0))
+		return mdfh_book_order_insert_slow(books, key);
+	o[index].key = key;
+	return order + index;
+}
+
 void mdfh_book_order_remove_overflown(struct mdfh_books *books, uint32_t order);
 
 static inline void order_remove(struct mdfh_books *books, uint32_t order)

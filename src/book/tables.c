@@ -36,7 +36,7 @@ uint32_t mdfh_book_order_find_slow(const struct mdfh_books *books, uint64_t key)
 	}
 }
 
-uint32_t mdfh_book_order_insert(struct mdfh_books *books, uint64_t key)
+uint32_t mdfh_book_order_insert_slow(struct mdfh_books *books, uint64_t key)
 {
 	uint64_t bucket = order_bucket(books, key);
 

@@ -191,17 +191,22 @@ static inline int model_best(
 {
 	int found = 0;
 
-	for (int i = 0; i < m->count + m->level_count; i++) {
-		int is_level = i >= m->count;
-		const struct model_level *l = &m->levels[is_level ? i - m->count : 0];
-		const struct model_order *o = &m->orders[is_level ? 0 : i];
-		int64_t p = is_level ? l->price : o->price;
+	for (int i = 0; i < m->count; i++) {
+		const struct model_order *o = &m->orders[i];
 
-		if ((is_level ? l->instrument : o->instrument) != instrument ||
-		    (is_level ? l->side : o->side) != side)
+		if (o->instrument != instrument || o->side != side)
 			continue;
-		if (!found || (side == MDFH_SIDE_BUY ? p > *price : p < *price))
-			*price = p;
+		if (!found || (side == MDFH_SIDE_BUY ? o->price > *price : o->price < *price))
+			*price = o->price;
+		found = 1;
+	}
+	for (int i = 0; i < m->level_count; i++) {
+		const struct model_level *l = &m->levels[i];
+
+		if (l->instrument != instrument || l->side != side)
+			continue;
+		if (!found || (side == MDFH_SIDE_BUY ? l->price > *price : l->price < *price))
+			*price = l->price;
 		found = 1;
 	}
 	return found;
@@ -358,6 +363,10 @@ static inline void model_op(struct model *m, const struct mdfh_op *op, uint16_t 
 
 	switch (op->kind) {
 	case MDFH_OP_ADD:
+		if (!op->instrument) {
+			m->errors[MDFH_BOOK_WRONG_INSTRUMENT]++;
+			break;
+		}
 		if (op->side != MDFH_SIDE_BUY && op->side != MDFH_SIDE_SELL) {
 			m->errors[MDFH_BOOK_BAD_SIDE]++;
 			break;
