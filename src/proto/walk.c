@@ -185,8 +185,12 @@ static int visit_fields(const struct walk *walk, const struct mdfh_field *fields
 			value.raw = field->constant;
 		else if (is_integer(field))
 			value.raw = mdfh_field_load(walk->schema, field, value.bytes);
-		if (field->exponent_offset)
-			value.exponent = (int8_t)value.bytes[field->exponent_offset];
+		/* The exponent is a field of the same block: checked like the others. */
+		if (field->exponent_offset && value.bytes) {
+			int exponent = value.bytes[field->exponent_offset];
+
+			value.exponent = exponent > INT8_MAX ? exponent - 256 : exponent;
+		}
 		value.is_null = field->flags & MDFH_FIELD_NULLABLE && value.raw == field->null;
 		stop = walk->visit(walk->context, &value);
 		if (stop)
