@@ -117,7 +117,7 @@ static int first_capture_ns(const char *file, int64_t *ns)
 }
 
 int mdfh_session_midnight(
-    const char *timezone, const char *date, const char *file, int64_t *midnight_ns)
+    const char *zone, const char *date, const char *file, int64_t *midnight_ns)
 {
 	int64_t at_ns = (int64_t)mdfh_clock_now_ns();
 	struct tm utc;
@@ -131,7 +131,7 @@ int mdfh_session_midnight(
 		if (sscanf(date, "%4d-%2d-%2d%n", &year, &month, &day, &used) != 3 || date[used])
 			return mdfh_error(
 			    -EINVAL, "session date '%s' is not a date; write YYYY-MM-DD", date);
-		return mdfh_midnight_ns(timezone, year, month, day, midnight_ns);
+		return mdfh_midnight_ns(zone, year, month, day, midnight_ns);
 	}
 	if (file) {
 		err = first_capture_ns(file, &at_ns);
@@ -145,7 +145,7 @@ int mdfh_session_midnight(
 
 		gmtime_r(&then, &utc);
 		err = mdfh_midnight_ns(
-		    timezone, utc.tm_year + 1900, utc.tm_mon + 1, utc.tm_mday, midnight_ns);
+		    zone, utc.tm_year + 1900, utc.tm_mon + 1, utc.tm_mday, midnight_ns);
 		if (err || *midnight_ns <= at_ns)
 			return err;
 	}

@@ -15,6 +15,6 @@ int mdfh_group_parse(const char *text, char *address, size_t size, uint16_t *por
 /* Midnight of the session date in the venue's time zone: of date (YYYY-MM-DD) when it is given,
  * else of the day there at the first packet of the capture file, else of today there. */
 int mdfh_session_midnight(
-    const char *timezone, const char *date, const char *file, int64_t *midnight_ns);
+    const char *zone, const char *date, const char *file, int64_t *midnight_ns);
 
 #endif
