@@ -324,26 +324,6 @@ static const struct mdfh_schema *flow_schema(
 
 /* Session date ------------------------------------------------------------- */
 
-/* Midnight of the venue's day in which that time lies. */
-static int midnight_before(const char *timezone, uint64_t time_ns, int64_t *midnight_ns)
-{
-	for (int back = -1; back <= 1; back++) {
-		time_t when = (time_t)(time_ns / 1000000000) - (time_t)back * 86400;
-		struct tm tm;
-		int64_t ns;
-
-		gmtime_r(&when, &tm);
-		if (mdfh_midnight_ns(timezone, tm.tm_year + 1900, tm.tm_mon + 1, tm.tm_mday, &ns) <
-		    0)
-			return 0;
-		if (ns <= (int64_t)time_ns) {
-			*midnight_ns = ns;
-			return 1;
-		}
-	}
-	return 0;
-}
-
 /* MMDDYYYY, as Nasdaq names day files, or YYYYMMDD: the first run of 8 digits that is one. */
 static int date_of_name(const char *path, struct options *options)
 {
@@ -381,7 +361,7 @@ static void find_date(struct dump *dump, const struct mdfh_schema *schema, uint6
 
 	dump->date_tried = 1;
 	if (!has_date && capture_ns &&
-	    midnight_before(schema->timezone, capture_ns, &dump->midnight_ns))
+	    mdfh_midnight_before(schema->timezone, (int64_t)capture_ns, &dump->midnight_ns) == 0)
 		return;
 	if ((has_date || date_of_name(options->path, options)) &&
 	    mdfh_midnight_ns(schema->timezone, options->year, options->month, options->day,

@@ -306,34 +306,9 @@ static error_t parse_option(int key, char *arg, struct argp_state *state)
 /* Midnight of the venue's day: of a date, or of today. */
 static int venue_midnight(const char *date, int64_t *midnight_ns)
 {
-	time_t now = time(NULL);
-	struct tm tm;
-	int64_t next_ns;
-	int err;
-
-	if (date) {
-		int year;
-		int month;
-		int day;
-		char rest;
-
-		if (sscanf(date, "%4d-%2d-%2d%c", &year, &month, &day, &rest) != 3)
-			return mdfh_error(
-			    -EINVAL, "date is '%s'; it must be like 2026-03-09", date);
-		return mdfh_midnight_ns(VENUE_TIMEZONE, year, month, day, midnight_ns);
-	}
-	/* The venue's date is that of UTC or, in the evening there, of the day before. */
-	gmtime_r(&now, &tm);
-	err = mdfh_midnight_ns(
-	    VENUE_TIMEZONE, tm.tm_year + 1900, tm.tm_mon + 1, tm.tm_mday, &next_ns);
-	if (err || next_ns <= (int64_t)now * 1000000000) {
-		*midnight_ns = next_ns;
-		return err;
-	}
-	now -= 86400;
-	gmtime_r(&now, &tm);
-	return mdfh_midnight_ns(
-	    VENUE_TIMEZONE, tm.tm_year + 1900, tm.tm_mon + 1, tm.tm_mday, midnight_ns);
+	if (date)
+		return mdfh_midnight_of_date(VENUE_TIMEZONE, date, midnight_ns);
+	return mdfh_midnight_before(VENUE_TIMEZONE, (int64_t)mdfh_clock_now_ns(), midnight_ns);
 }
 
 /* Summary ----------------------------------------------------------------------------- */

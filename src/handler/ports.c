@@ -5,7 +5,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 
 #include "mdfh/capture.h"
 #include "mdfh/clock.h"
@@ -120,34 +119,14 @@ int mdfh_session_midnight(
     const char *zone, const char *date, const char *file, int64_t *midnight_ns)
 {
 	int64_t at_ns = (int64_t)mdfh_clock_now_ns();
-	struct tm utc;
-	int year;
-	int month;
-	int day;
-	int used = 0;
-	int err;
 
-	if (date) {
-		if (sscanf(date, "%4d-%2d-%2d%n", &year, &month, &day, &used) != 3 || date[used])
-			return mdfh_error(
-			    -EINVAL, "session date '%s' is not a date; write YYYY-MM-DD", date);
-		return mdfh_midnight_ns(zone, year, month, day, midnight_ns);
-	}
+	if (date)
+		return mdfh_midnight_of_date(zone, date, midnight_ns);
 	if (file) {
-		err = first_capture_ns(file, &at_ns);
+		int err = first_capture_ns(file, &at_ns);
+
 		if (err)
 			return err;
 	}
-	/* The venue's date is the newest one whose midnight there has passed; it is at most a day
-	 * away from the date in UTC. */
-	for (int ahead = 1; ahead >= -1; ahead--) {
-		time_t then = (time_t)(at_ns / 1000000000) + ahead * 86400;
-
-		gmtime_r(&then, &utc);
-		err = mdfh_midnight_ns(
-		    zone, utc.tm_year + 1900, utc.tm_mon + 1, utc.tm_mday, midnight_ns);
-		if (err || *midnight_ns <= at_ns)
-			return err;
-	}
-	return mdfh_error(-EINVAL, "session date: no date at %lld ns", (long long)at_ns);
+	return mdfh_midnight_before(zone, at_ns, midnight_ns);
 }

@@ -89,6 +89,10 @@ const char *mdfh_decode_error_name(unsigned error);
  * hours, so that 09:30 on the venue's clock comes out right on such a day too. From the system's
  * zone data (/usr/share/zoneinfo, or $TZDIR). 0, or -EINVAL (no such date, zone data that cannot
  * be read), -ENOENT (no such zone). Any thread. Slow: reads a file. */
-int mdfh_midnight_ns(const char *timezone, int year, int month, int day, int64_t *midnight_ns);
+int mdfh_midnight_ns(const char *zone_name, int year, int month, int day, int64_t *midnight_ns);
+
+/* The same of a date written YYYY-MM-DD, and of the day there in which at_ns lies. */
+int mdfh_midnight_of_date(const char *zone_name, const char *date, int64_t *midnight_ns);
+int mdfh_midnight_before(const char *zone_name, int64_t at_ns, int64_t *midnight_ns);
 
 #endif

@@ -8,6 +8,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 
 #include "core/bytes.h"
 #include "mdfh/error.h"
@@ -271,7 +272,7 @@ static int zone_offset(const struct zone *zone, int year, int64_t local, int *of
 	return 1;
 }
 
-int mdfh_midnight_ns(const char *timezone, int year, int month, int day, int64_t *midnight_ns)
+int mdfh_midnight_ns(const char *zone_name, int year, int month, int day, int64_t *midnight_ns)
 {
 	struct zone *zone;
 	int64_t local;
@@ -284,18 +285,46 @@ int mdfh_midnight_ns(const char *timezone, int year, int month, int day, int64_t
 		    day);
 	zone = calloc(1, sizeof(*zone));
 	if (!zone)
-		return mdfh_error(-ENOMEM, "time zone '%s': %zu bytes", timezone, sizeof(*zone));
-	err = zone_open(zone, timezone);
+		return mdfh_error(-ENOMEM, "time zone '%s': %zu bytes", zone_name, sizeof(*zone));
+	err = zone_open(zone, zone_name);
 	if (err)
 		goto out;
 	local = days_of(year, month, day) * DAY_S;
 	if (!zone_offset(zone, year, local + DAY_S / 2, &offset)) {
 		err = mdfh_error(-EINVAL, "time zone '%s': its rule '%s' is of an unknown form",
-		    timezone, zone->rule);
+		    zone_name, zone->rule);
 		goto out;
 	}
 	*midnight_ns = (local - offset) * 1000000000;
 out:
 	free(zone);
 	return err;
+}
+
+int mdfh_midnight_of_date(const char *zone_name, const char *date, int64_t *midnight_ns)
+{
+	int year, month, day, used = 0;
+
+	if (sscanf(date, "%4d-%2d-%2d%n", &year, &month, &day, &used) != 3 || date[used])
+		return mdfh_error(
+		    -EINVAL, "session date '%s' is not a date; write YYYY-MM-DD", date);
+	return mdfh_midnight_ns(zone_name, year, month, day, midnight_ns);
+}
+
+int mdfh_midnight_before(const char *zone_name, int64_t at_ns, int64_t *midnight_ns)
+{
+	/* The newest date whose midnight there has passed; at most a day away from that of UTC. */
+	for (int ahead = 1; ahead >= -1; ahead--) {
+		time_t then = (time_t)(at_ns / 1000000000) + ahead * DAY_S;
+		struct tm utc;
+		int err;
+
+		gmtime_r(&then, &utc);
+		err = mdfh_midnight_ns(
+		    zone_name, utc.tm_year + 1900, utc.tm_mon + 1, utc.tm_mday, midnight_ns);
+		if (err || *midnight_ns <= at_ns)
+			return err;
+	}
+	return mdfh_error(
+	    -EINVAL, "time zone '%s': no midnight before %lld ns", zone_name, (long long)at_ns);
 }
