@@ -14,7 +14,7 @@ tidy)
 	# Generated files are not ours to read; fuzzers are built elsewhere.
 	git ls-files 'src/*.c' 'bench/*.c' 'examples/*.c' |
 		xargs -P "$(nproc)" -n 4 clang-tidy -p build-clang --quiet 2>&1 |
-		{ grep -v -E '^[0-9]+ warnings (generated|treated)|^Suppressed|^Use -header-filter' || true; } |
+		{ grep -v -E '^[0-9]+ warnings? (generated|treated)|^Suppressed|^Use -header-filter' || true; } |
 		tee build-clang/tidy.log
 	[ ! -s build-clang/tidy.log ]
 	;;

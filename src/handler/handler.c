@@ -125,7 +125,7 @@ static int create_receiver(
 	struct mdfh_receiver *receiver = &h->receivers[thread];
 	struct mdfh_pipeline_channel *channels = NULL;
 	const struct mdfh_consumer_config *consumers[MDFH_HANDLER_CONSUMERS_MAX];
-	unsigned indices[MDFH_HANDLER_CHANNELS_MAX];
+	unsigned indices[MDFH_HANDLER_CHANNELS_MAX] = {0};
 	struct mdfh_pipeline_config pipeline = {
 	    .symbols = config->symbols,
 	    .symbols_count = config->symbols_count,

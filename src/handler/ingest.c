@@ -58,8 +58,8 @@ int mdfh_ingest_open(const struct mdfh_ingest_config *config, struct mdfh_ingest
 		    bypass.flow_count, MDFH_LINES_MAX);
 	if (bypass.flow_count)
 		port.flow_count = bypass.flow_count;
-	for (uint16_t i = 0; i < port.flow_count; i++)
-		port.flows[i].line = i;
+	for (uint32_t i = 0; i < port.flow_count; i++)
+		port.flows[i].line = (uint16_t)i;
 	channel.session = (struct mdfh_channel_config){
 	    .size = sizeof(channel.session),
 	    .session = mdfh_session_find(session),

@@ -186,7 +186,7 @@ int mdfh_pipeline_create(const struct mdfh_pipeline_config *config, struct mdfh_
 		return mdfh_error(-ENOMEM, "pipeline: %zu bytes", sizeof(*p));
 	p->ports = calloc(config->ports_max + 1, sizeof(*p->ports));
 	p->channels = calloc(config->channel_count, sizeof(*p->channels));
-	p->consumers = calloc(config->consumer_count + 1, sizeof(*p->consumers));
+	p->consumers = calloc(config->consumer_count + 1, sizeof(struct mdfh_consumer *));
 	p->symbols = calloc(config->symbols_count + 1, sizeof(*p->symbols));
 	p->touched = calloc(EVENTS_MAX, sizeof(*p->touched));
 	p->touched_stamp = calloc((size_t)rows + 1, sizeof(*p->touched_stamp));

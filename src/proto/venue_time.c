@@ -315,7 +315,7 @@ int mdfh_midnight_before(const char *zone_name, int64_t at_ns, int64_t *midnight
 {
 	/* The newest date whose midnight there has passed; at most a day away from that of UTC. */
 	for (int ahead = 1; ahead >= -1; ahead--) {
-		time_t then = (time_t)(at_ns / 1000000000) + ahead * DAY_S;
+		time_t then = (time_t)(at_ns / 1000000000) + (time_t)ahead * DAY_S;
 		struct tm utc;
 		int err;
 
