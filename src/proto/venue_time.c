@@ -18,6 +18,9 @@ enum {
 	FILE_MAX = 65536, /* the largest of the system's files has about 4 KB */
 	HEADER = 44,
 	DAY_S = 86400,
+	/* Seconds east of UTC that a zone can have (RFC 8536 section 3.2, utoff). */
+	OFFSET_MIN = -89999,
+	OFFSET_MAX = 93599,
 };
 
 struct zone {
@@ -107,16 +110,12 @@ static uint32_t block_size(const struct counts *c, uint32_t time_size)
 	       c->isstd + c->isut;
 }
 
-static int zone_open(struct zone *zone, const char *name)
+/* size: of what stands in zone->file, at least HEADER. */
+static int zone_parse(struct zone *zone, int size)
 {
 	struct counts c;
 	uint32_t at, length;
-	int size;
 
-	zone->name = name;
-	size = zone_read(zone);
-	if (size < 0)
-		return size;
 	/* The first block has 32-bit times and is there for old readers. */
 	if (!counts_read(zone->file, &c) || zone->file[4] < '2')
 		goto bad;
@@ -147,7 +146,8 @@ static int zone_open(struct zone *zone, const char *name)
 	}
 	return 0;
 bad:
-	return mdfh_error(-EINVAL, "time zone '%s': its zone file is damaged or too old", name);
+	return mdfh_error(
+	    -EINVAL, "time zone '%s': its zone file is damaged or too old", zone->name);
 }
 
 /* Footer rule, as in EST5EDT,M3.2.0,M11.1.0 ----------------------------------- */
@@ -272,11 +272,27 @@ static int zone_offset(const struct zone *zone, int year, int64_t local, int *of
 	return 1;
 }
 
+static int zone_midnight(
+    const struct zone *zone, int year, int month, int day, int64_t *midnight_ns)
+{
+	int64_t local = days_of(year, month, day) * DAY_S;
+	int offset;
+
+	if (!zone_offset(zone, year, local + DAY_S / 2, &offset))
+		return mdfh_error(-EINVAL, "time zone '%s': its rule '%s' is of an unknown form",
+		    zone->name, zone->rule);
+	if (offset < OFFSET_MIN || offset > OFFSET_MAX)
+		return mdfh_error(-EINVAL,
+		    "time zone '%s': its zone file is damaged: it says %d seconds east of UTC",
+		    zone->name, offset);
+	*midnight_ns = (local - offset) * 1000000000;
+	return 0;
+}
+
 int mdfh_midnight_ns(const char *zone_name, int year, int month, int day, int64_t *midnight_ns)
 {
 	struct zone *zone;
-	int64_t local;
-	int offset, err;
+	int err;
 
 	if (year < 1970 || year > 2200 || month < 1 || month > 12 || day < 1 ||
 	    day > days_in_month(year, month))
@@ -286,17 +302,12 @@ int mdfh_midnight_ns(const char *zone_name, int year, int month, int day, int64_
 	zone = calloc(1, sizeof(*zone));
 	if (!zone)
 		return mdfh_error(-ENOMEM, "time zone '%s': %zu bytes", zone_name, sizeof(*zone));
-	err = zone_open(zone, zone_name);
-	if (err)
-		goto out;
-	local = days_of(year, month, day) * DAY_S;
-	if (!zone_offset(zone, year, local + DAY_S / 2, &offset)) {
-		err = mdfh_error(-EINVAL, "time zone '%s': its rule '%s' is of an unknown form",
-		    zone_name, zone->rule);
-		goto out;
-	}
-	*midnight_ns = (local - offset) * 1000000000;
-out:
+	zone->name = zone_name;
+	err = zone_read(zone);
+	if (err >= 0)
+		err = zone_parse(zone, err);
+	if (!err)
+		err = zone_midnight(zone, year, month, day, midnight_ns);
 	free(zone);
 	return err;
 }

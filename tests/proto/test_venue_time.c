@@ -123,6 +123,18 @@ static void files_of_our_own(void **state)
 			assert_int_equal(err, -EINVAL);
 		}
 	}
+
+	/* 2^31 seconds west of UTC: no zone, and with 2200 more than 64 bits of nanoseconds. */
+	memcpy(file + 2 * 44 + 6, "\x80\0\0\0", 4);
+	{
+		FILE *f = fopen(path, "wb");
+
+		assert_non_null(f);
+		assert_int_equal(fwrite(file, 1, 2 * 44 + 2 * 6, f), 2 * 44 + 2 * 6);
+		fclose(f);
+	}
+	assert_int_equal(mdfh_midnight_ns("Slim", 2200, 7, 1, &midnight), -EINVAL);
+	assert_non_null(strstr(mdfh_error_text(), "-2147483648 seconds"));
 	unlink(path);
 	rmdir(folder);
 	unsetenv("TZDIR");
