@@ -44,7 +44,7 @@ struct mdfh_inflate {
 	size_t head_length; /* plain bytes looked at before the first read */
 	size_t head_used;
 	char head[MAGIC_BYTES];
-	uint8_t input[INPUT_BYTES];
+	uint8_t *input; /* INPUT_BYTES; NULL when all bytes are in memory already */
 };
 
 /* Input ----------------------------------------------------------------- */
@@ -63,8 +63,7 @@ static void read_more(struct mdfh_inflate *stream)
 	if (stream->left)
 		memmove(stream->input, stream->next, stream->left);
 	do {
-		got = read(
-		    stream->fd, stream->input + stream->left, sizeof(stream->input) - stream->left);
+		got = read(stream->fd, stream->input + stream->left, INPUT_BYTES - stream->left);
 	} while (got < 0 && errno == EINTR);
 	stream->next = stream->input;
 	if (got > 0) {
@@ -257,19 +256,28 @@ int mdfh_inflate_open(
 	if (fd < 0) {
 		stream->next = bytes;
 		stream->left = length;
+	} else {
+		stream->input = malloc(INPUT_BYTES);
+		if (!stream->input) {
+			error = mdfh_error(-ENOMEM, "capture %s: %d bytes", name, INPUT_BYTES);
+			goto fail;
+		}
 	}
 	error = choose(stream, name);
 	if (error)
 		goto fail;
-	stream->stream_buffer = malloc(STREAM_BYTES);
-	if (stream->stream_buffer)
+	/* A stream of bytes in memory has no reads to save: its own small buffer will do. */
+	if (fd >= 0)
+		stream->stream_buffer = malloc(STREAM_BYTES);
+	if (fd < 0 || stream->stream_buffer)
 		stream->file = fopencookie(stream, "r",
 		    (cookie_io_functions_t){.read = cookie_read, .close = cookie_close});
 	if (!stream->file) {
 		error = mdfh_error(-ENOMEM, "capture %s: no memory for a stream", name);
 		goto fail;
 	}
-	setvbuf(stream->file, stream->stream_buffer, _IOFBF, STREAM_BYTES);
+	if (stream->stream_buffer)
+		setvbuf(stream->file, stream->stream_buffer, _IOFBF, STREAM_BYTES);
 	*inflate = stream;
 	return 0;
 
@@ -341,5 +349,6 @@ void mdfh_inflate_close(struct mdfh_inflate *stream)
 	ZSTD_freeDStream(stream->zstd);
 #endif
 	free(stream->stream_buffer);
+	free(stream->input);
 	free(stream);
 }
