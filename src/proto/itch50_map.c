@@ -800,14 +800,19 @@ static int itch50_next(struct mdfh_decoder *decoder, struct mdfh_op *ops, int ma
 	return (int)n;
 }
 
+static void forget_locates(struct itch50 *d)
+{
+	for (size_t i = 0; i < sizeof(d->locate) / sizeof(d->locate[0]); i++)
+		d->locate[i] = LOCATE_STRANGE;
+}
+
 static void itch50_session_begin(struct mdfh_decoder *decoder)
 {
 	struct itch50 *d = (struct itch50 *)decoder;
 
 	if (!d->named)
 		return;
-	for (size_t i = 0; i < sizeof(d->locate) / sizeof(d->locate[0]); i++)
-		d->locate[i] = LOCATE_STRANGE;
+	forget_locates(d);
 	memset(d->decline_level, 0, sizeof(d->decline_level));
 	d->generation++;
 	d->named = 0;
@@ -869,8 +874,7 @@ static int itch50_create(const struct mdfh_decoder_config *config, struct mdfh_d
 	d->instruments = config->instruments;
 	d->midnight_ns = config->midnight_ns;
 	d->time_mask = config->midnight_ns ? NS_MASK : 0;
-	for (size_t i = 0; i < sizeof(d->locate) / sizeof(d->locate[0]); i++)
-		d->locate[i] = LOCATE_STRANGE;
+	forget_locates(d);
 	for (size_t i = 0; i < 256; i++)
 		d->orders[i].length = UINT32_MAX;
 	for (size_t i = 0; i < sizeof(layouts) / sizeof(layouts[0]); i++)

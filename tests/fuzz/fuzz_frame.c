@@ -1,18 +1,9 @@
 /* fuzz_frame.c - any bytes as a frame: whatever is found lies inside, and what is built is found.
  *
  * The first four bytes choose the link type and how much of the frame the capture holds. */
-#include <stdlib.h>
-#include <string.h>
+#include "fuzz.h"
 
 #include "mdfh/frame.h"
-
-int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
-
-#define CHECK(condition)                                                                           \
-	do {                                                                                       \
-		if (!(condition))                                                                  \
-			abort();                                                                   \
-	} while (0)
 
 static const uint32_t link_types[] = {MDFH_LINK_ETHERNET, MDFH_LINK_RAW_IP, MDFH_LINK_LINUX_SLL,
     MDFH_LINK_LINUX_SLL2, MDFH_LINK_NULL, MDFH_LINK_LOOP, MDFH_LINK_IPV4, 147};
@@ -20,22 +11,22 @@ static const uint32_t link_types[] = {MDFH_LINK_ETHERNET, MDFH_LINK_RAW_IP, MDFH
 static void check_parsed(
     enum mdfh_frame_error error, const struct mdfh_frame *frame, uint32_t captured, uint32_t wire)
 {
-	CHECK((unsigned)error < MDFH_FRAME_ERRORS && error != MDFH_FRAME_CHECKSUM);
-	CHECK(frame->vlan_count <= MDFH_FRAME_VLANS_MAX);
-	CHECK(frame->ip_version == 0 || frame->ip_version == 4 || frame->ip_version == 6);
-	CHECK(frame->fragment == (error == MDFH_FRAME_FRAGMENT));
-	CHECK(error != MDFH_FRAME_CUT || captured < wire);
+	REQUIRE((unsigned)error < MDFH_FRAME_ERRORS && error != MDFH_FRAME_CHECKSUM);
+	REQUIRE(frame->vlan_count <= MDFH_FRAME_VLANS_MAX);
+	REQUIRE(frame->ip_version == 0 || frame->ip_version == 4 || frame->ip_version == 6);
+	REQUIRE(frame->fragment == (error == MDFH_FRAME_FRAGMENT));
+	REQUIRE(error != MDFH_FRAME_CUT || captured < wire);
 	if (error) {
-		CHECK(!frame->payload_offset && !frame->payload_length);
+		REQUIRE(!frame->payload_offset && !frame->payload_length);
 		return;
 	}
-	CHECK(frame->protocol == MDFH_PROTOCOL_UDP || frame->protocol == MDFH_PROTOCOL_TCP);
-	CHECK(frame->ip_offset < frame->transport_offset);
-	CHECK(frame->transport_offset < frame->payload_offset);
-	CHECK(frame->payload_offset <= captured);
-	CHECK(frame->payload_length <= captured - frame->payload_offset);
-	CHECK(frame->payload_wire_length <= wire - frame->payload_offset);
-	CHECK(frame->truncated == (frame->payload_length < frame->payload_wire_length));
+	REQUIRE(frame->protocol == MDFH_PROTOCOL_UDP || frame->protocol == MDFH_PROTOCOL_TCP);
+	REQUIRE(frame->ip_offset < frame->transport_offset);
+	REQUIRE(frame->transport_offset < frame->payload_offset);
+	REQUIRE(frame->payload_offset <= captured);
+	REQUIRE(frame->payload_length <= captured - frame->payload_offset);
+	REQUIRE(frame->payload_wire_length <= wire - frame->payload_offset);
+	REQUIRE(frame->truncated == (frame->payload_length < frame->payload_wire_length));
 }
 
 /* What was parsed, built anew as Ethernet, gives the same fields. */
@@ -57,17 +48,17 @@ static void check_round_trip(const uint8_t *bytes, const struct mdfh_frame *fram
 	    &header, bytes + frame->payload_offset, frame->payload_length, out, sizeof(out));
 	if (length < 0) /* an IPv6 header may hold one IPv4-mapped address, which is refused */
 		return;
-	CHECK(mdfh_frame_parse(MDFH_LINK_ETHERNET, out, (uint32_t)length, (uint32_t)length,
-		  &again) == MDFH_FRAME_OK);
-	CHECK(mdfh_frame_checksums(out, &again) == MDFH_FRAME_OK);
-	CHECK(!memcmp(again.source, frame->source, 16));
-	CHECK(!memcmp(again.destination, frame->destination, 16));
-	CHECK(again.source_port == frame->source_port);
-	CHECK(again.destination_port == frame->destination_port);
-	CHECK(again.vlan_count == frame->vlan_count);
-	CHECK(!memcmp(again.vlan, frame->vlan, sizeof(again.vlan)));
-	CHECK(again.payload_length == frame->payload_length && !again.truncated);
-	CHECK(!memcmp(
+	REQUIRE(mdfh_frame_parse(MDFH_LINK_ETHERNET, out, (uint32_t)length, (uint32_t)length,
+		    &again) == MDFH_FRAME_OK);
+	REQUIRE(mdfh_frame_checksums(out, &again) == MDFH_FRAME_OK);
+	REQUIRE(!memcmp(again.source, frame->source, 16));
+	REQUIRE(!memcmp(again.destination, frame->destination, 16));
+	REQUIRE(again.source_port == frame->source_port);
+	REQUIRE(again.destination_port == frame->destination_port);
+	REQUIRE(again.vlan_count == frame->vlan_count);
+	REQUIRE(!memcmp(again.vlan, frame->vlan, sizeof(again.vlan)));
+	REQUIRE(again.payload_length == frame->payload_length && !again.truncated);
+	REQUIRE(!memcmp(
 	    out + again.payload_offset, bytes + frame->payload_offset, frame->payload_length));
 }
 
@@ -84,9 +75,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	captured = wire = (uint32_t)size - 4;
 	if (data[1] & 1)
 		wire += (uint32_t)data[2] << 8 | data[3];
-	copy = malloc(captured ? captured : 1); /* of its own size: a byte too far is seen */
-	CHECK(copy);
-	memcpy(copy, data + 4, captured);
+	copy = exact_copy(data + 4, captured);
 	error = mdfh_frame_parse(link_type, copy, captured, wire, &frame);
 	check_parsed(error, &frame, captured, wire);
 	if (!error) {

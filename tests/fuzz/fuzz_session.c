@@ -1,22 +1,14 @@
-/* fuzz_session.c - any bytes as packets, any order of packets.
+/* fuzz_session.c - any order of packets, any drop counters, into a channel.
  *
- * First each parse gets the input as it is. Then the input is a script for a channel: packets
- * made from it arrive on four lines, time passes, drop counters change. Whatever comes, spans
- * must follow one another without hole or overlap and hold what they say. */
-#include <stdint.h>
-#include <stdlib.h>
-#include <string.h>
+ * The input is a script: packets made from it arrive on four lines, time passes, counters change.
+ * Whatever comes, spans must follow one another without hole or overlap and hold what they say.
+ * A script has a bounded number of steps, enough to fill the window and then some. */
+#include "fuzz.h"
 
 #include "mdfh/event.h"
 #include "mdfh/session.h"
 
-#define CHECK(condition)                                                                           \
-	do {                                                                                       \
-		if (!(condition))                                                                  \
-			abort();                                                                   \
-	} while (0)
-
-static const char *const names[] = {"moldudp64", "binaryfile", "iex-tp", "mdp3"};
+enum { STEPS_MAX = 32 };
 
 static uint32_t walk(enum mdfh_framing framing, const uint8_t *data, uint32_t length)
 {
@@ -24,55 +16,14 @@ static uint32_t walk(enum mdfh_framing framing, const uint8_t *data, uint32_t le
 	uint32_t n = 0, size, step;
 
 	while (length && (step = mdfh_framing_next(framing, data, length, &message, &size)) > 0) {
-		CHECK(step <= length && message >= data && message + size <= data + step);
+		REQUIRE(step <= length && message >= data && message + size <= data + step);
 		data += step;
 		length -= step;
 		n++;
 	}
-	CHECK(length == 0);
+	REQUIRE(length == 0);
 	return n;
 }
-
-static void parse_each(const uint8_t *data, size_t size)
-{
-	for (size_t i = 0; i < 4; i++) {
-		const struct mdfh_session_ops *ops = mdfh_session_find(names[i]);
-		char text[MDFH_SESSION_TEXT];
-		struct mdfh_unit unit;
-
-		if (ops->parse(data, (uint32_t)size, &unit)) {
-			CHECK(unit.messages == 0);
-			CHECK(
-			    unit.error == MDFH_SESSION_SHORT || unit.error == MDFH_SESSION_VERSION);
-			continue;
-		}
-		CHECK(unit.error < MDFH_SESSION_ERRORS && unit.kind <= MDFH_UNIT_END);
-		CHECK(unit.messages <= unit.claimed);
-		CHECK(unit.messages == unit.claimed || unit.error);
-		CHECK(unit.body >= data && unit.body + unit.body_length <= data + size);
-		CHECK(walk(ops->framing, unit.body, unit.body_length) == unit.messages);
-		ops->session_text(&unit, text);
-		CHECK(memchr(text, '\0', sizeof(text)) != NULL);
-	}
-}
-
-static void read_file(const uint8_t *data, size_t size)
-{
-	struct mdfh_binaryfile file;
-	struct mdfh_span span;
-	uint64_t next = 1;
-
-	mdfh_binaryfile_open(&file, 0);
-	mdfh_binaryfile_feed(&file, data, size);
-	while (mdfh_binaryfile_next(&file, 3, &span)) {
-		CHECK(span.first == next && span.messages >= 1 && span.messages <= 3);
-		CHECK(walk(MDFH_FRAMING_LENGTH_BE16, span.data, span.length) == span.messages);
-		next += span.messages;
-	}
-	CHECK(file.sequence == next && file.offset <= size);
-}
-
-/* Channel -------------------------------------------------------------------- */
 
 struct script {
 	const struct mdfh_session_ops *ops;
@@ -85,38 +36,38 @@ struct script {
 
 static void take(struct script *s, const struct mdfh_span *spans, int n)
 {
-	CHECK(n >= 0 && n <= MDFH_SPANS_MAX);
+	REQUIRE(n >= 0 && n <= MDFH_SPANS_MAX);
 	for (int i = 0; i < n; i++) {
 		const struct mdfh_span *span = &spans[i];
 
 		if (span->kind == MDFH_SPAN_SESSION_BEGIN) {
 			s->begun = 1;
 			s->fresh = 1;
-			CHECK(span->epoch == (uint8_t)(s->epoch + 1));
+			REQUIRE(span->epoch == (uint8_t)(s->epoch + 1));
 			s->epoch = span->epoch;
 			s->next = span->first;
 			continue;
 		}
-		CHECK(s->begun && span->epoch == s->epoch);
+		REQUIRE(s->begun && span->epoch == s->epoch);
 		if (s->fresh && span->kind == MDFH_SPAN_GAP &&
 		    span->cause == MDFH_CAUSE_LATE_JOIN) {
-			CHECK(span->first == 1 && span->messages == s->next - 1);
+			REQUIRE(span->first == 1 && span->messages == s->next - 1);
 			s->lost += span->messages;
 			s->fresh = 0;
 			continue;
 		}
 		s->fresh = 0;
-		CHECK(span->first == s->next);
+		REQUIRE(span->first == s->next);
 		if (span->kind == MDFH_SPAN_SESSION_END)
 			continue;
 		if (span->kind == MDFH_SPAN_GAP) {
-			CHECK(span->messages > 0 && span->messages <= UINT64_MAX - s->next);
-			CHECK(span->cause != MDFH_CAUSE_NONE);
+			REQUIRE(span->messages > 0 && span->messages <= UINT64_MAX - s->next);
+			REQUIRE(span->cause != MDFH_CAUSE_NONE);
 			s->next += span->messages;
 			s->lost += span->messages;
 			continue;
 		}
-		CHECK(walk(s->ops->framing, span->data, span->length) == span->messages);
+		REQUIRE(walk(s->ops->framing, span->data, span->length) == span->messages);
 		s->next += s->ops->counts_packets ? 1 : span->messages;
 		s->delivered += s->ops->counts_packets ? 1 : span->messages;
 	}
@@ -187,7 +138,7 @@ static void play(const uint8_t *data, size_t size)
 	uint8_t *exact;
 	int n;
 
-	CHECK(mdfh_channel_create(&config, &s.channel) == 0);
+	REQUIRE(mdfh_channel_create(&config, &s.channel) == 0);
 	for (size_t at = 1; at + 4 <= size; at += 4) {
 		uint8_t packet[128];
 		struct mdfh_packet p = {0};
@@ -213,9 +164,7 @@ static void play(const uint8_t *data, size_t size)
 				packet[19] ^= data[at + 3];
 		}
 		/* A copy of exactly that size, gone afterwards: reads beyond or later are seen. */
-		exact = malloc(p.length ? p.length : 1);
-		CHECK(exact != NULL);
-		memcpy(exact, packet, p.length);
+		exact = exact_copy(packet, p.length);
 		p.data = exact;
 		n = mdfh_channel_push(s.channel, &p, line, now, spans, MDFH_SPANS_MAX);
 		take(&s, spans, n);
@@ -229,21 +178,17 @@ static void play(const uint8_t *data, size_t size)
 		n = mdfh_channel_flush(s.channel, now, spans, MDFH_SPANS_MAX);
 		take(&s, spans, n);
 	} while (n);
-	CHECK(!mdfh_channel_waiting(s.channel));
+	REQUIRE(!mdfh_channel_waiting(s.channel));
 	stats = mdfh_channel_stats(s.channel);
-	CHECK(stats->delivered == s.delivered && stats->lost == s.lost);
-	CHECK(!s.begun || stats->next_sequence == s.next);
+	REQUIRE(stats->delivered == s.delivered && stats->lost == s.lost);
+	REQUIRE(!s.begun || stats->next_sequence == s.next);
 	mdfh_channel_destroy(s.channel);
 }
 
-int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
-
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
-	if (size == 0 || size > 65536)
+	if (size == 0)
 		return 0;
-	parse_each(data, size);
-	read_file(data, size);
-	play(data, size);
+	play(data, size < 1 + 4 * STEPS_MAX ? size : 1 + 4 * STEPS_MAX);
 	return 0;
 }
