@@ -1,9 +1,9 @@
 /* consumer.c - events to a ring: in place where possible, dropped with a trace where not.
  *
- * After a drop the consumer first learns what it missed: one gap event per channel with the range
- * of sequence numbers, then a stale event per instrument. Nothing is written until there is room
- * for all of that and an eighth of the ring, so that a slow consumer sees a few long holes and
- * not thousands of short ones. */
+ * After a drop the consumer first learns what it missed: one gap event per channel and epoch with
+ * the range of sequence numbers, then a stale event per instrument. Nothing is written until there
+ * is room for all of that and the next event, and at least an eighth of the ring, so that a slow
+ * consumer sees a few long holes and not thousands of short ones. */
 #include "handler/consumer.h"
 
 #include <errno.h>
@@ -14,6 +14,9 @@
 
 #include "mdfh/clock.h"
 #include "mdfh/error.h"
+
+/* An hour: longer than any event sits in a ring; what is older comes from a capture. */
+#define HISTOGRAM_MAX_NS 3600000000000
 
 /* Setup ----------------------------------------------------------------------------------- */
 
@@ -51,10 +54,15 @@ int mdfh_consumer_create(const struct mdfh_consumer_config *config,
 	    .slot_size = sizeof(struct mdfh_event),
 	    .shared_name = config->shared_name,
 	};
+	uint32_t least;
 	int err = -ENOMEM;
 
 	*consumer = NULL;
 	if (config->kind == MDFH_CONSUMER_RAW) {
+		if (config->symbols_count)
+			return mdfh_error(-EINVAL,
+			    "consumer %s: a raw tap gets every message; leave symbols out",
+			    config->name ? config->name : "?");
 		ring.slot_size = config->slot_size ? config->slot_size : 128;
 		if (ring.slot_size < 64 || ring.slot_size > 65536 || ring.slot_size % 8)
 			return mdfh_error(-EINVAL,
@@ -73,21 +81,29 @@ int mdfh_consumer_create(const struct mdfh_consumer_config *config,
 	c->slot_size = ring.slot_size;
 	c->instruments = instruments;
 	c->stop = stop;
-	c->losses_max = channels;
-	c->losses = calloc(channels, sizeof(*c->losses));
+	c->losses_max = channels * CONSUMER_EPOCHS_MAX;
+	c->losses = calloc(c->losses_max, sizeof(*c->losses));
 	if (!c->losses || copy_symbols(c, config)) {
 		err = mdfh_error(-ENOMEM, "consumer %s: out of memory", c->name);
 		goto fail;
 	}
-	/* An hour is more than any event can sit in a ring and less than clocks that disagree. */
-	err = mdfh_histogram_create(3600000000000, &c->ring_latency);
+	err = mdfh_histogram_create(HISTOGRAM_MAX_NS, &c->ring_latency);
 	if (!err)
-		err = mdfh_histogram_create(3600000000000, &c->whole_latency);
+		err = mdfh_histogram_create(HISTOGRAM_MAX_NS, &c->whole_latency);
 	if (!err)
 		err = mdfh_ring_create(&ring, &c->ring);
 	if (err)
 		goto fail;
 	c->capacity = mdfh_ring_capacity(c->ring);
+	/* The longest story that names no instruments, and an event: else it could never end. */
+	least = c->losses_max * (c->kind == MDFH_CONSUMER_RAW ? 1 : 2) + 1;
+	if (c->capacity < least) {
+		err = mdfh_error(-EINVAL,
+		    "consumer %s: slots is %u; with %u channels on its thread it must be at least "
+		    "%u",
+		    c->name, c->capacity, channels, least);
+		goto fail;
+	}
 	*consumer = c;
 	return 0;
 
@@ -140,36 +156,52 @@ static int is_wanted(struct mdfh_consumer *c, uint32_t row)
 	return c->wanted[row] == 1;
 }
 
-static void remember_loss(struct mdfh_consumer *c, const struct mdfh_event *event)
+/* Whether an event that names no instrument says something of all of its channel's books. */
+static int concerns_all(const struct mdfh_event *event)
+{
+	return !event->instrument &&
+	       (event->kind == MDFH_EVENT_GAP || event->kind == MDFH_EVENT_STALE ||
+		   event->kind == MDFH_EVENT_CLEAR || event->kind == MDFH_EVENT_SESSION_BEGIN);
+}
+
+/* The entry of an event's channel and epoch. Of more epochs than a channel has entries for, the
+ * newest is kept in the last. */
+static struct consumer_loss *find_loss(struct mdfh_consumer *c, const struct mdfh_event *event)
 {
 	struct consumer_loss *loss = NULL;
-	unsigned i;
+	unsigned of_channel = 0;
+
+	for (unsigned i = 0; i < c->losses_count; i++) {
+		if (c->losses[i].channel != event->channel)
+			continue;
+		loss = &c->losses[i];
+		of_channel++;
+	}
+	if (loss && loss->epoch == event->epoch)
+		return loss;
+	if (of_channel < CONSUMER_EPOCHS_MAX)
+		loss = &c->losses[c->losses_count++];
+	*loss = (struct consumer_loss){
+	    .channel = event->channel, .epoch = event->epoch, .first = event->sequence};
+	return loss;
+}
+
+static void remember_loss(struct mdfh_consumer *c, const struct mdfh_event *event)
+{
+	struct consumer_loss *loss = find_loss(c, event);
 
 	c->dropping = 1;
 	c->lost_ns = event->receive_ns;
 	count(&c->dropped, 1);
-	for (i = 0; i < c->losses_count; i++)
-		if (c->losses[i].channel == event->channel)
-			loss = &c->losses[i];
-	if (!loss && c->losses_count < c->losses_max) {
-		loss = &c->losses[c->losses_count++];
-		*loss = (struct consumer_loss){.channel = event->channel};
-	}
-	if (loss) {
-		/* A dropped gap marker stands for all of its numbers. */
-		uint64_t last = event->sequence;
-
-		if (event->kind == MDFH_EVENT_GAP && event->gap.count)
-			last = event->gap.first + event->gap.count - 1;
-		if (!loss->open || loss->epoch != event->epoch)
-			loss->first = event->sequence;
-		loss->last = last;
-		loss->epoch = event->epoch;
-		loss->open = 1;
-	}
+	/* A dropped gap marker stands for all of its numbers. */
+	loss->last = event->kind == MDFH_EVENT_GAP && event->gap.count
+			 ? event->gap.first + event->gap.count - 1
+			 : event->sequence;
+	if (concerns_all(event))
+		c->touched_count = CONSUMER_TOUCHED_MAX + 1;
 	if (!event->instrument || c->touched_count > CONSUMER_TOUCHED_MAX)
 		return;
-	for (i = 0; i < c->touched_count; i++)
+	for (unsigned i = 0; i < c->touched_count; i++)
 		if (c->touched[i] == event->instrument)
 			return;
 	if (c->touched_count < CONSUMER_TOUCHED_MAX)
@@ -177,31 +209,46 @@ static void remember_loss(struct mdfh_consumer *c, const struct mdfh_event *even
 	c->touched_count++;
 }
 
-static uint32_t free_slots(const struct mdfh_consumer *c)
+/* Room for what must be told, the next message, and enough more to be worth going on. */
+static int may_resume(const struct mdfh_consumer *c, uint32_t told)
 {
-	return c->capacity - mdfh_ring_used(c->ring);
+	uint32_t need = told + 1 > c->capacity / 8 ? told + 1 : c->capacity / 8;
+
+	return c->capacity - mdfh_ring_used(c->ring) >= need;
 }
 
-static void put(struct mdfh_consumer *c, const struct mdfh_event *event)
+static int push(struct mdfh_consumer *c, const struct mdfh_event *event)
 {
-	(void)mdfh_ring_push(c->ring, event); /* the caller has made sure of the room */
+	if (!mdfh_ring_push(c->ring, event))
+		return 0;
 	c->written++;
 	count(&c->delivered, 1);
+	return 1;
+}
+
+static void tell_stale(struct mdfh_consumer *c, uint32_t instrument, uint16_t channel)
+{
+	struct mdfh_event event = {
+	    .receive_ns = c->lost_ns,
+	    .instrument = instrument,
+	    .channel = channel,
+	    .kind = MDFH_EVENT_STALE,
+	    .flags = MDFH_EVENT_LAST_PART | MDFH_EVENT_LAST,
+	};
+
+	event.gap.cause = MDFH_CAUSE_CONSUMER;
+	(void)push(c, &event);
 }
 
 /* Once there is room again, tell what was missed. Returns 1 when events may flow. */
 static int resume(struct mdfh_consumer *c)
 {
-	uint32_t need = c->losses_count + CONSUMER_TOUCHED_MAX + 1;
-	uint32_t eighth = c->capacity / 8;
+	int by_name = c->touched_count <= CONSUMER_TOUCHED_MAX &&
+		      c->losses_count + c->touched_count < c->capacity;
 
 	if (!c->dropping)
 		return 1;
-	if (need < eighth)
-		need = eighth;
-	if (need > c->capacity)
-		need = c->capacity;
-	if (free_slots(c) < need)
+	if (!may_resume(c, c->losses_count + (by_name ? c->touched_count : c->losses_count)))
 		return 0;
 	for (unsigned i = 0; i < c->losses_count; i++) {
 		const struct consumer_loss *loss = &c->losses[i];
@@ -217,27 +264,14 @@ static int resume(struct mdfh_consumer *c)
 		event.gap.first = loss->first;
 		event.gap.count = loss->last - loss->first + 1;
 		event.gap.cause = MDFH_CAUSE_CONSUMER;
-		put(c, &event);
+		(void)push(c, &event);
 		count(&c->gaps, 1);
 	}
-	for (unsigned i = 0; i < c->touched_count; i++) {
-		struct mdfh_event event = {
-		    .receive_ns = c->lost_ns,
-		    .kind = MDFH_EVENT_STALE,
-		    .flags = MDFH_EVENT_LAST_PART | MDFH_EVENT_LAST,
-		};
-
-		if (c->touched_count <= CONSUMER_TOUCHED_MAX) {
-			event.instrument = c->touched[i];
-			event.channel =
-			    mdfh_instruments_get(c->instruments, event.instrument)->channel;
-		} else {
-			event.channel = c->losses[0].channel;
-			i = c->touched_count; /* one for all */
-		}
-		event.gap.cause = MDFH_CAUSE_CONSUMER;
-		put(c, &event);
-	}
+	for (unsigned i = 0; by_name && i < c->touched_count; i++)
+		tell_stale(
+		    c, c->touched[i], mdfh_instruments_get(c->instruments, c->touched[i])->channel);
+	for (unsigned i = 0; !by_name && i < c->losses_count; i++)
+		tell_stale(c, 0, c->losses[i].channel);
 	c->losses_count = 0;
 	c->touched_count = 0;
 	c->dropping = 0;
@@ -263,51 +297,36 @@ void mdfh_consumer_commit(struct mdfh_consumer *c, uint32_t n)
 	count(&c->delivered, n);
 }
 
-/* For files and tests only: gives the processor away until the consumer has made room. */
-static int wait_for_room(struct mdfh_consumer *c, const struct mdfh_event *event)
+/* When a full ring is to be waited for (files and tests only), the processor is given away until the
+ * consumer has made room or the thread is to stop: then it is a loss as any other. */
+static void write_one(struct mdfh_consumer *c, const struct mdfh_event *event)
 {
-	while (!mdfh_ring_push(c->ring, event)) {
-		if (atomic_load_explicit(c->stop, memory_order_relaxed))
-			return 0;
+	while (!resume(c) || !push(c, event)) {
+		if (c->full == MDFH_FULL_DROP ||
+		    atomic_load_explicit(c->stop, memory_order_relaxed)) {
+			remember_loss(c, event);
+			return;
+		}
 		sched_yield();
 	}
-	c->written++;
-	count(&c->delivered, 1);
-	return 1;
 }
 
 void mdfh_consumer_write(struct mdfh_consumer *c, const struct mdfh_event *events, int n)
 {
 	int i = 0;
 
-	if (c->full == MDFH_FULL_WAIT) {
-		for (; i < n; i++)
-			if (is_wanted(c, events[i].instrument) && !wait_for_room(c, &events[i]))
-				break;
-		return;
-	}
-	if (!c->symbols && resume(c)) {
-		while (i < n) {
-			uint32_t put_now =
-			    mdfh_ring_push_batch(c->ring, &events[i], (uint32_t)(n - i));
+	while (!c->symbols && i < n && resume(c)) {
+		uint32_t pushed = mdfh_ring_push_batch(c->ring, &events[i], (uint32_t)(n - i));
 
-			if (!put_now)
-				break;
-			c->written += put_now;
-			count(&c->delivered, put_now);
-			i += (int)put_now;
-		}
+		if (!pushed)
+			break;
+		c->written += pushed;
+		count(&c->delivered, pushed);
+		i += (int)pushed;
 	}
-	for (; i < n; i++) {
-		if (!is_wanted(c, events[i].instrument))
-			continue;
-		if (!resume(c) || !mdfh_ring_push(c->ring, &events[i])) {
-			remember_loss(c, &events[i]);
-			continue;
-		}
-		c->written++;
-		count(&c->delivered, 1);
-	}
+	for (; i < n; i++)
+		if (is_wanted(c, events[i].instrument))
+			write_one(c, &events[i]);
 }
 
 /* One record into a free slot; 0 = full. */
@@ -330,11 +349,15 @@ static int put_raw(
 	return 1;
 }
 
-/* The raw tap's way to say what was dropped: a gap record per channel, before the next message. */
+/* The raw tap's way to say what was dropped: gap records before the next message. */
 static int resume_raw(struct mdfh_consumer *c)
 {
-	while (c->losses_count) {
-		const struct consumer_loss *loss = &c->losses[c->losses_count - 1];
+	if (!c->dropping)
+		return 1;
+	if (!may_resume(c, c->losses_count))
+		return 0;
+	for (unsigned i = 0; i < c->losses_count; i++) {
+		const struct consumer_loss *loss = &c->losses[i];
 		uint64_t missing = loss->last - loss->first + 1;
 		struct mdfh_raw head = {
 		    .sequence = loss->first,
@@ -345,11 +368,10 @@ static int resume_raw(struct mdfh_consumer *c)
 		    .kind = MDFH_SPAN_GAP,
 		};
 
-		if (!put_raw(c, &head, (const uint8_t *)&missing, sizeof(missing)))
-			return 0;
+		(void)put_raw(c, &head, (const uint8_t *)&missing, sizeof(missing));
 		count(&c->gaps, 1);
-		c->losses_count--;
 	}
+	c->losses_count = 0;
 	c->dropping = 0;
 	return 1;
 }
@@ -364,21 +386,27 @@ void mdfh_consumer_write_raw(
 	    .epoch = head->epoch,
 	};
 
-	for (;;) {
-		if ((!c->dropping || resume_raw(c)) && put_raw(c, head, data, length))
-			return;
+	if (head->kind == MDFH_SPAN_GAP) {
+		lost.kind = MDFH_EVENT_GAP;
+		lost.gap.first = head->sequence;
+		memcpy(&lost.gap.count, data, sizeof(lost.gap.count));
+	}
+	while (!resume_raw(c) || !put_raw(c, head, data, length)) {
 		if (c->full == MDFH_FULL_DROP ||
-		    atomic_load_explicit(c->stop, memory_order_relaxed))
-			break;
+		    atomic_load_explicit(c->stop, memory_order_relaxed)) {
+			remember_loss(c, &lost);
+			return;
+		}
 		sched_yield();
 	}
-	remember_loss(c, &lost);
 }
 
 void mdfh_consumer_sample(struct mdfh_consumer *c, uint64_t ticks)
 {
 	if (!c->written)
 		return;
+	atomic_store_explicit(&c->sample_position, 0, memory_order_relaxed);
+	atomic_thread_fence(memory_order_release);
 	atomic_store_explicit(&c->sample_ticks, ticks, memory_order_relaxed);
 	atomic_store_explicit(&c->sample_position, c->written, memory_order_release);
 }
@@ -390,18 +418,22 @@ static void measure(struct mdfh_consumer *c, uint32_t n, int64_t receive_ns)
 {
 	uint64_t position = atomic_load_explicit(&c->sample_position, memory_order_acquire);
 
-	if (position != c->sample_seen && c->read + n >= position) {
+	if (position && position != c->sample_seen && c->read + n >= position) {
 		uint64_t ticks = atomic_load_explicit(&c->sample_ticks, memory_order_relaxed);
 		uint64_t now = mdfh_clock_ticks();
 
+		/* Were they overwritten meanwhile, they belong to another position. */
+		atomic_thread_fence(memory_order_acquire);
+		if (position != atomic_load_explicit(&c->sample_position, memory_order_relaxed))
+			position = 0;
 		c->sample_seen = position;
-		if (now > ticks)
+		if (position && now > ticks)
 			mdfh_histogram_record(c->ring_latency, mdfh_clock_ticks_to_ns(now - ticks));
 	}
 	if (receive_ns > 0) {
 		int64_t now = (int64_t)mdfh_clock_now_ns();
 
-		if (now > receive_ns)
+		if (now > receive_ns && now - receive_ns < HISTOGRAM_MAX_NS)
 			mdfh_histogram_record(c->whole_latency, (uint64_t)(now - receive_ns));
 	}
 }

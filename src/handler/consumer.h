@@ -10,15 +10,15 @@
 
 enum {
 	CONSUMER_TOUCHED_MAX = 64, /* instruments named one by one after a drop */
+	CONSUMER_EPOCHS_MAX = 2,   /* of a channel, told of after a drop */
 };
 
-/* What was dropped of one channel since the ring became full. */
+/* What was dropped of one channel and epoch since the ring became full. */
 struct consumer_loss {
 	uint64_t first;
 	uint64_t last;
 	uint16_t channel;
 	uint8_t epoch;
-	uint8_t open;
 };
 
 struct mdfh_consumer {
@@ -42,7 +42,7 @@ struct mdfh_consumer {
 	const atomic_bool *stop; /* ends a wait for room */
 	int dropping;
 	unsigned losses_count;
-	struct consumer_loss *losses; /* one per channel of the thread */
+	struct consumer_loss *losses; /* CONSUMER_EPOCHS_MAX per channel of the thread, in order */
 	unsigned losses_max;
 	unsigned touched_count; /* CONSUMER_TOUCHED_MAX + 1 = too many to name */
 	uint32_t touched[CONSUMER_TOUCHED_MAX];

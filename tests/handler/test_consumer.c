@@ -12,6 +12,7 @@
 
 #include "handler/consumer.h"
 #include "mdfh/clock.h"
+#include "mdfh/error.h"
 
 static atomic_bool stop;
 static struct mdfh_instruments *instruments;
@@ -221,7 +222,7 @@ static void test_wait_loses_nothing(void **state)
 static void test_raw_tap(void **state)
 {
 	struct mdfh_consumer *c = make((struct mdfh_consumer_config){
-	    .name = "tap", .kind = MDFH_CONSUMER_RAW, .slots = 4, .slot_size = 64});
+	    .name = "tap", .kind = MDFH_CONSUMER_RAW, .slots = 8, .slot_size = 64});
 	const struct mdfh_raw *raw;
 	uint8_t message[100];
 	uint64_t missing;
@@ -229,12 +230,12 @@ static void test_raw_tap(void **state)
 	(void)state;
 	for (unsigned i = 0; i < sizeof(message); i++)
 		message[i] = (uint8_t)i;
-	for (uint64_t s = 1; s <= 7; s++) {
+	for (uint64_t s = 1; s <= 11; s++) {
 		struct mdfh_raw head = {.sequence = s, .channel = 3, .length = 100, .schema = 5};
 
 		mdfh_consumer_write_raw(c, &head, message, sizeof(message));
 	}
-	for (uint64_t s = 1; s <= 4; s++) {
+	for (uint64_t s = 1; s <= 8; s++) {
 		assert_int_equal(mdfh_consumer_peek_raw(c, &raw), 1);
 		assert_int_equal(raw->sequence, s);
 		assert_int_equal(raw->length, 100);
@@ -244,15 +245,155 @@ static void test_raw_tap(void **state)
 		mdfh_consumer_done(c, 1);
 	}
 	mdfh_consumer_write_raw(
-	    c, &(struct mdfh_raw){.sequence = 8, .channel = 3, .length = 1}, message, 1);
+	    c, &(struct mdfh_raw){.sequence = 12, .channel = 3, .length = 1}, message, 1);
 	assert_int_equal(mdfh_consumer_peek_raw(c, &raw), 1);
 	assert_int_equal(raw->kind, MDFH_SPAN_GAP);
-	assert_int_equal(raw->sequence, 5);
+	assert_int_equal(raw->sequence, 9);
 	memcpy(&missing, raw->data, sizeof(missing));
 	assert_int_equal(missing, 3);
 	mdfh_consumer_done(c, 1);
 	assert_int_equal(mdfh_consumer_peek_raw(c, &raw), 1);
-	assert_int_equal(raw->sequence, 8);
+	assert_int_equal(raw->sequence, 12);
+	mdfh_consumer_destroy(c);
+}
+
+/* A dropped gap record stands for all of its numbers. */
+static void test_raw_gap_dropped(void **state)
+{
+	struct mdfh_consumer *c = make(
+	    (struct mdfh_consumer_config){.name = "tap", .kind = MDFH_CONSUMER_RAW, .slots = 8});
+	const struct mdfh_raw *raw;
+	uint64_t count = 50;
+
+	(void)state;
+	for (uint64_t s = 1; s <= 8; s++)
+		mdfh_consumer_write_raw(
+		    c, &(struct mdfh_raw){.sequence = s}, (const uint8_t *)"x", 1);
+	mdfh_consumer_write_raw(c,
+	    &(struct mdfh_raw){.sequence = 9, .length = 8, .kind = MDFH_SPAN_GAP},
+	    (const uint8_t *)&count, sizeof(count));
+	for (uint64_t s = 1; s <= 8; s++)
+		mdfh_consumer_done(c, mdfh_consumer_peek_raw(c, &raw));
+	mdfh_consumer_write_raw(c, &(struct mdfh_raw){.sequence = 59}, (const uint8_t *)"x", 1);
+	assert_int_equal(mdfh_consumer_peek_raw(c, &raw), 1);
+	assert_int_equal(raw->kind, MDFH_SPAN_GAP);
+	assert_int_equal(raw->sequence, 9);
+	memcpy(&count, raw->data, sizeof(count));
+	assert_int_equal(count, 50);
+	mdfh_consumer_destroy(c);
+}
+
+/* Rings too small to name every instrument name none; what is told is never more than fits. */
+static void test_small_rings(void **state)
+{
+	(void)state;
+	for (uint32_t slots = 16; slots <= 64; slots *= 2) {
+		struct mdfh_consumer *c =
+		    make((struct mdfh_consumer_config){.name = "a", .slots = slots});
+		struct mdfh_consumer_stats stats;
+		struct mdfh_event e;
+
+		write_range(c, 1, slots, 1);
+		for (uint32_t row = 1; row <= 64; row++)
+			write_range(c, slots + row, slots + row, row);
+		for (uint64_t s = 1; s <= slots; s++)
+			assert_int_equal(take(c).sequence, s);
+		write_range(c, 1000, 1000, 5);
+		e = take(c);
+		assert_int_equal(e.kind, MDFH_EVENT_GAP);
+		assert_int_equal(e.gap.first, slots + 1);
+		assert_int_equal(e.gap.count, 64);
+		e = take(c);
+		assert_int_equal(e.kind, MDFH_EVENT_STALE);
+		assert_int_equal(e.instrument, 0);
+		assert_int_equal(take(c).sequence, 1000);
+		mdfh_consumer_stats(c, &stats);
+		assert_int_equal(stats.delivered, slots + 3);
+		assert_int_equal(stats.dropped, 64);
+		assert_int_equal(stats.used, 0);
+		mdfh_consumer_destroy(c);
+	}
+}
+
+static void test_refused(void **state)
+{
+	char symbol[] = "S001";
+	char *symbols[] = {symbol};
+	struct mdfh_consumer_config config = {.name = "tiny", .slots = 2};
+	struct mdfh_consumer *c;
+
+	(void)state;
+	assert_int_equal(mdfh_consumer_create(&config, instruments, 2, &stop, &c), -EINVAL);
+	assert_non_null(strstr(mdfh_error_text(), "slots is 2"));
+	assert_null(c);
+	config = (struct mdfh_consumer_config){
+	    .name = "tap", .kind = MDFH_CONSUMER_RAW, .symbols = symbols, .symbols_count = 1};
+	assert_int_equal(mdfh_consumer_create(&config, instruments, 2, &stop, &c), -EINVAL);
+	assert_non_null(strstr(mdfh_error_text(), "symbols"));
+}
+
+/* Two sessions within one loss are two gaps; a marker that was dropped makes all books stale. */
+static void test_session_ends_in_a_loss(void **state)
+{
+	struct mdfh_consumer *c = make((struct mdfh_consumer_config){.name = "a", .slots = 16});
+	struct mdfh_event marker = {
+	    .kind = MDFH_EVENT_SESSION_BEGIN, .sequence = 1, .channel = 3, .epoch = 1};
+	struct mdfh_event gap = {.kind = MDFH_EVENT_GAP,
+	    .sequence = 2,
+	    .channel = 3,
+	    .epoch = 1,
+	    .gap = {.first = 2, .count = 9}};
+	struct mdfh_event e;
+
+	(void)state;
+	write_range(c, 1, 16, 1);
+	write_range(c, 17, 20, 1);
+	mdfh_consumer_write(c, &marker, 1);
+	mdfh_consumer_write(c, &gap, 1);
+	for (uint64_t s = 1; s <= 16; s++)
+		take(c);
+	write_range(c, 30, 30, 1);
+	e = take(c);
+	assert_int_equal(e.kind, MDFH_EVENT_GAP);
+	assert_int_equal(e.epoch, 0);
+	assert_int_equal(e.gap.first, 17);
+	assert_int_equal(e.gap.count, 4);
+	e = take(c);
+	assert_int_equal(e.kind, MDFH_EVENT_GAP);
+	assert_int_equal(e.epoch, 1);
+	assert_int_equal(e.gap.first, 1);
+	assert_int_equal(e.gap.count, 10);
+	e = take(c);
+	assert_int_equal(e.kind, MDFH_EVENT_STALE);
+	assert_int_equal(e.instrument, 0);
+	mdfh_consumer_destroy(c);
+}
+
+/* Told to stop while it waits, the writer loses what it has in hand, and says so. */
+static void test_stopped_while_waiting(void **state)
+{
+	struct mdfh_consumer *c =
+	    make((struct mdfh_consumer_config){.name = "a", .slots = 16, .full = MDFH_FULL_WAIT});
+	struct mdfh_consumer_stats stats;
+	struct mdfh_event e;
+
+	(void)state;
+	write_range(c, 1, 16, 1);
+	atomic_store(&stop, true);
+	write_range(c, 17, 19, 1);
+	atomic_store(&stop, false);
+	mdfh_consumer_stats(c, &stats);
+	assert_int_equal(stats.delivered, 16);
+	assert_int_equal(stats.dropped, 3);
+	for (uint64_t s = 1; s <= 16; s++)
+		take(c);
+	write_range(c, 20, 20, 1);
+	e = take(c);
+	assert_int_equal(e.kind, MDFH_EVENT_GAP);
+	assert_int_equal(e.gap.first, 17);
+	assert_int_equal(e.gap.count, 3);
+	assert_int_equal(take(c).kind, MDFH_EVENT_STALE);
+	assert_int_equal(take(c).sequence, 20);
 	mdfh_consumer_destroy(c);
 }
 
@@ -265,6 +406,11 @@ int main(void)
 	    cmocka_unit_test(test_symbols),
 	    cmocka_unit_test(test_wait_loses_nothing),
 	    cmocka_unit_test(test_raw_tap),
+	    cmocka_unit_test(test_raw_gap_dropped),
+	    cmocka_unit_test(test_small_rings),
+	    cmocka_unit_test(test_refused),
+	    cmocka_unit_test(test_session_ends_in_a_loss),
+	    cmocka_unit_test(test_stopped_while_waiting),
 	};
 
 	return cmocka_run_group_tests(tests, set_up, tear_down);
