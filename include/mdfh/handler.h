@@ -4,7 +4,7 @@
  *
  * Each receive thread runs to completion: it polls its ports, merges lines, decodes, keeps the
  * books and writes events straight into the rings of its consumers. A control thread does what
- * is slow: clock calibration, drop counters that need a system call, session dates.
+ * is slow: clock calibration, drop counters that need a system call.
  *
  * Consumers, three kinds:
  *   (a) same thread: mdfh_handler_on_events, with const access to the books;
@@ -123,8 +123,8 @@ struct mdfh_handler_config {
 	enum mdfh_switch hugepages;
 	enum mdfh_switch books; /* off: events without books are not possible, so only raw taps */
 	enum mdfh_switch sound_at_start;
-	uint32_t depth_levels; /* 0 = no depth snapshots; 1..64 */
-	char *depth_shared_name;
+	uint32_t depth_levels;   /* 0 = no depth snapshots; 1..MDFH_DEPTH_LEVELS_MAX */
+	char *depth_shared_name; /* several threads: thread N's is this name with "-N" */
 	uint32_t latency_sample; /* stages are timed in every nth batch, a power of two; default 64;
 	                          * 1 = all */
 };
@@ -150,13 +150,16 @@ typedef void (*mdfh_events_handler)(
 MDFH_API int mdfh_handler_on_events(
     struct mdfh_handler *handler, unsigned thread, mdfh_events_handler function, void *context);
 
+/* -EALREADY: it runs. */
 MDFH_API int mdfh_handler_start(struct mdfh_handler *handler);
-/* 1 until every source has ended, or a port has died (mdfh_handler_stop tells why). */
+/* 1 until every source has ended or died. A port that dies does not stop the others: its report says
+ * so, and mdfh_handler_stop returns the error. */
 MDFH_API int mdfh_handler_running(const struct mdfh_handler *handler);
 /* 1 when every channel has seen the end of its session. */
 MDFH_API int mdfh_handler_session_ended(const struct mdfh_handler *handler);
-/* Stop and join the threads. Books and statistics stay readable. Returns the first error that
- * ended a thread. */
+/* Stop and join the threads; holes that are open are given up. Books and statistics stay readable,
+ * and the handler may be started again: what came meanwhile and found no room is a gap. Returns what
+ * the first port that died died of. Of a handler that does not run: 0. */
 MDFH_API int mdfh_handler_stop(struct mdfh_handler *handler);
 MDFH_API void mdfh_handler_destroy(struct mdfh_handler *handler);
 
@@ -206,15 +209,19 @@ struct mdfh_consumer_stats {
 MDFH_API void mdfh_consumer_stats(
     const struct mdfh_consumer *consumer, struct mdfh_consumer_stats *stats);
 
-/* Where time goes. A sampled batch is timed at the borders of the stages. */
+/* Where time goes. Every latency_sample'th batch is timed; a batch is what one recv brought, 1 to 256
+ * packets, and no stage is timed per message. */
 enum mdfh_stage {
-	MDFH_STAGE_WIRE,     /* exchange time to arrival (only as good as the two clocks) */
-	MDFH_STAGE_RECEIVE,  /* arrival stamp to the return of recv */
-	MDFH_STAGE_SESSION,  /* per batch: header, merging */
-	MDFH_STAGE_DECODE,   /* per batch */
-	MDFH_STAGE_BOOK,     /* per batch: books, events into the ring */
-	MDFH_STAGE_RING,     /* commit to the consumer's peek */
-	MDFH_STAGE_CONSUMER, /* arrival stamp to the consumer's peek: the whole way */
+	MDFH_STAGE_WIRE, /* exchange time of the batch's last message to its arrival: only as good
+			      * as the two clocks */
+	MDFH_STAGE_RECEIVE,  /* arrival of the batch's first packet to the return of recv; not of
+			      * captures */
+	MDFH_STAGE_SESSION,  /* whole batch: headers, merging */
+	MDFH_STAGE_DECODE,   /* whole batch: decoding, raw taps */
+	MDFH_STAGE_BOOK,     /* whole batch: books, callback, depth, events into the rings */
+	MDFH_STAGE_RING,     /* end of the batch to the peek that shows its last event */
+	MDFH_STAGE_CONSUMER, /* the whole way: arrival to peek, of the newest event of every peek;
+			      * what took more than an hour is an old capture and left out */
 	MDFH_STAGES,
 };
 MDFH_API const char *mdfh_stage_name(unsigned stage);
@@ -223,6 +230,7 @@ struct mdfh_port_report {
 	const char *backend;
 	const struct mdfh_bypass_capabilities *capabilities;
 	struct mdfh_bypass_stats stats;
+	int error; /* 0 = it receives; -ENODATA = its source has ended; else what it died of */
 };
 
 struct mdfh_channel_report {
@@ -232,6 +240,8 @@ struct mdfh_channel_report {
 	uint64_t messages;              /* decoded */
 	uint64_t messages_refused;      /* by the decoder */
 	uint64_t messages_unknown;      /* types that the schema does not have */
+	int64_t first_ns;               /* this host's clock at its first batch of packets ... */
+	int64_t last_ns;                /* ... and at its newest; 0 = none came */
 	unsigned ports[MDFH_LINES_MAX]; /* index of each line's port */
 };
 

@@ -11,6 +11,7 @@
 
 #include <errno.h>
 #include <poll.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
@@ -29,15 +30,16 @@ enum {
 	ORIGINS_MAX = 256,
 	BATCH = MDFH_BYPASS_BATCH_MAX,
 	PUBLISH_NS = 100000000,
-	EMPTY_POLLS = 64, /* empty turns between two looks at the clock */
+	HOUSE_NS = 1000000, /* how often time is let pass in channels with a hole */
+	EMPTY_POLLS = 64,   /* empty turns between two looks at the clock */
 };
 
 struct port_state {
 	struct mdfh_pipeline_port config;
 	struct mdfh_bypass_stats *stats; /* the port's own, written by this thread */
 	int is_fault;
-	int is_kernel; /* its packets come through the kernel's queues */
-	int error;     /* 0, -ENODATA or what it died of */
+	int is_kernel;     /* its packets come through the kernel's queues */
+	_Atomic int error; /* 0, -ENODATA or what it died of; read by reports: relaxed */
 	struct mdfh_packet packets[BATCH];
 };
 
@@ -49,6 +51,11 @@ struct channel_state {
 	uint16_t lines;
 	const char *name;
 	uint16_t ports[MDFH_LINES_MAX];
+	unsigned lines_open; /* whose ports have neither ended nor died */
+	int is_capture;      /* its newest packet came from one: time is what packets say */
+	int64_t now_ns;      /* time at its newest packet */
+	int64_t first_ns;    /* this host's clock at the first batch, at the newest */
+	int64_t last_ns;
 	_Atomic int ended;
 };
 
@@ -59,6 +66,14 @@ struct channel_words {
 	uint64_t messages;
 	uint64_t refused;
 	uint64_t unknown;
+	int64_t first_ns;
+	int64_t last_ns;
+};
+
+/* An instrument of the events that are handed out, and its last event among them. */
+struct touched {
+	uint32_t row;
+	int event;
 };
 
 struct mdfh_pipeline {
@@ -81,13 +96,12 @@ struct mdfh_pipeline {
 	/* Work in progress. */
 	int op_count;
 	unsigned origin_count;
-	uint32_t batch_stamp;
-	unsigned touched_count;
-	uint32_t *touched;
-	uint32_t *touched_stamp; /* by instrument row */
+	uint16_t *touched_at; /* by instrument row: 1 + its place in touched, 0 = not in it */
 	unsigned empty_polls;
-	int64_t now_ns; /* of the newest batch */
+	int64_t kept_house_ns;
 	int64_t published_ns;
+	int error; /* of the first port that died; valid for others once the thread has ended */
+	char error_text[512];
 
 	/* Latency. */
 	uint32_t sample_mask;
@@ -111,6 +125,7 @@ struct mdfh_pipeline {
 	struct mdfh_origin origins[ORIGINS_MAX];
 	struct mdfh_op ops[OPS_MAX];
 	struct mdfh_event events[EVENTS_MAX];
+	struct touched touched[EVENTS_MAX];
 };
 
 /* Setup ----------------------------------------------------------------------------------- */
@@ -188,14 +203,13 @@ int mdfh_pipeline_create(const struct mdfh_pipeline_config *config, struct mdfh_
 	p->channels = calloc(config->channel_count, sizeof(*p->channels));
 	p->consumers = calloc(config->consumer_count + 1, sizeof(struct mdfh_consumer *));
 	p->symbols = calloc(config->symbols_count + 1, sizeof(*p->symbols));
-	p->touched = calloc(EVENTS_MAX, sizeof(*p->touched));
-	p->touched_stamp = calloc((size_t)rows + 1, sizeof(*p->touched_stamp));
+	p->touched_at = calloc((size_t)rows + 1, sizeof(*p->touched_at));
 	p->channel_count = config->channel_count;
 	p->word_count = port_offset(p, config->ports_max) / sizeof(uint64_t);
 	p->words = calloc(p->word_count, sizeof(*p->words));
 	p->scratch_words = calloc(p->word_count, sizeof(*p->scratch_words));
-	if (!p->ports || !p->channels || !p->consumers || !p->symbols || !p->touched ||
-	    !p->touched_stamp || !p->words || !p->scratch_words) {
+	if (!p->ports || !p->channels || !p->consumers || !p->symbols || !p->touched_at ||
+	    !p->words || !p->scratch_words) {
 		err = mdfh_error(-ENOMEM, "pipeline: out of memory");
 		goto fail;
 	}
@@ -268,9 +282,12 @@ void mdfh_pipeline_add_port(struct mdfh_pipeline *p, const struct mdfh_pipeline_
 	port->stats = &from->port->stats;
 	port->is_fault = !strcmp(mdfh_bypass_name(from->port), "fault");
 	port->is_kernel = !strcmp(mdfh_bypass_capabilities(from->port)->copy_reason, "kernel");
-	for (uint32_t f = 0; f < from->flow_count; f++)
-		p->channels[from->flows[f].channel].ports[from->flows[f].line] =
-		    (uint16_t)p->port_count;
+	for (uint32_t f = 0; f < from->flow_count; f++) {
+		struct channel_state *channel = &p->channels[from->flows[f].channel];
+
+		channel->ports[from->flows[f].line] = (uint16_t)p->port_count;
+		channel->lines_open++;
+	}
 	p->port_count++;
 }
 
@@ -293,8 +310,7 @@ void mdfh_pipeline_destroy(struct mdfh_pipeline *p)
 	mdfh_instruments_destroy(p->instruments);
 	free(p->scratch_words);
 	free((void *)p->words);
-	free(p->touched_stamp);
-	free(p->touched);
+	free(p->touched_at);
 	free(p->symbols);
 	free(p->consumers);
 	free(p->channels);
@@ -310,21 +326,29 @@ void mdfh_pipeline_on_events(struct mdfh_pipeline *p, mdfh_events_handler functi
 
 /* Data path: ops to events ------------------------------------------------------------------ */
 
-static void touch(struct mdfh_pipeline *p, const struct mdfh_event *events, int n)
+/* Publish each instrument once, with its last event of these. n is at most EVENTS_MAX. */
+static void publish_depth(struct mdfh_pipeline *p, const struct mdfh_event *events, int n)
 {
+	unsigned count = 0;
+
 	for (int i = 0; i < n; i++) {
 		uint32_t row = events[i].instrument;
 
-		if (!row || p->touched_stamp[row] == p->batch_stamp)
+		if (!row)
 			continue;
-		p->touched_stamp[row] = p->batch_stamp;
-		p->touched[p->touched_count++] = row;
+		if (!p->touched_at[row]) {
+			p->touched[count++].row = row;
+			p->touched_at[row] = (uint16_t)count;
+		}
+		p->touched[p->touched_at[row] - 1].event = i;
 	}
-	for (unsigned i = 0; i < p->touched_count; i++)
-		(void)mdfh_depth_publish(p->depth, p->books, p->touched[i], events[n - 1].sequence,
-		    events[n - 1].receive_ns);
-	p->touched_count = 0;
-	p->batch_stamp++;
+	for (unsigned i = 0; i < count; i++) {
+		const struct mdfh_event *last = &events[p->touched[i].event];
+
+		(void)mdfh_depth_publish(
+		    p->depth, p->books, p->touched[i].row, last->sequence, last->receive_ns);
+		p->touched_at[p->touched[i].row] = 0;
+	}
 }
 
 /* Events made by one apply: to the callback, the depth snapshots and the rings. in_place: they
@@ -334,7 +358,7 @@ static void hand_out(struct mdfh_pipeline *p, const struct mdfh_event *events, i
 	if (p->on_events)
 		p->on_events(p->context, events, n, p->books);
 	if (p->depth)
-		touch(p, events, n);
+		publish_depth(p, events, n);
 	if (in_place) {
 		mdfh_consumer_commit(p->direct, (uint32_t)n);
 		return;
@@ -351,6 +375,7 @@ static void apply(struct mdfh_pipeline *p)
 	const struct mdfh_op *ops = p->ops;
 	int left = p->op_count;
 	int wanted = p->on_events || p->depth || p->event_consumers;
+	uint64_t start = p->sampling ? mdfh_clock_ticks() : 0;
 
 	if (p->books)
 		mdfh_books_origins(p->books, p->origins);
@@ -377,6 +402,8 @@ static void apply(struct mdfh_pipeline *p)
 		ops += done;
 		left -= done;
 	}
+	if (p->sampling)
+		p->book_ticks += mdfh_clock_ticks() - start;
 	p->op_count = 0;
 	if (p->origin_count) {
 		p->origins[0] = p->origins[p->origin_count - 1];
@@ -466,11 +493,14 @@ static void take_spans(struct mdfh_pipeline *p, struct channel_state *channel,
 {
 	while (n > 0) {
 		uint64_t start = p->sampling ? mdfh_clock_ticks() : 0;
+		uint64_t book_ticks = p->book_ticks;
 
 		for (int i = 0; i < n; i++)
 			take_span(p, channel, &spans[i]);
+		/* Where the op buffer became full on the way, books were at work meanwhile. */
 		if (p->sampling)
-			p->decode_ticks += mdfh_clock_ticks() - start;
+			p->decode_ticks +=
+			    mdfh_clock_ticks() - start - (p->book_ticks - book_ticks);
 		if (n < MDFH_SPANS_MAX)
 			return;
 		n = mdfh_channel_poll(channel->session, now_ns, spans, MDFH_SPANS_MAX);
@@ -507,20 +537,20 @@ static void note_drops(struct mdfh_pipeline *p, struct port_state *port)
 
 static void begin_batch(struct mdfh_pipeline *p, const struct mdfh_packet *first, int64_t now_ns)
 {
-	p->now_ns = now_ns;
 	p->sampling = (p->batches++ & p->sample_mask) == 0;
 	if (!p->sampling)
 		return;
 	p->session_ticks = 0;
 	p->decode_ticks = 0;
-	if (first->receive_ns && now_ns > (int64_t)first->receive_ns)
+	p->book_ticks = 0;
+	if (!(first->flags & MDFH_PACKET_TIME_CAPTURE) && first->receive_ns &&
+	    now_ns > (int64_t)first->receive_ns)
 		mdfh_histogram_record(
 		    p->latency[MDFH_STAGE_RECEIVE], (uint64_t)now_ns - first->receive_ns);
 }
 
 static void end_batch(struct mdfh_pipeline *p)
 {
-	uint64_t start = p->sampling ? mdfh_clock_ticks() : 0;
 	int64_t exchange_ns = 0;
 	int64_t receive_ns = 0;
 
@@ -536,12 +566,11 @@ static void end_batch(struct mdfh_pipeline *p)
 	if (!p->sampling)
 		return;
 	p->sampling = 0;
-	start = mdfh_clock_ticks() - start;
 	mdfh_histogram_record(
 	    p->latency[MDFH_STAGE_SESSION], mdfh_clock_ticks_to_ns(p->session_ticks));
 	mdfh_histogram_record(
 	    p->latency[MDFH_STAGE_DECODE], mdfh_clock_ticks_to_ns(p->decode_ticks));
-	mdfh_histogram_record(p->latency[MDFH_STAGE_BOOK], mdfh_clock_ticks_to_ns(start));
+	mdfh_histogram_record(p->latency[MDFH_STAGE_BOOK], mdfh_clock_ticks_to_ns(p->book_ticks));
 	if (exchange_ns && receive_ns > exchange_ns)
 		mdfh_histogram_record(
 		    p->latency[MDFH_STAGE_WIRE], (uint64_t)(receive_ns - exchange_ns));
@@ -564,36 +593,56 @@ void mdfh_pipeline_packets(struct mdfh_pipeline *p, unsigned port_index,
 		int found;
 
 		/* A capture is its own clock: what it recorded late was late. */
-		if (packet->flags & MDFH_PACKET_TIME_CAPTURE)
-			p->now_ns = (int64_t)packet->receive_ns;
+		channel->is_capture = (packet->flags & MDFH_PACKET_TIME_CAPTURE) != 0;
+		channel->now_ns = channel->is_capture ? (int64_t)packet->receive_ns : now_ns;
+		if (!channel->first_ns)
+			channel->first_ns = now_ns;
+		channel->last_ns = now_ns;
 		found = mdfh_channel_push(channel->session, packet, port->config.flows[flow].line,
-		    p->now_ns, spans, MDFH_SPANS_MAX);
+		    channel->now_ns, spans, MDFH_SPANS_MAX);
 		if (p->sampling)
 			p->session_ticks += mdfh_clock_ticks() - start;
 		if (found > 0)
-			take_spans(p, channel, spans, found, p->now_ns);
+			take_spans(p, channel, spans, found, channel->now_ns);
 	}
 	end_batch(p);
 }
 
-/* Let time pass in the channels that have a hole open (all: also line silence). */
-static void poll_channels(struct mdfh_pipeline *p, int64_t now_ns, int all)
+/* Ops that were made outside of a batch of packets. */
+static void apply_rest(struct mdfh_pipeline *p)
+{
+	if (p->op_count)
+		apply(p);
+	p->origin_count = 0;
+}
+
+/* Nothing more will come: give up the channel's holes, drain its window. */
+static void flush_channel(struct mdfh_pipeline *p, struct channel_state *channel)
+{
+	struct mdfh_span spans[MDFH_SPANS_MAX];
+	int n;
+
+	while (
+	    (n = mdfh_channel_flush(channel->session, channel->now_ns, spans, MDFH_SPANS_MAX)) > 0)
+		for (int i = 0; i < n; i++)
+			take_span(p, channel, &spans[i]);
+	apply_rest(p);
+}
+
+/* Let time pass: open holes, silent lines. */
+static void poll_channels(struct mdfh_pipeline *p, int64_t now_ns)
 {
 	struct mdfh_span spans[MDFH_SPANS_MAX];
 
 	for (unsigned i = 0; i < p->channel_count; i++) {
 		struct channel_state *channel = &p->channels[i];
-		int n;
+		int64_t at_ns = channel->is_capture ? channel->now_ns : now_ns;
+		int n = mdfh_channel_poll(channel->session, at_ns, spans, MDFH_SPANS_MAX);
 
-		if (!all && !mdfh_channel_waiting(channel->session))
-			continue;
-		n = mdfh_channel_poll(channel->session, now_ns, spans, MDFH_SPANS_MAX);
 		if (n > 0)
-			take_spans(p, channel, spans, n, now_ns);
+			take_spans(p, channel, spans, n, at_ns);
 	}
-	if (p->op_count)
-		apply(p);
-	p->origin_count = 0;
+	apply_rest(p);
 }
 
 void mdfh_pipeline_kernel_drops(struct mdfh_pipeline *p, uint64_t total)
@@ -621,6 +670,8 @@ static void publish(struct mdfh_pipeline *p)
 			       decoder->errors[MDFH_DECODE_FIELD] +
 			       decoder->errors[MDFH_DECODE_FRAMING],
 		    .unknown = decoder->errors[MDFH_DECODE_UNKNOWN],
+		    .first_ns = p->channels[i].first_ns,
+		    .last_ns = p->channels[i].last_ns,
 		};
 
 		memcpy(at + channel_offset(i), &words, sizeof(words));
@@ -652,108 +703,117 @@ static void read_words(const struct mdfh_pipeline *p, size_t offset, void *out, 
 	} while (before != after || (before & 1));
 }
 
-static void keep_house(struct mdfh_pipeline *p)
+static void keep_house(struct mdfh_pipeline *p, int64_t now_ns)
 {
-	int64_t now_ns = (int64_t)mdfh_clock_now_ns();
-
-	poll_channels(
-	    p, p->ports[0].packets[0].flags & MDFH_PACKET_TIME_CAPTURE ? p->now_ns : now_ns, 1);
+	p->empty_polls = 0;
+	p->kept_house_ns = now_ns;
+	poll_channels(p, now_ns);
 	if (now_ns - p->published_ns < PUBLISH_NS)
 		return;
 	p->published_ns = now_ns;
 	publish(p);
 }
 
+/* The source has ended, or the port has died. The others go on: that is what lines are for. */
+static __attribute__((noinline)) void port_over(
+    struct mdfh_pipeline *p, struct port_state *port, int error)
+{
+	atomic_store_explicit(&port->error, error, memory_order_relaxed);
+	if (error != -ENODATA && !p->error) {
+		p->error = error;
+		snprintf(p->error_text, sizeof(p->error_text), "%s", mdfh_error_text());
+	}
+	for (uint32_t f = 0; f < port->config.flow_count; f++) {
+		struct channel_state *channel = &p->channels[port->config.flows[f].channel];
+
+		if (--channel->lines_open == 0)
+			flush_channel(p, channel);
+	}
+}
+
 int mdfh_pipeline_poll(struct mdfh_pipeline *p)
 {
+	int64_t now_ns = 0;
 	int total = 0;
-	int error = -ENODATA;
+	int open = 0;
 
 	for (unsigned i = 0; i < p->port_count; i++) {
 		struct port_state *port = &p->ports[i];
 		int n;
 
-		if (port->error) {
-			if (port->error != -ENODATA)
-				error = port->error;
+		if (atomic_load_explicit(&port->error, memory_order_relaxed))
 			continue;
-		}
 		n = mdfh_bypass_recv(port->config.port, port->packets, BATCH);
 		if (n < 0) {
-			port->error = n;
-			if (n != -ENODATA)
-				error = n;
+			port_over(p, port, n);
 			continue;
 		}
-		error = 0;
+		open = 1;
 		if (n == 0)
 			continue;
+		now_ns = (int64_t)mdfh_clock_now_ns();
 		note_drops(p, port);
-		mdfh_pipeline_packets(p, i, port->packets, n, (int64_t)mdfh_clock_now_ns());
+		mdfh_pipeline_packets(p, i, port->packets, n, now_ns);
 		mdfh_bypass_release(port->config.port, port->packets, n);
 		total += n;
 	}
 	if (total) {
-		if (++p->empty_polls >= EMPTY_POLLS) {
-			p->empty_polls = 0;
-			keep_house(p);
-		}
+		if (now_ns - p->kept_house_ns >= HOUSE_NS)
+			keep_house(p, now_ns);
 		return total;
 	}
-	if (error)
-		return error;
-	if (++p->empty_polls >= EMPTY_POLLS) {
-		p->empty_polls = 0;
-		keep_house(p);
-	}
+	if (!open)
+		return -ENODATA;
+	if (++p->empty_polls >= EMPTY_POLLS)
+		keep_house(p, (int64_t)mdfh_clock_now_ns());
 	return 0;
 }
 
 void mdfh_pipeline_finish(struct mdfh_pipeline *p)
 {
-	struct mdfh_span spans[MDFH_SPANS_MAX];
-
-	for (unsigned i = 0; i < p->channel_count; i++) {
-		struct channel_state *channel = &p->channels[i];
-		int n;
-
-		while ((n = mdfh_channel_flush(
-			    channel->session, p->now_ns, spans, MDFH_SPANS_MAX)) > 0)
-			for (int k = 0; k < n; k++)
-				take_span(p, channel, &spans[k]);
-	}
-	if (p->op_count)
-		apply(p);
-	p->origin_count = 0;
+	for (unsigned i = 0; i < p->channel_count; i++)
+		flush_channel(p, &p->channels[i]);
 	publish(p);
+}
+
+int mdfh_pipeline_error(const struct mdfh_pipeline *p, const char **text)
+{
+	*text = p->error_text;
+	return p->error;
 }
 
 /* Waiting: not the hot path ------------------------------------------------------------------ */
 
+static void shorten(struct timespec *timeout, long most_ns)
+{
+	if (timeout->tv_sec || timeout->tv_nsec > most_ns)
+		*timeout = (struct timespec){.tv_nsec = most_ns};
+}
+
 void mdfh_pipeline_wait(struct mdfh_pipeline *p, uint32_t timeout_us)
 {
-	struct pollfd fds[MDFH_HANDLER_CHANNELS_MAX];
+	enum { FDS_MAX = 256 };
+	struct pollfd fds[FDS_MAX];
 	struct timespec timeout = {
 	    .tv_sec = timeout_us / 1000000, .tv_nsec = (long)(timeout_us % 1000000) * 1000};
 	nfds_t count = 0;
 
-	for (unsigned i = 0; i < p->port_count && count < MDFH_HANDLER_CHANNELS_MAX; i++) {
-		const struct mdfh_bypass_capabilities *can =
-		    mdfh_bypass_capabilities(p->ports[i].config.port);
+	/* Holes are given up in time, however long a user lets the thread wait. */
+	for (unsigned i = 0; i < p->channel_count; i++)
+		if (mdfh_channel_waiting(p->channels[i].session))
+			shorten(&timeout, HOUSE_NS);
+	for (unsigned i = 0; i < p->port_count; i++) {
+		int fd = mdfh_bypass_capabilities(p->ports[i].config.port)->poll_fd;
 
-		if (p->ports[i].error)
+		if (atomic_load_explicit(&p->ports[i].error, memory_order_relaxed))
 			continue;
-		if (can->poll_fd < 0) {
-			/* A port that cannot be waited for is looked at again soon. */
-			if (timeout.tv_sec || timeout.tv_nsec > 50000)
-				timeout = (struct timespec){.tv_nsec = 50000};
-			continue;
-		}
-		fds[count++] = (struct pollfd){.fd = can->poll_fd, .events = POLLIN};
+		if (fd < 0 || count == FDS_MAX) /* cannot be waited for: looked at soon */
+			shorten(&timeout, 50000);
+		else
+			fds[count++] = (struct pollfd){.fd = fd, .events = POLLIN};
 	}
-	/* Time goes on for open holes while nothing arrives. */
 	if (ppoll(fds, count, &timeout, NULL) <= 0)
-		keep_house(p);
+		keep_house(p, (int64_t)mdfh_clock_now_ns());
 }
 
 /* Reports ----------------------------------------------------------------------------------- */
@@ -771,6 +831,7 @@ void mdfh_pipeline_port_report(
 {
 	report->backend = mdfh_bypass_name(p->ports[port].config.port);
 	report->capabilities = mdfh_bypass_capabilities(p->ports[port].config.port);
+	report->error = atomic_load_explicit(&p->ports[port].error, memory_order_relaxed);
 	read_words(p, port_offset(p, port), &report->stats, sizeof(report->stats));
 }
 
@@ -785,6 +846,8 @@ void mdfh_pipeline_channel_report(
 	report->messages = words.messages;
 	report->messages_refused = words.refused;
 	report->messages_unknown = words.unknown;
+	report->first_ns = words.first_ns;
+	report->last_ns = words.last_ns;
 	for (unsigned i = 0; i < MDFH_LINES_MAX; i++)
 		report->ports[i] = p->channels[channel].ports[i];
 }

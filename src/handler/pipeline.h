@@ -59,8 +59,12 @@ void mdfh_pipeline_on_events(
     struct mdfh_pipeline *pipeline, mdfh_events_handler function, void *context);
 
 /* Receive from every port and work off what came. Returns packets, 0 = nothing there, -ENODATA =
- * every source has ended, or the error of the last port that died. */
+ * every source has ended or died. A port that dies does not stop the others. */
 int mdfh_pipeline_poll(struct mdfh_pipeline *pipeline);
+
+/* What the first port that died died of, with its sentence; 0 = none did. On the receive thread, or
+ * after it has ended. */
+int mdfh_pipeline_error(const struct mdfh_pipeline *pipeline, const char **text);
 
 /* Wait in the kernel until something is there, or timeout_us. */
 void mdfh_pipeline_wait(struct mdfh_pipeline *pipeline, uint32_t timeout_us);

@@ -21,7 +21,8 @@ static void *receive(void *argument)
 	struct mdfh_receiver *r = start->receiver;
 	uint32_t timeout_us = r->poll_timeout_us ? r->poll_timeout_us : 1000;
 	int spin = r->idle == MDFH_IDLE_SPIN || (r->idle == MDFH_IDLE_DEFAULT && r->cpu_core != 0);
-	int n = 0;
+	const char *text;
+	int n;
 
 	if (r->cpu_core)
 		start->error = mdfh_cpu_pin(r->cpu_core - 1);
@@ -42,11 +43,9 @@ static void *receive(void *argument)
 		if (!spin)
 			mdfh_pipeline_wait(r->pipeline, timeout_us);
 	}
-	if (n < 0 && n != -ENODATA) {
-		r->error = n;
-		snprintf(r->error_text, sizeof(r->error_text), "%s", mdfh_error_text());
-	}
 	mdfh_pipeline_finish(r->pipeline);
+	r->error = mdfh_pipeline_error(r->pipeline, &text);
+	snprintf(r->error_text, sizeof(r->error_text), "%s", text);
 	atomic_store_explicit(&r->running, false, memory_order_release);
 	return NULL;
 }
@@ -56,6 +55,8 @@ int mdfh_receiver_start(struct mdfh_receiver *r)
 	struct start start = {.receiver = r};
 	int err;
 
+	if (r->started)
+		return mdfh_error(-EALREADY, "receive thread %s runs already", r->name);
 	sem_init(&start.ready, 0, 0);
 	atomic_store_explicit(&r->stop, false, memory_order_relaxed);
 	atomic_store_explicit(&r->running, true, memory_order_relaxed);

@@ -21,14 +21,14 @@ struct mdfh_receiver {
 	/* The release store at the thread's end pairs with the acquire load of
 	 * mdfh_receiver_running: a reader that sees 0 sees the books as they ended. */
 	atomic_bool running;
-	int error; /* what ended the thread, valid once joined; 0 = asked to stop, or -ENODATA */
+	int error; /* of a port that died, valid once joined; 0 = none did */
 	char error_text[512];
 };
 
 /* Returns when the thread has been pinned, or with the reason why it could not be. */
 int mdfh_receiver_start(struct mdfh_receiver *receiver);
 int mdfh_receiver_running(const struct mdfh_receiver *receiver);
-/* Stop and join. 0, or the error that ended the thread, with its sentence. */
+/* Stop and join. 0, or what a port died of, with its sentence. */
 int mdfh_receiver_stop(struct mdfh_receiver *receiver);
 
 #endif

@@ -1,6 +1,6 @@
 /* test_pipeline.c - packets written by hand through sessions, decoder, books and consumers.
  *
- * No sockets, threads or clocks: packets are handed in, time is an argument. */
+ * No sockets or threads. Packets are handed in with their time, or come from ports made here. */
 #include <errno.h>
 #include <setjmp.h>
 #include <stdarg.h>
@@ -13,6 +13,7 @@
 
 #include "feed.h"
 #include "handler/pipeline.h"
+#include "mdfh/backend.h"
 #include "mdfh/depth.h"
 #include "mdfh/error.h"
 
@@ -266,6 +267,10 @@ static void test_same_thread_and_depth(void **state)
 	mdfh_pipeline_on_events(p, on_events, &callbacks);
 	start_of_day(&feed);
 	give(p, &feed, 0, 1000);
+	/* The very first batch is published too. */
+	row = mdfh_instruments_find_symbol(mdfh_pipeline_instruments(p), "MSFT");
+	assert_int_equal(mdfh_depth_read(mdfh_pipeline_depth(p), row, &view), 1);
+	assert_int_equal(view.sequence, 3);
 	feed_begin(&feed, 4);
 	for (uint32_t i = 0; i < 5; i++)
 		feed_add(&feed, 1, "AAPL    ", 700 + i, 'B', 10 + i, 1000000 - 100 * i);
@@ -371,6 +376,185 @@ static void test_large_batches(void **state)
 	mdfh_pipeline_destroy(p);
 }
 
+/* A port whose packets, end and death the test decides. */
+struct fake_port {
+	struct mdfh_bypass base;
+	const struct feed *feed; /* the next packet; NULL = nothing there */
+	int error;
+	uint16_t flags;
+	int64_t receive_ns;
+	int *closed;
+};
+
+static int fake_recv(struct mdfh_bypass *port, struct mdfh_packet *packets, int n)
+{
+	struct fake_port *fake = (struct fake_port *)port;
+
+	assert_true(n > 0);
+	if (!fake->feed)
+		return fake->error == -ENODATA ? -ENODATA
+		       : fake->error           ? mdfh_error(fake->error, "the cable is cut")
+					       : 0;
+	packets[0] = (struct mdfh_packet){.data = fake->feed->data,
+	    .length = fake->feed->length,
+	    .receive_ns = (uint64_t)fake->receive_ns,
+	    .flags = fake->flags};
+	fake->feed = NULL;
+	return 1;
+}
+
+static void fake_release(struct mdfh_bypass *port, const struct mdfh_packet *packets, int n)
+{
+	(void)port;
+	(void)packets;
+	(void)n;
+}
+
+static void fake_close(struct mdfh_bypass *port)
+{
+	++*((struct fake_port *)port)->closed;
+}
+
+static const struct mdfh_bypass_ops fake_ops = {
+    .size = sizeof(fake_ops), .name = "fake", .close = fake_close};
+
+/* Two channels of one line each, a port for each. */
+static struct mdfh_pipeline *make_two(struct fake_port fakes[2], int *closed)
+{
+	static const struct mdfh_consumer_config *const consumers[] = {&plain};
+	struct mdfh_pipeline_channel channels[2];
+	struct mdfh_pipeline_config config = {
+	    .ports_max = 2,
+	    .channels = channels,
+	    .channel_count = 2,
+	    .consumers = consumers,
+	    .consumer_count = 1,
+	    .instruments_max = 1000,
+	    .books = {.orders_max = 4096, .levels_max = 4096},
+	    .keep_books = 1,
+	    .latency_sample = 1,
+	    .stop = &stop,
+	};
+	struct mdfh_pipeline *p = NULL;
+
+	for (uint16_t c = 0; c < 2; c++)
+		channels[c] = (struct mdfh_pipeline_channel){
+		    .protocol = "itch50",
+		    .session = {.size = sizeof(channels[c].session),
+			.session = mdfh_session_find("moldudp64"),
+			.channel = c,
+			.lines = 1,
+			.window_ns = 1000000},
+		    .midnight_ns = MIDNIGHT_NS,
+		};
+	assert_int_equal(mdfh_pipeline_create(&config, &p), 0);
+	*closed = 0;
+	for (uint16_t c = 0; c < 2; c++) {
+		struct mdfh_pipeline_port port = {.port = &fakes[c].base, .flow_count = 1};
+
+		port.flows[0].channel = c;
+		fakes[c] = (struct fake_port){
+		    .base = {.recv = fake_recv,
+			.release = fake_release,
+			.batch_size = 64,
+			.ops = &fake_ops,
+			.capabilities = {.size = sizeof(fakes[c].base.capabilities),
+			    .copy_reason = "",
+			    .poll_fd = -1,
+			    .warning = ""}},
+		    .closed = closed,
+		};
+		mdfh_pipeline_add_port(p, &port);
+	}
+	return p;
+}
+
+/* A dead port is told of and stops nobody, whichever it is. */
+static void test_a_port_dies(void **state)
+{
+	(void)state;
+	for (unsigned dead = 0; dead < 2; dead++) {
+		struct fake_port fakes[2];
+		int closed;
+		struct mdfh_pipeline *p = make_two(fakes, &closed);
+		struct mdfh_port_report port;
+		struct mdfh_channel_report channel;
+		struct feed feed;
+		const char *text;
+
+		start_of_day(&feed);
+		fakes[dead].error = -EIO;
+		assert_int_equal(mdfh_pipeline_poll(p), 0);
+		assert_int_equal(mdfh_pipeline_poll(p), 0);
+		fakes[!dead].feed = &feed;
+		assert_int_equal(mdfh_pipeline_poll(p), 1);
+		assert_int_equal(mdfh_pipeline_poll(p), 0);
+		mdfh_pipeline_port_report(p, dead, &port);
+		assert_int_equal(port.error, -EIO);
+		mdfh_pipeline_port_report(p, !dead, &port);
+		assert_int_equal(port.error, 0);
+		fakes[!dead].error = -ENODATA;
+		assert_int_equal(mdfh_pipeline_poll(p), -ENODATA);
+		mdfh_pipeline_finish(p);
+		assert_int_equal(mdfh_pipeline_error(p, &text), -EIO);
+		assert_string_equal(text, "the cable is cut");
+		mdfh_pipeline_channel_report(p, !dead, &channel);
+		assert_int_equal(channel.messages, 3);
+		assert_true(channel.first_ns > 0 && channel.first_ns == channel.last_ns);
+		mdfh_pipeline_channel_report(p, dead, &channel);
+		assert_int_equal(channel.first_ns, 0);
+		mdfh_pipeline_destroy(p);
+		assert_int_equal(closed, 2);
+	}
+}
+
+/* Beside a live port, whichever stands first, a capture goes by its own time; when it ends, its
+ * holes are given up at once. */
+static void test_capture_beside_live(void **state)
+{
+	(void)state;
+	for (unsigned capture = 0; capture < 2; capture++) {
+		struct fake_port fakes[2];
+		int closed;
+		struct mdfh_pipeline *p = make_two(fakes, &closed);
+		struct mdfh_consumer *c = mdfh_pipeline_consumer(p, 0);
+		struct mdfh_event e;
+		struct feed feed;
+
+		start_of_day(&feed);
+		fakes[capture].flags = MDFH_PACKET_TIME_CAPTURE;
+		fakes[capture].receive_ns = 1000;
+		fakes[capture].feed = &feed;
+		assert_int_equal(mdfh_pipeline_poll(p), 1);
+		fakes[!capture].feed = &feed;
+		assert_int_equal(mdfh_pipeline_poll(p), 1);
+		take_kind(c, MDFH_EVENT_SESSION_BEGIN);
+		take_kind(c, MDFH_EVENT_SESSION_BEGIN);
+		/* A hole in both; time passes for the live channel only. */
+		feed_begin(&feed, 6);
+		feed_system(&feed, 'Q');
+		fakes[capture].receive_ns = 2000;
+		fakes[capture].feed = &feed;
+		assert_int_equal(mdfh_pipeline_poll(p), 1);
+		fakes[!capture].feed = &feed;
+		assert_int_equal(mdfh_pipeline_poll(p), 1);
+		for (int i = 0; i < 100; i++)
+			mdfh_pipeline_wait(p, 2000);
+		e = take_kind(c, MDFH_EVENT_GAP);
+		assert_int_equal(e.channel, !capture);
+		assert_int_equal(e.gap.first, 4);
+		assert_int_equal(e.gap.count, 2);
+		while (mdfh_consumer_peek(c, 1, &(const struct mdfh_event *){NULL}))
+			assert_int_equal(take(c).channel, !capture);
+		fakes[capture].error = -ENODATA;
+		assert_int_equal(mdfh_pipeline_poll(p), 0);
+		e = take_kind(c, MDFH_EVENT_GAP);
+		assert_int_equal(e.channel, capture);
+		assert_int_equal(e.gap.count, 2);
+		mdfh_pipeline_destroy(p);
+	}
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -380,6 +564,8 @@ int main(void)
 	    cmocka_unit_test(test_subscription),
 	    cmocka_unit_test(test_end_of_session),
 	    cmocka_unit_test(test_large_batches),
+	    cmocka_unit_test(test_a_port_dies),
+	    cmocka_unit_test(test_capture_beside_live),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
