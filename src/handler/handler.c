@@ -13,6 +13,7 @@
 #include "handler/ports.h"
 #include "handler/receiver.h"
 #include "mdfh/clock.h"
+#include "mdfh/depth.h"
 #include "mdfh/error.h"
 #include "net/net.h"
 
@@ -145,8 +146,15 @@ static int create_receiver(
 	    .consumers = consumers,
 	    .stop = &receiver->stop,
 	};
+	char depth_name[256];
 	int err = 0;
 
+	/* Each thread has instruments, and so snapshots, of its own. */
+	if (config->depth_shared_name && config->threads_count > 1) {
+		snprintf(
+		    depth_name, sizeof(depth_name), "%s-%u", config->depth_shared_name, thread);
+		pipeline.depth_shared_name = depth_name;
+	}
 	for (unsigned c = 0; c < config->channels_count; c++) {
 		if (config->channels[c].thread != thread)
 			continue;
@@ -211,6 +219,9 @@ static int check_config(const struct mdfh_handler_config *config)
 		if (channel->thread >= threads)
 			return mdfh_error(-EINVAL, "channel %u: thread is %u; there are 0 to %u", i,
 			    channel->thread, threads - 1);
+		if (!channel->protocol)
+			return mdfh_error(
+			    -EINVAL, "channel %u: it needs a protocol, such as itch50", i);
 		if (channel->lines_count < 1 || channel->lines_count > MDFH_LINES_MAX)
 			return mdfh_error(-EINVAL, "channel %u: there are %u lines; 1 to %d", i,
 			    channel->lines_count, MDFH_LINES_MAX);
@@ -226,9 +237,11 @@ static int check_config(const struct mdfh_handler_config *config)
 		if (config->consumers[i].thread >= threads)
 			return mdfh_error(-EINVAL, "consumer %u: thread is %u; there are 0 to %u",
 			    i, config->consumers[i].thread, threads - 1);
+		if (!config->consumers[i].name)
+			return mdfh_error(
+			    -EINVAL, "consumer %u: it needs a name, to be asked for by it", i);
 		for (unsigned k = 0; k < i; k++)
-			if (config->consumers[i].name && config->consumers[k].name &&
-			    !strcmp(config->consumers[i].name, config->consumers[k].name))
+			if (!strcmp(config->consumers[i].name, config->consumers[k].name))
 				return mdfh_error(-EINVAL, "consumers: two are named '%s'",
 				    config->consumers[i].name);
 		if (config->books == MDFH_OFF && config->consumers[i].kind == MDFH_CONSUMER_EVENTS)
@@ -237,15 +250,16 @@ static int check_config(const struct mdfh_handler_config *config)
 			    "`kind: raw` or turn books on",
 			    i);
 	}
-	if (config->depth_levels > 64)
-		return mdfh_error(
-		    -EINVAL, "depth_levels is %u; it must be 0 to 64", config->depth_levels);
+	if (config->depth_levels > MDFH_DEPTH_LEVELS_MAX)
+		return mdfh_error(-EINVAL, "depth_levels is %u; it must be 0 to %d",
+		    config->depth_levels, MDFH_DEPTH_LEVELS_MAX);
 	return 0;
 }
 
 int mdfh_handler_create(const struct mdfh_handler_config *config, struct mdfh_handler **handler)
 {
 	struct mdfh_handler *h;
+	pthread_condattr_t monotonic;
 	int err;
 
 	*handler = NULL;
@@ -258,7 +272,11 @@ int mdfh_handler_create(const struct mdfh_handler_config *config, struct mdfh_ha
 	if (!h)
 		return mdfh_error(-ENOMEM, "handler: out of memory");
 	pthread_mutex_init(&h->control_lock, NULL);
-	pthread_cond_init(&h->control_wake, NULL);
+	/* Not the default clock: one that is set back would keep the thread waiting. */
+	pthread_condattr_init(&monotonic);
+	pthread_condattr_setclock(&monotonic, CLOCK_MONOTONIC);
+	pthread_cond_init(&h->control_wake, &monotonic);
+	pthread_condattr_destroy(&monotonic);
 	h->receiver_count = config->threads_count ? config->threads_count : 1;
 	h->channel_count = config->channels_count;
 	h->receivers = calloc(h->receiver_count, sizeof(*h->receivers));
@@ -323,7 +341,7 @@ static void *control(void *argument)
 				mdfh_pipeline_kernel_drops(h->receivers[i].pipeline, drops);
 		if (turn % 100 == 0)
 			mdfh_clock_recalibrate();
-		clock_gettime(CLOCK_REALTIME, &until);
+		clock_gettime(CLOCK_MONOTONIC, &until);
 		until.tv_nsec += 10000000;
 		if (until.tv_nsec >= 1000000000) {
 			until.tv_nsec -= 1000000000;
@@ -353,6 +371,8 @@ int mdfh_handler_start(struct mdfh_handler *h)
 {
 	int err;
 
+	if (h->control_started)
+		return mdfh_error(-EALREADY, "handler: it runs already; stop it first");
 	h->control_stop = 0;
 	err = -pthread_create(&h->control, NULL, control, h);
 	if (err)
