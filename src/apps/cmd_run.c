@@ -19,6 +19,7 @@
 #include "apps/commands.h"
 #include "apps/run_report.h"
 #include "mdfh/clock.h"
+#include "mdfh/depth.h"
 #include "mdfh/error.h"
 #include "mdfh/handler.h"
 
@@ -234,7 +235,8 @@ static error_t parse(int key, char *argument, struct argp_state *state)
 		run->line.busy_poll_us = (uint32_t)number(state, "busy-poll", argument, 0, 100000);
 		return 0;
 	case KEY_DEPTH:
-		run->config.depth_levels = (uint32_t)number(state, "depth", argument, 1, 64);
+		run->config.depth_levels =
+		    (uint32_t)number(state, "depth", argument, 1, MDFH_DEPTH_LEVELS_MAX);
 		return 0;
 	case KEY_SOUND:
 		run->config.sound_at_start = MDFH_ON;
@@ -282,10 +284,11 @@ static const struct argp argp = {
     .options = options,
     .parser = parse,
     .args_doc = "[CONFIG.yaml]",
-    .doc = "Receive a feed, keep its books, hand events to a consumer; a summary at the end.\v"
-	   "Exit status: 0 = nothing was lost; 1 = messages were lost or events dropped; 2 = it "
-	   "could not run.\n\n"
-	   "Example: mdfh run --protocol itch50 --group 239.1.1.1:26477 --interface lo",
+    .doc =
+	"Receive a feed, keep its books, hand events to a consumer; a summary at the end.\v"
+	"Exit status: 0 = nothing was lost; 1 = messages were lost or refused, or events dropped; "
+	"2 = it could not run, or a port died.\n\n"
+	"Example: mdfh run --protocol itch50 --group 239.1.1.1:26477 --interface lo",
 };
 
 /* The configuration that the options describe. */
@@ -401,12 +404,14 @@ static void *consume(void *argument)
 
 /* Main ---------------------------------------------------------------------------------------- */
 
-static const char *first_events_consumer(const struct mdfh_handler_config *config)
+/* A shared one is another process's to read. */
+static const struct mdfh_consumer_config *first_events_consumer(
+    const struct mdfh_handler_config *config)
 {
 	for (unsigned i = 0; i < config->consumers_count; i++)
 		if (config->consumers[i].kind == MDFH_CONSUMER_EVENTS &&
 		    !config->consumers[i].shared_name)
-			return config->consumers[i].name;
+			return &config->consumers[i];
 	return NULL;
 }
 
@@ -438,23 +443,25 @@ static int run_handler(
 	struct reader reader = {.print = run->print};
 	struct run_consumed consumed = {.events = 0};
 	struct run_report report;
-	const char *name = first_events_consumer(config);
+	const struct mdfh_consumer_config *consumer = first_events_consumer(config);
 	pthread_t thread;
 	int reading = 0;
+	int started = 0;
 	int status = 2;
 	int err;
 
+	/* Rows of different threads are different numbers: counted are the reader's. */
+	consumed.thread = consumer ? consumer->thread : 0;
+	reader.instruments = mdfh_handler_instruments(handler, consumed.thread);
 	run_report_begin(&report, handler, config, &consumed);
-	consumed.instrument_count =
-	    mdfh_instruments_capacity(mdfh_handler_instruments(handler, 0)) + 1;
+	consumed.instrument_count = mdfh_instruments_capacity(reader.instruments) + 1;
 	consumed.by_instrument = calloc(consumed.instrument_count, sizeof(*consumed.by_instrument));
 	if (!consumed.by_instrument) {
 		fprintf(stderr, "mdfh run: out of memory\n");
 		return 2;
 	}
-	if (name) {
-		reader.consumer = mdfh_handler_consumer(handler, name);
-		reader.instruments = mdfh_handler_instruments(handler, 0);
+	if (consumer) {
+		reader.consumer = mdfh_handler_consumer(handler, consumer->name);
 		reader.consumed = &consumed;
 		err = -pthread_create(&thread, NULL, consume, &reader);
 		if (err) {
@@ -468,6 +475,7 @@ static int run_handler(
 		fprintf(stderr, "mdfh run: %s\n", mdfh_error_text());
 		goto out;
 	}
+	started = 1;
 	wait_for_end(run, handler, &report);
 	err = mdfh_handler_stop(handler);
 	if (err)
@@ -478,14 +486,13 @@ out:
 		atomic_store_explicit(&reader.stop, true, memory_order_release);
 		pthread_join(thread, NULL);
 	}
-	if (!err) {
+	if (started) {
 		int lossless = run_report_end(&report, run->json, run->quiet);
 
 		if (status == 0 && !lossless)
 			status = 1;
-		if (run->books_out && mdfh_handler_books(handler, 0) &&
-		    books_out_write(mdfh_handler_books(handler, 0),
-			mdfh_handler_instruments(handler, 0), run->books_out)) {
+		if (run->books_out && books_out_write(mdfh_handler_books(handler, 0),
+					  mdfh_handler_instruments(handler, 0), run->books_out)) {
 			fprintf(stderr, "mdfh run: %s\n", mdfh_error_text());
 			status = 2;
 		}
@@ -526,8 +533,12 @@ int mdfh_command_run(int argc, char **argv)
 	}
 	sigaction(SIGINT, &action, NULL);
 	sigaction(SIGTERM, &action, NULL);
-	err = mdfh_handler_create(config, &handler);
-	if (err) {
+	if (run->books_out && (config->threads_count > 1 || config->books == MDFH_OFF)) {
+		fprintf(stderr,
+		    "mdfh run: --books-out writes the books of one receive thread; the "
+		    "configuration has %s\n",
+		    config->books == MDFH_OFF ? "`books: off`" : "several");
+	} else if (mdfh_handler_create(config, &handler)) {
 		fprintf(stderr, "mdfh run: %s\n", mdfh_error_text());
 	} else {
 		status = run_handler(run, config, handler);

@@ -1,6 +1,7 @@
 /* run_report.c - status line and summary of `mdfh run`. */
 #include "apps/run_report.h"
 
+#include <errno.h>
 #include <inttypes.h>
 #include <jansson.h>
 #include <stdio.h>
@@ -22,6 +23,9 @@ struct total {
 	uint64_t lost;
 	uint64_t host_drops;
 	uint64_t consumer_dropped;
+	/* From the first packet to the newest, by this host's clock; 0 = they came at once. What
+	 * was waited before and after is no part of a rate. */
+	double active_seconds;
 };
 
 void run_report_begin(struct run_report *report, struct mdfh_handler *handler,
@@ -44,6 +48,8 @@ double run_report_elapsed(const struct run_report *report)
 static struct total add_up(const struct run_report *report)
 {
 	struct total total = {0};
+	int64_t first_ns = INT64_MAX;
+	int64_t last_ns = 0;
 
 	for (unsigned i = 0; i < mdfh_handler_ports(report->handler); i++) {
 		struct mdfh_port_report port;
@@ -68,7 +74,13 @@ static struct total add_up(const struct run_report *report)
 		    channel.session.lost - channel.session.lost_by_cause[MDFH_CAUSE_LATE_JOIN];
 		for (unsigned l = 0; l < channel.lines; l++)
 			total.duplicates += channel.session.lines[l].duplicates;
+		if (channel.first_ns && channel.first_ns < first_ns)
+			first_ns = channel.first_ns;
+		if (channel.last_ns > last_ns)
+			last_ns = channel.last_ns;
 	}
+	if (last_ns > first_ns)
+		total.active_seconds = (double)(last_ns - first_ns) / 1e9;
 	for (unsigned i = 0; i < report->config->consumers_count; i++) {
 		struct mdfh_consumer_stats stats;
 		const char *name = report->config->consumers[i].name;
@@ -77,6 +89,44 @@ static struct total add_up(const struct run_report *report)
 		total.consumer_dropped += stats.dropped;
 	}
 	return total;
+}
+
+static double message_rate(const struct total *total)
+{
+	return total->active_seconds > 0 ? (double)total->messages / total->active_seconds : 0;
+}
+
+/* Of all receive threads; the caller destroys it. NULL: no memory. */
+static struct mdfh_histogram *stage_latency(const struct run_report *report, unsigned stage)
+{
+	const struct mdfh_histogram *part;
+	struct mdfh_histogram *sum;
+
+	/* As large as the handler's own, so that no value is put into another bucket. */
+	if (mdfh_histogram_create(3600000000000, &sum))
+		return NULL;
+	for (unsigned t = 0; (part = mdfh_handler_latency(report->handler, t, stage)); t++)
+		mdfh_histogram_add(sum, part);
+	return sum;
+}
+
+/* Of all receive threads. 0 where there are no books. */
+static int sum_books(const struct run_report *report, struct mdfh_books_stats *sum)
+{
+	const struct mdfh_books *books;
+
+	*sum = (struct mdfh_books_stats){0};
+	for (unsigned t = 0; (books = mdfh_handler_books(report->handler, t)); t++) {
+		const struct mdfh_books_stats *stats = mdfh_books_stats(books);
+
+		sum->orders += stats->orders;
+		sum->orders_peak += stats->orders_peak;
+		sum->executions += stats->executions;
+		sum->memory_bytes += stats->memory_bytes;
+		for (unsigned e = 0; e < MDFH_BOOK_ERRORS; e++)
+			sum->errors[e] += stats->errors[e];
+	}
+	return mdfh_handler_books(report->handler, 0) != NULL;
 }
 
 /* 1234567 as "1,234,567"; each call has its own place for as long as a printf needs it. */
@@ -190,6 +240,9 @@ static void print_channels(const struct run_report *report)
 		mdfh_handler_port_report(report->handler, i, &port);
 		if (port.capabilities->warning[0])
 			printf("warning  %s: %s\n", port.backend, port.capabilities->warning);
+		if (port.error && port.error != -ENODATA)
+			printf("warning  %s: port %u died: %s\n", port.backend, i,
+			    strerror(-port.error));
 	}
 }
 
@@ -198,35 +251,38 @@ static void print_latency(const struct run_report *report)
 	printf(
 	    "%-10s %10s %10s %10s %10s %10s\n", "latency", "samples", "p50", "p99", "p99.9", "max");
 	for (unsigned s = 0; s < MDFH_STAGES; s++) {
-		const struct mdfh_histogram *h = mdfh_handler_latency(report->handler, 0, s);
+		struct mdfh_histogram *h = stage_latency(report, s);
 
-		if (!mdfh_histogram_count(h))
-			continue;
-		printf("%-10s %10s %10s %10s %10s %10s\n", mdfh_stage_name(s),
-		    grouped(mdfh_histogram_count(h)), duration(mdfh_histogram_percentile(h, 50)),
-		    duration(mdfh_histogram_percentile(h, 99)),
-		    duration(mdfh_histogram_percentile(h, 99.9)), duration(mdfh_histogram_max(h)));
+		if (h && mdfh_histogram_count(h))
+			printf("%-10s %10s %10s %10s %10s %10s\n", mdfh_stage_name(s),
+			    grouped(mdfh_histogram_count(h)),
+			    duration(mdfh_histogram_percentile(h, 50)),
+			    duration(mdfh_histogram_percentile(h, 99)),
+			    duration(mdfh_histogram_percentile(h, 99.9)),
+			    duration(mdfh_histogram_max(h)));
+		mdfh_histogram_destroy(h);
 	}
 }
 
 static void print_books(const struct run_report *report)
 {
-	const struct mdfh_books *books = mdfh_handler_books(report->handler, 0);
-	const struct mdfh_instruments *instruments = mdfh_handler_instruments(report->handler, 0);
-	const struct mdfh_books_stats *stats;
+	unsigned thread = report->consumed->thread;
+	const struct mdfh_books *books = mdfh_handler_books(report->handler, thread);
+	const struct mdfh_instruments *instruments =
+	    mdfh_handler_instruments(report->handler, thread);
+	struct mdfh_books_stats stats;
 	uint32_t rows[BUSIEST];
 	unsigned n = busiest(report->consumed, rows);
 
-	if (!books)
+	if (!sum_books(report, &stats))
 		return;
-	stats = mdfh_books_stats(books);
-	printf("books    %s live orders (peak %s), %s executions, %s MB\n", grouped(stats->orders),
-	    grouped(stats->orders_peak), grouped(stats->executions),
-	    grouped(stats->memory_bytes >> 20));
+	printf("books    %s live orders (peak %s), %s executions, %s MB\n", grouped(stats.orders),
+	    grouped(stats.orders_peak), grouped(stats.executions),
+	    grouped(stats.memory_bytes >> 20));
 	for (unsigned e = 0; e < MDFH_BOOK_ERRORS; e++)
-		if (stats->errors[e])
-			printf("books    %s: %s\n", mdfh_book_error_name(e),
-			    grouped(stats->errors[e]));
+		if (stats.errors[e])
+			printf(
+			    "books    %s: %s\n", mdfh_book_error_name(e), grouped(stats.errors[e]));
 	for (unsigned i = 0; i < n; i++) {
 		struct mdfh_level bid = {0};
 		struct mdfh_level ask = {0};
@@ -261,14 +317,16 @@ static json_t *lines_json(
 		for (unsigned e = 1; e < MDFH_SESSION_ERRORS; e++)
 			json_object_set_new(
 			    errors, mdfh_session_error_name(e), integer(line->errors[e]));
-		json_array_append_new(
-		    lines, json_pack("{s:s%, s:s, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o}", "line",
-			       &"ABCD"[l], (size_t)1, "backend", port.backend, "packets",
-			       integer(line->packets), "delivered", integer(line->delivered),
-			       "duplicates", integer(line->duplicates), "missing",
-			       integer(line->missing), "heartbeats", integer(line->heartbeats),
-			       "dropped_by_socket", integer(port.stats.rx_dropped_socket), "downs",
-			       integer(line->downs), "refused", errors));
+		json_array_append_new(lines,
+		    json_pack("{s:s%, s:s, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:i}",
+			"line", &"ABCD"[l], (size_t)1, "backend", port.backend, "packets",
+			integer(line->packets), "delivered", integer(line->delivered), "duplicates",
+			integer(line->duplicates), "missing", integer(line->missing), "heartbeats",
+			integer(line->heartbeats), "dropped_by_nic",
+			integer(port.stats.rx_dropped_nic), "dropped_by_kernel",
+			integer(port.stats.rx_dropped_kernel), "dropped_by_socket",
+			integer(port.stats.rx_dropped_socket), "downs", integer(line->downs),
+			"refused", errors, "port_error", port.error == -ENODATA ? 0 : -port.error));
 	}
 	return lines;
 }
@@ -298,13 +356,33 @@ static json_t *channels_json(const struct run_report *report)
 	return channels;
 }
 
+static json_t *consumers_json(const struct run_report *report)
+{
+	json_t *consumers = json_array();
+
+	for (unsigned i = 0; i < report->config->consumers_count; i++) {
+		const char *name = report->config->consumers[i].name;
+		struct mdfh_consumer_stats stats;
+
+		mdfh_consumer_stats(mdfh_handler_consumer(report->handler, name), &stats);
+		json_array_append_new(consumers,
+		    json_pack("{s:s, s:o, s:o, s:o, s:o, s:o}", "name", name, "delivered",
+			integer(stats.delivered), "dropped", integer(stats.dropped), "gaps",
+			integer(stats.gaps), "slots", integer(stats.capacity), "high_water",
+			integer(stats.high_water)));
+	}
+	return consumers;
+}
+
 static json_t *latency_json(const struct run_report *report)
 {
 	json_t *stages = json_object();
 
 	for (unsigned s = 0; s < MDFH_STAGES; s++) {
-		const struct mdfh_histogram *h = mdfh_handler_latency(report->handler, 0, s);
+		struct mdfh_histogram *h = stage_latency(report, s);
 
+		if (!h)
+			continue;
 		json_object_set_new(stages, mdfh_stage_name(s),
 		    json_pack("{s:o, s:o, s:o, s:o, s:o}", "samples",
 			integer(mdfh_histogram_count(h)), "p50_ns",
@@ -312,25 +390,24 @@ static json_t *latency_json(const struct run_report *report)
 			integer(mdfh_histogram_percentile(h, 99)), "p999_ns",
 			integer(mdfh_histogram_percentile(h, 99.9)), "max_ns",
 			integer(mdfh_histogram_max(h))));
+		mdfh_histogram_destroy(h);
 	}
 	return stages;
 }
 
 static json_t *books_json(const struct run_report *report)
 {
-	const struct mdfh_books *books = mdfh_handler_books(report->handler, 0);
-	const struct mdfh_books_stats *stats;
+	struct mdfh_books_stats stats;
 	json_t *errors;
 
-	if (!books)
+	if (!sum_books(report, &stats))
 		return json_null();
-	stats = mdfh_books_stats(books);
 	errors = json_object();
 	for (unsigned e = 0; e < MDFH_BOOK_ERRORS; e++)
-		json_object_set_new(errors, mdfh_book_error_name(e), integer(stats->errors[e]));
-	return json_pack("{s:o, s:o, s:o, s:o, s:o}", "orders", integer(stats->orders),
-	    "orders_peak", integer(stats->orders_peak), "executions", integer(stats->executions),
-	    "memory_bytes", integer(stats->memory_bytes), "errors", errors);
+		json_object_set_new(errors, mdfh_book_error_name(e), integer(stats.errors[e]));
+	return json_pack("{s:o, s:o, s:o, s:o, s:o}", "orders", integer(stats.orders),
+	    "orders_peak", integer(stats.orders_peak), "executions", integer(stats.executions),
+	    "memory_bytes", integer(stats.memory_bytes), "errors", errors);
 }
 
 static void print_json(const struct run_report *report, const struct total *total, double seconds)
@@ -342,13 +419,17 @@ static void print_json(const struct run_report *report, const struct total *tota
 		if (report->consumed->by_kind[k])
 			json_object_set_new(
 			    kinds, mdfh_event_kind_name(k), integer(report->consumed->by_kind[k]));
-	root = json_pack("{s:f, s:o, s:o, s:o, s:f, s:o, s:o, s:o, s:o, s:o, s:o, s:o}", "seconds",
-	    seconds, "packets", integer(total->packets), "bytes", integer(total->bytes), "messages",
-	    integer(total->messages), "messages_per_second",
-	    seconds > 0 ? (double)total->messages / seconds : 0.0, "events",
-	    integer(report->consumed->events), "events_dropped", integer(total->consumer_dropped),
-	    "lost", integer(total->lost), "events_by_kind", kinds, "channels",
-	    channels_json(report), "books", books_json(report), "latency", latency_json(report));
+	root = json_pack("{s:f, s:f, s:o, s:o, s:o, s:f, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, "
+			 "s:o, s:o, s:o, s:o, s:o}",
+	    "seconds", seconds, "active_seconds", total->active_seconds, "packets",
+	    integer(total->packets), "bytes", integer(total->bytes), "messages",
+	    integer(total->messages), "messages_per_second", message_rate(total), "duplicates",
+	    integer(total->duplicates), "gaps", integer(total->gaps), "lost", integer(total->lost),
+	    "refused", integer(total->refused), "unknown", integer(total->unknown), "host_drops",
+	    integer(total->host_drops), "events", integer(report->consumed->events),
+	    "events_dropped", integer(total->consumer_dropped), "events_by_kind", kinds, "channels",
+	    channels_json(report), "consumers", consumers_json(report), "books", books_json(report),
+	    "latency", latency_json(report));
 	json_dumpf(root, stdout, JSON_INDENT(2) | JSON_PRESERVE_ORDER);
 	putchar('\n');
 	json_decref(root);
@@ -366,9 +447,11 @@ int run_report_end(struct run_report *report, int json, int quiet)
 	}
 	if (quiet)
 		return lossless;
-	printf("received %s packets, %s messages, %s events in %.1f s: %s messages/s\n",
+	printf(
+	    "received %s packets, %s messages, %s events in %.1f s: %s messages/s from the first "
+	    "packet to the last\n",
 	    grouped(total.packets), grouped(total.messages), grouped(report->consumed->events),
-	    seconds, grouped((uint64_t)((double)total.messages / seconds)));
+	    seconds, grouped((uint64_t)message_rate(&total)));
 	print_channels(report);
 	printf("gaps     %s, %s messages lost; %s refused, %s of unknown type; consumer: %s events "
 	       "dropped\n",

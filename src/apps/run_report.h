@@ -10,6 +10,7 @@ struct run_consumed {
 	uint64_t by_kind[MDFH_EVENT_KINDS];
 	uint64_t *by_instrument;
 	uint32_t instrument_count;
+	unsigned thread; /* receive thread whose rows they are */
 };
 
 struct run_report {
