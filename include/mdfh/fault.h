@@ -23,6 +23,9 @@ struct mdfh_fault_counts {
 	uint64_t truncated;
 	uint64_t held_back; /* now */
 	uint64_t flow_lost[MDFH_BYPASS_FLOWS_MAX];
+	/* What was lost before the newest packet handed out: of all, and of each flow. */
+	uint64_t lost_before;
+	uint64_t flow_lost_before[MDFH_BYPASS_FLOWS_MAX];
 };
 
 /* A copy of the counts, for the thread that receives. -EINVAL: no port of backend "fault". */

@@ -273,12 +273,18 @@ static void print_books(const struct run_report *report)
 	struct mdfh_books_stats stats;
 	uint32_t rows[BUSIEST];
 	unsigned n = busiest(report->consumed, rows);
+	uint64_t refused = 0;
 
 	if (!sum_books(report, &stats))
 		return;
 	printf("books    %s live orders (peak %s), %s executions, %s MB\n", grouped(stats.orders),
 	    grouped(stats.orders_peak), grouped(stats.executions),
 	    grouped(stats.memory_bytes >> 20));
+	for (unsigned t = 0; mdfh_handler_instruments(report->handler, t); t++)
+		refused += mdfh_instruments_refused(mdfh_handler_instruments(report->handler, t));
+	if (refused)
+		printf("books    %s: %s messages of instruments that the table has no row for\n",
+		    mdfh_cause_name(MDFH_CAUSE_INSTRUMENTS_FULL), grouped(refused));
 	for (unsigned e = 0; e < MDFH_BOOK_ERRORS; e++)
 		if (stats.errors[e])
 			printf(

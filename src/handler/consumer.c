@@ -430,7 +430,7 @@ static void measure(struct mdfh_consumer *c, uint32_t n, int64_t receive_ns)
 		if (position && now > ticks)
 			mdfh_histogram_record(c->ring_latency, mdfh_clock_ticks_to_ns(now - ticks));
 	}
-	if (receive_ns > 0) {
+	if (receive_ns > 0 && !c->is_recorded) {
 		int64_t now = (int64_t)mdfh_clock_now_ns();
 
 		if (now > receive_ns && now - receive_ns < HISTOGRAM_MAX_NS)

@@ -32,6 +32,7 @@ struct mdfh_consumer {
 	const struct mdfh_instruments *instruments;
 	char **symbols; /* sorted; NULL = every instrument */
 	unsigned symbols_count;
+	int is_recorded; /* arrival times are those of a capture: no latency to measure */
 	uint8_t *wanted; /* by instrument row: 0 = not known yet, 1 = wanted, 2 = not wanted */
 
 	/* The receive thread's. */

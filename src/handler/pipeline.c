@@ -49,6 +49,7 @@ struct channel_state {
 	enum mdfh_framing framing;
 	uint16_t schema;
 	uint16_t lines;
+	uint16_t number;
 	const char *name;
 	uint16_t ports[MDFH_LINES_MAX];
 	unsigned lines_open; /* whose ports have neither ended nor died */
@@ -99,6 +100,7 @@ struct mdfh_pipeline {
 	uint16_t *touched_at; /* by instrument row: 1 + its place in touched, 0 = not in it */
 	unsigned empty_polls;
 	int64_t kept_house_ns;
+	uint64_t instruments_refused; /* of which consumers know */
 	int64_t published_ns;
 	int error; /* of the first port that died; valid for others once the thread has ended */
 	char error_text[512];
@@ -148,6 +150,7 @@ static int create_channel(
 
 	channel->framing = from->session.session->framing;
 	channel->lines = from->session.lines;
+	channel->number = from->session.channel;
 	channel->schema = schema ? schema->id : 0;
 	err = mdfh_channel_create(&from->session, &channel->session);
 	if (!err)
@@ -288,6 +291,8 @@ void mdfh_pipeline_add_port(struct mdfh_pipeline *p, const struct mdfh_pipeline_
 		channel->ports[from->flows[f].line] = (uint16_t)p->port_count;
 		channel->lines_open++;
 	}
+	for (unsigned i = 0; i < p->consumer_count; i++)
+		p->consumers[i]->is_recorded |= mdfh_bypass_capabilities(from->port)->is_finite;
 	p->port_count++;
 }
 
@@ -511,6 +516,7 @@ static void take_spans(struct mdfh_pipeline *p, struct channel_state *channel,
 static void note_drops(struct mdfh_pipeline *p, struct port_state *port)
 {
 	const struct mdfh_bypass_stats *stats = port->stats;
+	struct mdfh_fault_counts faults;
 	struct mdfh_line_drops drops = {
 	    .nic = stats->rx_dropped_nic,
 	    .kernel = stats->rx_dropped_kernel,
@@ -519,10 +525,7 @@ static void note_drops(struct mdfh_pipeline *p, struct port_state *port)
 	};
 
 	if (port->is_fault) {
-		struct mdfh_fault_counts faults;
-
-		if (!mdfh_fault_counts(port->config.port, &faults))
-			drops.injected = faults.lost;
+		(void)mdfh_fault_counts(port->config.port, &faults);
 		drops.known |= 8;
 	}
 	if (port->is_kernel) {
@@ -530,9 +533,15 @@ static void note_drops(struct mdfh_pipeline *p, struct port_state *port)
 		if (atomic_load_explicit(&p->kernel_drops_known, memory_order_relaxed))
 			drops.known |= 2;
 	}
-	for (uint32_t f = 0; f < port->config.flow_count; f++)
+	for (uint32_t f = 0; f < port->config.flow_count; f++) {
+		/* Exact: the count rises with the first packet behind the hole. A capture read
+		 * whole has no flows to tell apart. */
+		if (port->is_fault)
+			drops.injected = port->config.flow_count == 1 ? faults.lost_before
+								      : faults.flow_lost_before[f];
 		mdfh_channel_drops(p->channels[port->config.flows[f].channel].session,
 		    port->config.flows[f].line, &drops);
+	}
 }
 
 static void begin_batch(struct mdfh_pipeline *p, const struct mdfh_packet *first, int64_t now_ns)
@@ -578,20 +587,42 @@ static void end_batch(struct mdfh_pipeline *p)
 		mdfh_consumer_sample(p->consumers[i], mdfh_clock_ticks());
 }
 
+/* The table of instruments was full for some message of the batch: one event, however many. */
+static void tell_refused(struct mdfh_pipeline *p, const struct channel_state *channel)
+{
+	uint64_t refused = mdfh_instruments_refused(p->instruments);
+	const struct mdfh_channel_stats *session = mdfh_channel_stats(channel->session);
+	struct mdfh_event event = {
+	    .sequence = session->next_sequence - 1,
+	    .receive_ns = channel->now_ns,
+	    .channel = channel->number,
+	    .flags = MDFH_EVENT_LAST_PART | MDFH_EVENT_LAST,
+	    .kind = MDFH_EVENT_ERROR,
+	    .epoch = (uint8_t)session->sessions,
+	};
+
+	event.gap.first = event.sequence;
+	event.gap.count = refused - p->instruments_refused;
+	event.gap.cause = MDFH_CAUSE_INSTRUMENTS_FULL;
+	p->instruments_refused = refused;
+	hand_out(p, &event, 1, 0);
+}
+
 void mdfh_pipeline_packets(struct mdfh_pipeline *p, unsigned port_index,
     const struct mdfh_packet *packets, int n, int64_t now_ns)
 {
 	struct port_state *port = &p->ports[port_index];
 	struct mdfh_span spans[MDFH_SPANS_MAX];
+	struct channel_state *channel = NULL;
 
 	begin_batch(p, packets, now_ns);
 	for (int i = 0; i < n; i++) {
 		const struct mdfh_packet *packet = &packets[i];
 		unsigned flow = packet->flow < port->config.flow_count ? packet->flow : 0;
-		struct channel_state *channel = &p->channels[port->config.flows[flow].channel];
 		uint64_t start = p->sampling ? mdfh_clock_ticks() : 0;
 		int found;
 
+		channel = &p->channels[port->config.flows[flow].channel];
 		/* A capture is its own clock: what it recorded late was late. */
 		channel->is_capture = (packet->flags & MDFH_PACKET_TIME_CAPTURE) != 0;
 		channel->now_ns = channel->is_capture ? (int64_t)packet->receive_ns : now_ns;
@@ -606,6 +637,8 @@ void mdfh_pipeline_packets(struct mdfh_pipeline *p, unsigned port_index,
 			take_spans(p, channel, spans, found, channel->now_ns);
 	}
 	end_batch(p);
+	if (channel && mdfh_instruments_refused(p->instruments) != p->instruments_refused)
+		tell_refused(p, channel);
 }
 
 /* Ops that were made outside of a batch of packets. */

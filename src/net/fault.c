@@ -385,6 +385,10 @@ static void hand_out(struct fault_port *fault, struct mdfh_packet *packet)
 	slot->is_held = 1;
 	fault->handed_out++;
 	*packet = slot->packet;
+	fault->counts.lost_before = fault->counts.lost;
+	if (packet->flow < MDFH_BYPASS_FLOWS_MAX)
+		fault->counts.flow_lost_before[packet->flow] =
+		    fault->counts.flow_lost[packet->flow];
 	stats->rx_bytes += packet->length;
 	stats->rx_truncated += (packet->flags & MDFH_PACKET_TRUNCATED) != 0;
 	stats->rx_copied += (packet->flags & MDFH_PACKET_COPIED) != 0;

@@ -21,6 +21,8 @@
 
 static atomic_bool stop;
 
+static uint32_t instruments_max = 1000;
+
 static struct mdfh_pipeline *make(const struct mdfh_consumer_config *const *consumers,
     unsigned count, uint32_t depth_levels, char *const *symbols, unsigned symbols_count)
 {
@@ -40,7 +42,7 @@ static struct mdfh_pipeline *make(const struct mdfh_consumer_config *const *cons
 	    .consumer_count = count,
 	    .symbols = symbols,
 	    .symbols_count = symbols_count,
-	    .instruments_max = 1000,
+	    .instruments_max = instruments_max,
 	    .books = {.orders_max = 4096, .levels_max = 4096},
 	    .keep_books = 1,
 	    .depth_levels = depth_levels,
@@ -313,6 +315,49 @@ static void test_subscription(void **state)
 	mdfh_pipeline_destroy(p);
 }
 
+/* A full table of instruments is an event, once for all messages of a batch that it concerns. */
+static void test_instruments_full(void **state)
+{
+	const struct mdfh_consumer_config *consumers[] = {&plain};
+	struct mdfh_consumer *c;
+	struct mdfh_pipeline *p;
+	const struct mdfh_event *events;
+	struct mdfh_event e;
+	struct feed feed;
+
+	(void)state;
+	instruments_max = 1;
+	p = make(consumers, 1, 0, NULL, 0);
+	instruments_max = 1000;
+	c = mdfh_pipeline_consumer(p, 0);
+	start_of_day(&feed); /* two instruments */
+	give(p, &feed, 0, 1000);
+	e = take_kind(c, MDFH_EVENT_ERROR);
+	assert_int_equal(e.gap.cause, MDFH_CAUSE_INSTRUMENTS_FULL);
+	assert_int_equal(e.gap.count, 1);
+	assert_int_equal(e.sequence, 3);
+	assert_int_equal(e.channel, 9);
+	assert_int_equal(e.epoch, 1);
+	assert_int_equal(e.receive_ns, 1000);
+	assert_int_equal(mdfh_consumer_peek(c, 1, &events), 0);
+
+	feed_begin(&feed, 4);
+	feed_add(&feed, 1, "AAPL    ", 900, 'B', 10, 1000000);
+	give(p, &feed, 0, 2000);
+	assert_int_equal(take(c).kind, MDFH_EVENT_ORDER_ADD);
+	assert_int_equal(mdfh_consumer_peek(c, 1, &events), 0);
+	feed_begin(&feed, 5);
+	feed_add(&feed, 2, "MSFT    ", 901, 'B', 10, 1000000);
+	feed_add(&feed, 2, "MSFT    ", 902, 'B', 10, 1000000);
+	give(p, &feed, 0, 3000);
+	e = take(c);
+	assert_int_equal(e.kind, MDFH_EVENT_ERROR);
+	assert_int_equal(e.gap.count, 2);
+	assert_int_equal(e.sequence, 6);
+	assert_int_equal(mdfh_instruments_refused(mdfh_pipeline_instruments(p)), 3);
+	mdfh_pipeline_destroy(p);
+}
+
 static void test_end_of_session(void **state)
 {
 	struct mdfh_pipeline *p = make(NULL, 0, 0, NULL, 0);
@@ -562,6 +607,7 @@ int main(void)
 	    cmocka_unit_test(test_gap_reaches_everyone),
 	    cmocka_unit_test(test_same_thread_and_depth),
 	    cmocka_unit_test(test_subscription),
+	    cmocka_unit_test(test_instruments_full),
 	    cmocka_unit_test(test_end_of_session),
 	    cmocka_unit_test(test_large_batches),
 	    cmocka_unit_test(test_a_port_dies),

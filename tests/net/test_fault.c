@@ -199,6 +199,9 @@ static void test_loss(void **state)
 			lost[next % 2]++;
 		next++;
 	}
+	assert_true(first.counts.lost_before <= first.counts.lost);
+	assert_int_equal(
+	    first.counts.lost_before + (uint32_t)first.count, first.at[first.count - 1].number + 1);
 	assert_int_equal(lost[0], first.counts.flow_lost[0]);
 	assert_int_equal(lost[1], first.counts.flow_lost[1]);
 
