@@ -63,14 +63,14 @@ static uint32_t pack(const struct mdfh_session_ops *session, uint8_t *packet, ui
 		if (size == 2 || size > (size_t)(end - at) || (size_t)(at - *data) + size > room)
 			break;
 		at += size;
-		unit.claimed++;
+		unit.messages++;
 	}
 	memcpy(unit.session, "BENCH     ", 10);
 	session->write_header(packet, &unit);
 	memcpy(packet + session->header_size, *data, (size_t)(at - *data));
 	*length = session->header_size + (uint32_t)(at - *data);
 	*data = at;
-	return unit.claimed;
+	return unit.messages;
 }
 
 static uint64_t run_file(struct mdfh_pipeline *pipeline, const struct bench_file *file)

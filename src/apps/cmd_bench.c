@@ -36,24 +36,31 @@ static const struct {
 int bench_file_open(struct bench_file *file, const char *path)
 {
 	struct stat info;
+	uint8_t head[3] = {0};
 	void *data;
 	int fd, err = 0;
 
 	*file = (struct bench_file){0};
 	fd = open(path, O_RDONLY | O_CLOEXEC);
 	if (fd < 0)
-		return mdfh_error_errno(-errno, "bench: %s", path);
+		return mdfh_error_errno(-errno, "%s", path);
 	if (fstat(fd, &info) < 0) {
-		err = mdfh_error_errno(-errno, "bench: %s", path);
+		err = mdfh_error_errno(-errno, "%s", path);
 		goto out;
 	}
 	if (!S_ISREG(info.st_mode) || info.st_size == 0) {
-		err = mdfh_error(-EINVAL, "bench: %s is empty or no regular file", path);
+		err = mdfh_error(-EINVAL, "%s is empty or no regular file", path);
+		goto out;
+	}
+	/* No record of ITCH 5.0 is longer than 50 bytes: what begins otherwise is no BinaryFILE. */
+	if (pread(fd, head, sizeof(head), 0) < 3 || head[0] || head[1] < 12 || head[1] > 50) {
+		err = mdfh_error(-EINVAL,
+		    "%s is no BinaryFILE of ITCH 5.0; `mdfh sim --out FILE.itch` writes one", path);
 		goto out;
 	}
 	data = mmap(NULL, (size_t)info.st_size, PROT_READ, MAP_PRIVATE | MAP_POPULATE, fd, 0);
 	if (data == MAP_FAILED) {
-		err = mdfh_error_errno(-errno, "bench: mapping %s", path);
+		err = mdfh_error_errno(-errno, "mapping %s", path);
 		goto out;
 	}
 	file->data = data;

@@ -57,6 +57,8 @@ enum option_key {
 	KEY_LOSS,
 };
 
+enum { TRADES_KEPT = 1 << 20 }; /* for breaks: far more than a day has between trade and break */
+
 static const struct argp_option options[] = {
     {0, 0, 0, 0, "What to receive (instead of CONFIG.yaml):", 1},
     {"protocol", KEY_PROTOCOL, "NAME", 0, "Messages: itch50 (default)", 0},
@@ -312,6 +314,7 @@ static struct mdfh_handler_config *options_config(struct run *run)
 	}
 	run->channel.lines = run->lines;
 	run->config.size = sizeof(run->config);
+	run->config.trades_max = TRADES_KEPT;
 	run->config.channels = &run->channel;
 	run->config.channels_count = 1;
 	run->config.threads = &run->thread;
