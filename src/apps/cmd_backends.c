@@ -154,7 +154,6 @@ int mdfh_command_backends(int argc, char **argv)
 	struct options options = {0};
 	int n;
 
-	argp_err_exit_status = 2;
 	if (argp_parse(&argp, argc, argv, 0, NULL, &options))
 		return 2;
 	n = mdfh_bypass_backends(backends, BACKENDS_MAX);

@@ -82,6 +82,7 @@ struct run {
 	uint64_t progress_ns;
 	int show_progress;
 	int stopped; /* at the point that was asked for */
+	int cut;     /* the file ends too early */
 };
 
 static volatile sig_atomic_t interrupted;
@@ -230,13 +231,15 @@ static int read_binaryfile(struct run *run, FILE *stream, const struct mdfh_infl
 		memmove(chunk, chunk + file.at, held);
 	}
 	if (mdfh_inflate_problem(inflate)) {
-		err = mdfh_error(-EIO, "book: %s: %s after record %" PRIu64, run->options->path,
+		err = mdfh_error(-EIO, "%s: %s after record %" PRIu64, run->options->path,
 		    mdfh_inflate_problem(inflate), file.sequence - 1);
 	} else if (!run->stopped && !interrupted) {
 		end = mdfh_binaryfile_end(&file);
-		if (end == MDFH_BINARYFILE_CUT || end == MDFH_BINARYFILE_TRAILING)
+		if (end == MDFH_BINARYFILE_CUT || end == MDFH_BINARYFILE_TRAILING) {
 			fprintf(stderr, "mdfh book: %s: %s\n", run->options->path,
 			    mdfh_binaryfile_end_text(end));
+			run->cut = 1;
+		}
 	}
 	free(chunk);
 	return err;
@@ -287,10 +290,10 @@ static int read_capture(struct run *run)
 	    !run->stopped && (n = mdfh_channel_flush(channel, now_ns, spans, MDFH_SPANS_MAX)) > 0)
 		for (int k = 0; k < n; k++)
 			take_span(run, &spans[k]);
-	if (!err && !run->last_sequence && !run->stopped)
-		err = mdfh_error(-EBADMSG,
-		    "book: %s: no MoldUDP64 message in it; only ITCH 5.0 is known here",
-		    run->options->path);
+	if (mdfh_bypass_capabilities(port)->warning[0]) {
+		fprintf(stderr, "mdfh book: %s\n", mdfh_bypass_capabilities(port)->warning);
+		run->cut = 1;
+	}
 out:
 	mdfh_bypass_close(port);
 	mdfh_channel_destroy(channel);
@@ -314,13 +317,26 @@ static int open_stream(const char *path, struct mdfh_inflate **inflate, struct s
 	int err;
 
 	if (fd < 0)
-		return mdfh_error_errno(-errno, "book: %s", path);
+		return mdfh_error_errno(-errno, "%s", path);
 	if (fstat(fd, info)) {
-		err = mdfh_error_errno(-errno, "book: %s", path);
+		err = mdfh_error_errno(-errno, "%s", path);
 		close(fd);
 		return err;
 	}
 	return mdfh_inflate_open(fd, NULL, 0, path, inflate);
+}
+
+/* Other protocols come in MoldUDP64 and in files of records too. */
+static int check_itch(const struct run *run)
+{
+	const struct mdfh_decoder_stats *stats = mdfh_decoder_stats(run->decoder);
+	uint64_t strange = 0;
+
+	for (unsigned i = MDFH_DECODE_OK + 1; i < MDFH_DECODE_ERRORS; i++)
+		strange += stats->errors[i];
+	if (run->stopped || interrupted || stats->messages > strange)
+		return 0;
+	return mdfh_error(-EBADMSG, "%s: no message of ITCH 5.0 in it", run->options->path);
 }
 
 static int read_file(struct run *run)
@@ -351,7 +367,7 @@ static int read_file(struct run *run)
 		mdfh_inflate_close(inflate);
 	}
 	progress(run, 1);
-	return err;
+	return err ? err : check_itch(run);
 }
 
 /* Printing ------------------------------------------------------------------------------------ */
@@ -550,6 +566,21 @@ static int print_books(const struct run *run)
 	return 0;
 }
 
+/* How many of the symbols asked for were not met. */
+static unsigned print_unknown_symbols(const struct run *run)
+{
+	unsigned unknown = 0;
+
+	for (uint32_t i = 0; i < run->options->symbol_count; i++) {
+		if (mdfh_instruments_find_symbol(run->instruments, run->options->symbols[i]))
+			continue;
+		fprintf(stderr, "mdfh book: %s: no instrument '%s' up to there\n",
+		    run->options->path, run->options->symbols[i]);
+		unknown++;
+	}
+	return unknown;
+}
+
 /* Counts by kind, then the verdict. 0, or 1 when a rule was broken. */
 static int print_check(const struct run *run)
 {
@@ -740,7 +771,9 @@ int mdfh_command_book(int argc, char **argv)
 	    .parser = parse,
 	    .args_doc = "FILE",
 	    .doc = "Read FILE (ITCH 5.0: a BinaryFILE or a MoldUDP64 capture, plain, gzip or "
-		   "zstd) and print the order books at its end, or at a point before.",
+		   "zstd) and print the order books at its end, or at a point before.\v"
+		   "Exit status: 0; 1 if the file is cut, a symbol is not in it or --check found "
+		   "something; 2 if it could not be read.",
 	};
 	struct options options = {.at_ns = -1};
 	struct run run = {.options = &options};
@@ -764,6 +797,10 @@ int mdfh_command_book(int argc, char **argv)
 		    run.last_sequence);
 		status = 1;
 	}
+	if (run.cut && !status)
+		status = 1;
+	if (print_unknown_symbols(&run) && !status)
+		status = 1;
 	if (options.books_out && books_out_write(run.books, run.instruments, options.books_out)) {
 		fprintf(stderr, "mdfh book: %s\n", mdfh_error_text());
 		status = 2;

@@ -244,7 +244,6 @@ int mdfh_command_compare(int argc, char **argv)
 	struct dump b = {0};
 	int status = 2;
 
-	argp_err_exit_status = 2;
 	if (argp_parse(&argp, argc, argv, 0, NULL, &options))
 		return 2;
 	if (!dump_open(&a, options.paths[0]) && !dump_open(&b, options.paths[1]))

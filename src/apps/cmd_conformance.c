@@ -139,7 +139,6 @@ int mdfh_command_conformance(int argc, char **argv)
 	struct mdfh_conformance_feed *feed;
 	int n, counts[3] = {0}, status;
 
-	argp_err_exit_status = 2;
 	if (argp_parse(&argp, argc, argv, 0, NULL, &options))
 		return 2;
 	if (mdfh_conformance_feed_open(&options.config, &feed)) {

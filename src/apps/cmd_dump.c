@@ -265,6 +265,23 @@ static int all_exact(const struct mdfh_schema *schema, enum mdfh_framing framing
 	return 1;
 }
 
+/* A heartbeat or an end of session that can hardly be anything else: a bare header whose session
+ * has a name. */
+static int is_bare_header(
+    const struct mdfh_session_ops *session, const struct mdfh_unit *unit, uint32_t length)
+{
+	char name[MDFH_SESSION_TEXT];
+
+	if (unit->kind == MDFH_UNIT_DATA || unit->error || !unit->first ||
+	    length != session->header_size)
+		return 0;
+	session->session_text(unit, name);
+	for (const char *at = name; *at; at++)
+		if (*at < ' ' || *at > '~')
+			return 0;
+	return name[0] != '\0';
+}
+
 static int fits(const struct mdfh_schema *schema, const uint8_t *payload, uint32_t length)
 {
 	const struct mdfh_session_ops *session = mdfh_session_find(schema->session);
@@ -276,8 +293,9 @@ static int fits(const struct mdfh_schema *schema, const uint8_t *payload, uint32
 		return names_protocol(schema, payload);
 	if (unit.error != MDFH_SESSION_OK && unit.error != MDFH_SESSION_SEQUENCE)
 		return 0;
-	return unit.messages > 0 &&
-	       all_exact(schema, session->framing, unit.body, unit.body_length);
+	if (!unit.messages)
+		return is_bare_header(session, &unit, length);
+	return all_exact(schema, session->framing, unit.body, unit.body_length);
 }
 
 static const struct mdfh_schema *recognise(const uint8_t *payload, uint32_t length)
@@ -862,7 +880,6 @@ int mdfh_command_dump(int argc, char **argv)
 	dump->out = stdout;
 	dump->midnight_ns = INT64_MIN;
 	dump->options.last = UINT64_MAX;
-	argp_err_exit_status = 2;
 	if (argp_parse(&argp, argc, argv, 0, NULL, &dump->options) == 0) {
 		sigaction(SIGINT, &action, NULL);
 		signal(SIGPIPE, SIG_IGN);

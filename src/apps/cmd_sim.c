@@ -657,7 +657,6 @@ int mdfh_command_sim(int argc, char **argv)
 	int64_t midnight_ns = 0;
 	int status = 2;
 
-	argp_err_exit_status = 2;
 	if (argp_parse(&argp, argc, argv, 0, NULL, &options))
 		return 2;
 	if (!options.day.messages)

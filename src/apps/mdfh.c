@@ -1,4 +1,5 @@
 /* mdfh.c - the mdfh command: finds the subcommand and hands over. */
+#include <argp.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -48,6 +49,7 @@ int main(int argc, char **argv)
 		puts("mdfh " MDFH_VERSION);
 		return 0;
 	}
+	argp_err_exit_status = 2; /* as all else that keeps a command from running */
 	for (const struct command *c = commands; c->name; c++) {
 		char name[64];
 
