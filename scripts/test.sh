@@ -13,7 +13,9 @@ if [ "${1:-}" = "--help" ] || [ "${1:-}" = "-h" ]; then
 fi
 folder=${1:-build}
 scripts/setup.sh test
-scripts/build.sh "$@"
+[ $# -eq 0 ] || shift
+# enabled: a folder that was set up before the packages were there looks for them again.
+scripts/build.sh "$folder" -Dtests=enabled "$@"
 
 arguments=(--no-rebuild --print-errorlogs)
 for suite in ${MDFH_SUITES:-}; do

@@ -32,6 +32,7 @@ enum {
 	PUBLISH_NS = 100000000,
 	HOUSE_NS = 1000000, /* how often time is let pass in channels with a hole */
 	EMPTY_POLLS = 64,   /* empty turns between two looks at the clock */
+	TRADES_KEPT = 1 << 20, /* a break can be of any trade of the day */
 };
 
 struct port_state {
@@ -245,6 +246,8 @@ int mdfh_pipeline_create(const struct mdfh_pipeline_config *config, struct mdfh_
 	if (config->keep_books) {
 		books.size = sizeof(books);
 		books.instruments = p->instruments;
+		if (!books.trades_max)
+			books.trades_max = TRADES_KEPT;
 		err = mdfh_books_create(&books, &p->books);
 		if (err)
 			goto fail;
