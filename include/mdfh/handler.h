@@ -13,9 +13,13 @@
  *   (c) raw tap: bytes of every message with its schema, from a ring of struct mdfh_raw.
  * When a ring is full: MDFH_FULL_DROP (default) loses events for that consumer only: a gap
  * event with the range of sequence numbers and the cause "consumer" comes before its next event,
- * then a stale event for each instrument it missed something of (or one with instrument 0 when
- * they were too many). Such an instrument's book can be had again from its depth snapshot.
- * MDFH_FULL_WAIT makes the receive thread wait: for files and tests.
+ * then a stale event for each instrument it missed something of (or one with instrument 0 for the
+ * channel, when they were too many or a marker was among what it missed). Such an instrument's book
+ * can be had again from its depth snapshot. MDFH_FULL_WAIT makes the receive thread wait: for files
+ * and tests; what it has in hand when it is stopped while it waits is lost, and told as such.
+ *
+ * A depth snapshot is made when its instrument changes: of one that has not changed since a gap,
+ * is_sound still says what was so before the gap.
  *
  * Threads: create, start, stop, destroy from one thread. A consumer belongs to one thread.
  * Errors:  as everywhere: 0 or negative errno, mdfh_error_text(). */

@@ -812,6 +812,15 @@ void mdfh_pipeline_finish(struct mdfh_pipeline *p)
 	publish(p);
 }
 
+void mdfh_pipeline_refresh(struct mdfh_pipeline *p)
+{
+	struct mdfh_bypass_stats stats;
+
+	for (unsigned i = 0; i < p->port_count; i++)
+		(void)mdfh_bypass_stats(p->ports[i].config.port, &stats);
+	publish(p);
+}
+
 int mdfh_pipeline_error(const struct mdfh_pipeline *p, const char **text)
 {
 	*text = p->error_text;

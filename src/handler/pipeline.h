@@ -62,6 +62,10 @@ void mdfh_pipeline_on_events(
  * every source has ended or died. A port that dies does not stop the others. */
 int mdfh_pipeline_poll(struct mdfh_pipeline *pipeline);
 
+/* Bring the ports' counters up to date with system calls, and publish: what a socket dropped after
+ * its last packet shows nowhere else. Only when no thread is in the pipeline. */
+void mdfh_pipeline_refresh(struct mdfh_pipeline *pipeline);
+
 /* What the first port that died died of, with its sentence; 0 = none did. On the receive thread, or
  * after it has ended. */
 int mdfh_pipeline_error(const struct mdfh_pipeline *pipeline, const char **text);

@@ -91,6 +91,7 @@ int mdfh_receiver_stop(struct mdfh_receiver *r)
 	atomic_store_explicit(&r->stop, true, memory_order_relaxed);
 	pthread_join(r->thread, NULL);
 	r->started = 0;
+	mdfh_pipeline_refresh(r->pipeline);
 	if (r->error)
 		return mdfh_error(r->error, "receive thread %s: %s", r->name, r->error_text);
 	return 0;

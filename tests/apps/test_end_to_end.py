@@ -85,6 +85,9 @@ def agree(folder):
     check("line A had holes that line B filled", channel["lines"][0]["missing"] > 0
           and channel["lines"][1]["delivered"] > 0, json.dumps(channel, indent=1))
     check("every event reached the consumer", summary["events_dropped"] == 0)
+    check("the rate is over the time of the packets, not of the waiting",
+          0 < summary["active_seconds"] < summary["seconds"] and abs(
+              summary["messages_per_second"] * summary["active_seconds"] - summary["messages"]) < 1)
     check("what cannot be was not seen",
           not any(count for kind, count in summary["books"]["errors"].items()
                   if kind != "crossed"), json.dumps(summary["books"]))
@@ -119,6 +122,31 @@ consumers:
     check("a configuration file runs", status in (0, 1) and summary["messages"] > 0)
     symbols = {line.split("\t")[0] for line in open(os.path.join(folder, "handler.tsv"))}
     check("only subscribed instruments have books", symbols <= {"SPY", "QQQ"}, str(symbols))
+
+    with open(config, "w") as file:
+        file.write(f"""
+threads: [{{name: rx0}}, {{name: rx1}}]
+channels:
+  - {{name: a, protocol: itch50, thread: 0, lines: [{{group: "{A}", interface: lo}}]}}
+  - {{name: b, protocol: itch50, thread: 1, lines: [{{group: "{B}", interface: lo}}]}}
+consumers:
+  - {{name: strategy, thread: 1, slots: 1048576}}
+""")
+    result = subprocess.run([MDFH, "run", "--books-out", "x.tsv", config], capture_output=True,
+                            text=True)
+    check("books of two threads are not written into one file",
+          result.returncode == 2 and "--books-out" in result.stderr, result.stderr)
+    out = open(os.path.join(folder, "two.json"), "w+")
+    process = subprocess.Popen([MDFH, "run", "--json", "--seconds", "60", config], stdout=out)
+    sim = simulate(folder, messages=20000, rate=20000)
+    status, summary = finish_run(process, out)
+    check("two threads, a channel each", status == 0
+          and [c["messages"] for c in summary["channels"]] == 2 * [sim["messages"]],
+          json.dumps(summary["channels"], indent=1))
+    check("the summary is of both threads, the events of the consumer's",
+          summary["messages"] == 2 * sim["messages"]
+          and summary["events"] == summary["consumers"][0]["delivered"] > sim["messages"] // 2
+          and summary["books"]["orders_peak"] > 0, json.dumps(summary["consumers"]))
 
     process = subprocess.Popen([MDFH, "run", *both_lines("--stay")], stdout=subprocess.PIPE,
                                text=True)
