@@ -104,6 +104,7 @@ static const struct argp_option options[] = {
 
 struct run {
 	const char *config_path;
+	int describes; /* an option was given that a configuration file says itself */
 	struct mdfh_handler_config config;
 	struct mdfh_handler_channel_config channel;
 	struct mdfh_handler_thread_config thread;
@@ -146,10 +147,38 @@ static uint64_t number(
 	return value;
 }
 
+static double decimal(struct argp_state *state, const char *option, const char *text)
+{
+	char *end;
+	double value = strtod(text, &end);
+
+	if (end == text || *end || !(value >= 0) || !(value <= 1e9))
+		argp_error(
+		    state, "--%s is '%s'; it must be a number from 0 to 1000000000", option, text);
+	return value;
+}
+
+/* Whether an option says what a configuration file says, and not when to end or what to show. */
+static int describes(int key)
+{
+	switch (key) {
+	case KEY_SECONDS:
+	case KEY_STAY:
+	case KEY_BOOKS_OUT:
+	case KEY_PRINT:
+	case KEY_JSON:
+	case KEY_STATUS:
+		return 0;
+	default:
+		return key >= KEY_PROTOCOL && key <= KEY_LOSS;
+	}
+}
+
 static error_t parse(int key, char *argument, struct argp_state *state)
 {
 	struct run *run = state->input;
 
+	run->describes |= describes(key);
 	switch (key) {
 	case KEY_PROTOCOL:
 		run->channel.protocol = argument;
@@ -178,7 +207,7 @@ static error_t parse(int key, char *argument, struct argp_state *state)
 		run->line.file = argument;
 		return 0;
 	case KEY_SPEED:
-		run->line.speed = strtod(argument, NULL);
+		run->line.speed = decimal(state, "speed", argument);
 		return 0;
 	case KEY_CORE:
 		run->core = (uint32_t)number(state, "core", argument, 0, 4095);
@@ -196,7 +225,7 @@ static error_t parse(int key, char *argument, struct argp_state *state)
 		run->config.session_date = argument;
 		return 0;
 	case KEY_SECONDS:
-		run->seconds = strtod(argument, NULL);
+		run->seconds = decimal(state, "seconds", argument);
 		if (!(run->seconds > 0))
 			argp_error(state, "--seconds is '%s'; it must be more than 0", argument);
 		return 0;
@@ -274,8 +303,10 @@ static error_t parse(int key, char *argument, struct argp_state *state)
 	case ARGP_KEY_END:
 		if (!run->config_path && !run->channel.lines_count && !run->line.file)
 			argp_error(state, "what to receive? Give CONFIG.yaml, --group or --file");
-		if (run->config_path && (run->channel.lines_count || run->line.file))
-			argp_error(state, "CONFIG.yaml and --group or --file exclude each other");
+		if (run->config_path && run->describes)
+			argp_error(state,
+			    "beside CONFIG.yaml only the options of when to end and what to show "
+			    "count; write the others into it");
 		return 0;
 	default:
 		return ARGP_ERR_UNKNOWN;

@@ -159,6 +159,10 @@ consumers:
     result = subprocess.run([MDFH, "run", "--group", "239.1.1.1"], capture_output=True, text=True)
     check("a bad group is named", result.returncode == 2 and "239.1.1.1" in result.stderr,
           result.stderr)
+    for wrong in (["--speed", "fast", "--file", "x"], [config, "--depth", "5"]):
+        result = subprocess.run([MDFH, "run", *wrong], capture_output=True, text=True)
+        check(f"refused: {wrong[0]} {wrong[1]}", result.returncode not in (0, 1)
+              and ("fast" in result.stderr or "CONFIG.yaml" in result.stderr), result.stderr)
     result = subprocess.run([MDFH, "run", "--help"], capture_output=True, text=True)
     check("--help", result.returncode == 0 and "--group" in result.stdout)
 
