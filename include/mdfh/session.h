@@ -120,12 +120,17 @@ enum mdfh_span_kind {
 	MDFH_SPAN_SESSION_END = 3,   /* nothing more will come in this epoch */
 };
 
+/* As many messages as there are: up to the end marker, or to a record that is not whole. */
+#define MDFH_SPAN_UNCOUNTED UINT64_MAX
+
 struct mdfh_span {
 	const uint8_t *data; /* framed messages; valid until the next push or poll, or until the
 	                      * packet is released */
 	uint64_t first;      /* sequence number of the first message (packet number where the
 	                      * protocol counts packets) */
-	uint64_t messages;   /* messages in data; sequence numbers in a gap */
+	uint64_t messages;   /* messages in data; sequence numbers in a gap. A channel's spans and
+	                      * those of mdfh_binaryfile_next are counted; MDFH_SPAN_UNCOUNTED
+	                      * comes from mdfh_binaryfile_rest only */
 	int64_t receive_ns;
 	uint32_t length; /* bytes in data */
 	uint16_t channel;
@@ -265,6 +270,14 @@ MDFH_API void mdfh_binaryfile_feed(
  * is left. Reads the two length bytes of each record. */
 MDFH_API int mdfh_binaryfile_next(
     struct mdfh_binaryfile *file, uint32_t max, struct mdfh_span *span);
+
+/* The same without looking at any record but the first: all that is left of the chunk (at most
+ * MDFH_BINARYFILE_SPAN_MAX bytes) as one span whose messages are MDFH_SPAN_UNCOUNTED. Who walks
+ * through it tells mdfh_binaryfile_took how many records he took and how many bytes they have,
+ * length bytes included. */
+MDFH_API int mdfh_binaryfile_rest(struct mdfh_binaryfile *file, struct mdfh_span *span);
+MDFH_API void mdfh_binaryfile_took(struct mdfh_binaryfile *file, uint64_t messages, uint64_t bytes);
+
 MDFH_API uint64_t mdfh_binaryfile_left(const struct mdfh_binaryfile *file);
 
 /* How the file ended, once next has returned 0 and there is nothing more to feed. */

@@ -11,7 +11,7 @@
 
 int bench_book(const char *path)
 {
-	enum { SPAN = 256, BATCH = 256 };
+	enum { BATCH = 256 };
 	static struct mdfh_op ops[BATCH];
 	struct mdfh_decoder_config config = {.size = sizeof(config), .midnight_ns = 1};
 	struct mdfh_books_config books_config = {
@@ -42,12 +42,15 @@ int bench_book(const char *path)
 	mdfh_binaryfile_feed(&reader, file.data, file.size);
 
 	bench_start(&timer);
-	while (mdfh_binaryfile_next(&reader, SPAN, &span)) {
+	while (mdfh_binaryfile_rest(&reader, &span)) {
+		uint64_t messages, bytes;
 		int n, done;
 
 		mdfh_decoder_begin(decoder, &span, MDFH_FRAMING_LENGTH_BE16, 0);
 		while ((n = mdfh_decoder_next(decoder, ops, BATCH)) > 0)
 			mdfh_book_apply(books, ops, n, NULL, 0, &done);
+		messages = mdfh_decoder_took(decoder, &bytes);
+		mdfh_binaryfile_took(&reader, messages, bytes);
 	}
 	bench_stop(&timer);
 	for (unsigned i = 0; i < MDFH_BOOK_ERRORS; i++)

@@ -132,7 +132,7 @@ void bench_print(
 
 int bench_decode(const char *path)
 {
-	enum { SPAN = 256, BATCH = 256 };
+	enum { BATCH = 256 };
 	static struct mdfh_op ops[BATCH];
 	struct mdfh_decoder_config config = {.size = sizeof(config), .midnight_ns = 1};
 	struct mdfh_instruments *instruments = NULL;
@@ -158,12 +158,15 @@ int bench_decode(const char *path)
 	mdfh_binaryfile_feed(&reader, file.data, file.size);
 
 	bench_start(&timer);
-	while (mdfh_binaryfile_next(&reader, SPAN, &span)) {
+	while (mdfh_binaryfile_rest(&reader, &span)) {
+		uint64_t messages, bytes;
 		int n;
 
 		mdfh_decoder_begin(decoder, &span, MDFH_FRAMING_LENGTH_BE16, 0);
 		while ((n = mdfh_decoder_next(decoder, ops, BATCH)) > 0)
 			total += (uint64_t)n;
+		messages = mdfh_decoder_took(decoder, &bytes);
+		mdfh_binaryfile_took(&reader, messages, bytes);
 	}
 	bench_stop(&timer);
 	snprintf(extra, sizeof(extra), ",\"ops\":%" PRIu64, total);

@@ -208,6 +208,7 @@ static int read_binaryfile(struct run *run, FILE *stream, const struct mdfh_infl
 	struct mdfh_binaryfile file;
 	struct mdfh_span span;
 	uint8_t *chunk = malloc(CHUNK_BYTES);
+	uint64_t messages, bytes;
 	size_t held = 0, got;
 	enum mdfh_binaryfile_end end;
 	int err = 0;
@@ -223,8 +224,10 @@ static int read_binaryfile(struct run *run, FILE *stream, const struct mdfh_infl
 		held += got;
 		run->bytes += got;
 		mdfh_binaryfile_feed(&file, chunk, held);
-		while (!run->stopped && !interrupted && mdfh_binaryfile_next(&file, BATCH, &span)) {
+		while (!run->stopped && !interrupted && mdfh_binaryfile_rest(&file, &span)) {
 			take_span(run, &span);
+			messages = mdfh_decoder_took(run->decoder, &bytes);
+			mdfh_binaryfile_took(&file, messages, bytes);
 			progress(run, 0);
 		}
 		held = mdfh_binaryfile_left(&file);

@@ -83,6 +83,7 @@ void mdfh_decoder_begin(struct mdfh_decoder *decoder, const struct mdfh_span *sp
 	struct mdfh_decoder_base *base = (struct mdfh_decoder_base *)decoder;
 
 	base->span = *span;
+	base->begin = span->data;
 	base->sequence = span->first;
 	base->framing = framing;
 	base->origin = origin;
@@ -117,6 +118,14 @@ static int marker(struct mdfh_decoder *decoder, struct mdfh_op *op)
 	base->span.messages = 0;
 	base->stats.ops++;
 	return 1;
+}
+
+uint64_t mdfh_decoder_took(const struct mdfh_decoder *decoder, uint64_t *bytes)
+{
+	const struct mdfh_decoder_base *base = (const struct mdfh_decoder_base *)decoder;
+
+	*bytes = (uint64_t)(base->span.data - base->begin);
+	return base->sequence - base->span.first;
 }
 
 int mdfh_decoder_next(struct mdfh_decoder *decoder, struct mdfh_op *ops, int max)

@@ -62,7 +62,9 @@ const struct mdfh_protocol *mdfh_protocol_find(const char *name); /* NULL if not
 
 struct mdfh_decoder_base {
 	const struct mdfh_protocol *protocol;
-	struct mdfh_span span; /* current; data and length move on */
+	struct mdfh_span span; /* current; data and length move on, messages is set when an
+	                        * uncounted one is through */
+	const uint8_t *begin;  /* of its data */
 	uint64_t sequence;     /* of the next message */
 	enum mdfh_framing framing;
 	uint16_t origin;
@@ -80,6 +82,10 @@ void mdfh_decoder_begin(struct mdfh_decoder *decoder, const struct mdfh_span *sp
 
 /* Up to max ops (max >= 16); 0 = the span is done. All ops of one message come together. */
 int mdfh_decoder_next(struct mdfh_decoder *decoder, struct mdfh_op *ops, int max);
+
+/* What the span held, once next has returned 0: messages (a refused one counts), and the bytes of
+ * them. Of an uncounted span they end before an end marker or a record that is not whole. */
+uint64_t mdfh_decoder_took(const struct mdfh_decoder *decoder, uint64_t *bytes);
 
 const struct mdfh_decoder_stats *mdfh_decoder_stats(const struct mdfh_decoder *decoder);
 const char *mdfh_decode_error_name(unsigned error);

@@ -107,6 +107,39 @@ int mdfh_binaryfile_next(struct mdfh_binaryfile *file, uint32_t max, struct mdfh
 	return 1;
 }
 
+int mdfh_binaryfile_rest(struct mdfh_binaryfile *file, struct mdfh_span *span)
+{
+	uint64_t left = file->size - file->at;
+	uint32_t length;
+
+	if (file->marked || left < 2)
+		return 0;
+	length = mdfh_load_be16(file->data + file->at);
+	if (length == 0) {
+		file->marked = 1;
+		mdfh_binaryfile_took(file, 0, 2);
+		return 0;
+	}
+	if (length > left - 2)
+		return 0;
+	*span = (struct mdfh_span){
+	    .data = file->data + file->at,
+	    .length = left < MDFH_BINARYFILE_SPAN_MAX ? (uint32_t)left : MDFH_BINARYFILE_SPAN_MAX,
+	    .first = file->sequence,
+	    .messages = MDFH_SPAN_UNCOUNTED,
+	    .channel = file->channel,
+	    .kind = MDFH_SPAN_DATA,
+	};
+	return 1;
+}
+
+void mdfh_binaryfile_took(struct mdfh_binaryfile *file, uint64_t messages, uint64_t bytes)
+{
+	file->at += bytes;
+	file->offset += bytes;
+	file->sequence += messages;
+}
+
 uint64_t mdfh_binaryfile_left(const struct mdfh_binaryfile *file)
 {
 	return file->size - file->at;

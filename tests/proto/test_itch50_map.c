@@ -354,6 +354,56 @@ static void framing(void **state)
 	stop();
 }
 
+/* A span that nobody counted ends where its buffer does, inside a record, or at an end marker. */
+static void uncounted(void **state)
+{
+	static const struct {
+		uint32_t cut;
+		const char *more;
+	} cases[] = {{0, ""}, {5, ""}, {0, "0000 0005"}, {0, "00"}};
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+		uint32_t whole = cases[i].cut ? 39 : 40, length;
+		uint64_t bytes, records;
+		uint8_t *exact;
+		int n = 0, got;
+
+		start(NULL, 0, MIDNIGHT);
+		add(DIRECTORY);
+		for (int k = 1; k < 40; k++)
+			add(ADD);
+		records = t.length - (cases[i].cut ? 38 : 0);
+		length = t.length - cases[i].cut;
+		for (const char *c = cases[i].more; *c; c += 1 + (*c != ' '))
+			if (*c != ' ')
+				t.bytes[length++] = (uint8_t)(c[1] - '0');
+		exact = malloc(length);
+		assert_non_null(exact);
+		memcpy(exact, t.bytes, length);
+		mdfh_decoder_begin(t.decoder,
+		    &(struct mdfh_span){.data = exact,
+			.length = length,
+			.first = 1000,
+			.messages = MDFH_SPAN_UNCOUNTED},
+		    MDFH_FRAMING_LENGTH_BE16, 9);
+		while ((got = mdfh_decoder_next(t.decoder, t.ops, 16)) > 0) {
+			for (int k = 0; k < got; k++, n++) {
+				assert_int_equal(t.ops[k].sequence, 1000 + n);
+				assert_int_equal(
+				    t.ops[k].kind, n ? MDFH_OP_ADD : MDFH_OP_INSTRUMENT);
+			}
+		}
+		assert_int_equal(n, whole);
+		assert_int_equal(mdfh_decoder_took(t.decoder, &bytes), whole);
+		assert_int_equal(bytes, records);
+		assert_int_equal(mdfh_decoder_stats(t.decoder)->messages, whole);
+		assert_int_equal(mdfh_decoder_stats(t.decoder)->errors[MDFH_DECODE_FRAMING], 0);
+		free(exact);
+		stop();
+	}
+}
+
 /* A join in mid-day: orders come before the stock is known. */
 static void unseen_locate(void **state)
 {
@@ -564,6 +614,7 @@ int main(void)
 	    cmocka_unit_test(refused),
 	    cmocka_unit_test(unknown_and_longer),
 	    cmocka_unit_test(framing),
+	    cmocka_unit_test(uncounted),
 	    cmocka_unit_test(unseen_locate),
 	    cmocka_unit_test(subscription),
 	    cmocka_unit_test(another_session),

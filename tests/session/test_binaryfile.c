@@ -50,6 +50,50 @@ static void whole_file_in_spans_of_three(void **state)
 	assert_int_equal(file.offset, size);
 }
 
+/* All that is left at once, taken in two goes, then the end marker or what there is instead. */
+static void rest_of_a_chunk(void **state)
+{
+	struct mdfh_binaryfile file;
+	struct mdfh_span span;
+	uint8_t data[1024];
+
+	(void)state;
+	for (int marker = 0; marker < 2; marker++) {
+		uint32_t size = records(data, 8, marker);
+		uint32_t first = 2 + ((uint32_t)data[0] << 8 | data[1]);
+		uint32_t end = size - (marker ? 2 : 0);
+
+		mdfh_binaryfile_open(&file, 7);
+		mdfh_binaryfile_feed(&file, data, size);
+		assert_int_equal(mdfh_binaryfile_rest(&file, &span), 1);
+		assert_int_equal(span.kind, MDFH_SPAN_DATA);
+		assert_int_equal(span.channel, 7);
+		assert_int_equal(span.first, 1);
+		assert_true(span.messages == MDFH_SPAN_UNCOUNTED);
+		assert_ptr_equal(span.data, data);
+		assert_int_equal(span.length, size);
+		mdfh_binaryfile_took(&file, 1, first);
+		assert_int_equal(mdfh_binaryfile_rest(&file, &span), 1);
+		assert_int_equal(span.first, 2);
+		assert_ptr_equal(span.data, data + first);
+		assert_int_equal(span.length, size - first);
+		mdfh_binaryfile_took(&file, 7, end - first);
+		assert_int_equal(mdfh_binaryfile_rest(&file, &span), 0);
+		assert_int_equal(mdfh_binaryfile_rest(&file, &span), 0);
+		assert_int_equal(mdfh_binaryfile_end(&file),
+		    marker ? MDFH_BINARYFILE_MARKED : MDFH_BINARYFILE_UNMARKED);
+		assert_int_equal(file.offset, size);
+		assert_int_equal(file.sequence, 9);
+	}
+	/* Not even one whole record. */
+	mdfh_binaryfile_open(&file, 0);
+	for (uint32_t size = 0; size < 2 + ((uint32_t)data[0] << 8 | data[1]); size++) {
+		mdfh_binaryfile_feed(&file, data, size);
+		assert_int_equal(mdfh_binaryfile_rest(&file, &span), 0);
+		assert_int_equal(mdfh_binaryfile_left(&file), size);
+	}
+}
+
 static void endings(void **state)
 {
 	static const struct {
@@ -168,6 +212,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 	    cmocka_unit_test(whole_file_in_spans_of_three),
+	    cmocka_unit_test(rest_of_a_chunk),
 	    cmocka_unit_test(endings),
 	    cmocka_unit_test(chunks),
 	    cmocka_unit_test(as_one_packet),
