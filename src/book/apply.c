@@ -1,21 +1,31 @@
 /* apply.c - ops to books and events: the hot path.
  *
- * Two stages of prefetch run ahead of the op that is applied. They only guess: they read what is
- * there now, and an op in between may change it, so the op itself looks again, by then in the
- * cache. They have no branch on the kind of op, which would be mispredicted once more each. */
+ * Three stages of prefetch run ahead of the op that is applied. They only guess: they read what
+ * is there now, and an op in between may change it, so the op itself looks again, by then in the
+ * cache. They have no branch on the kind of op, which would be mispredicted once more each: what
+ * an op does not have is row, level, chunk or order 0, which nobody uses. */
 #include "book/books.h"
 
 enum {
-	AHEAD_FIRST = 28,  /* ops: bucket of the order, line of the book */
-	AHEAD_SECOND = 14, /* level that the order names, or that the price has */
-	AHEAD_THIRD = 6,   /* level that a chunk names */
+	AHEAD_FIRST = 28,  /* ops: buckets of the orders, book */
+	AHEAD_SECOND = 14, /* level or chunk that the order names, level that the price has */
+	AHEAD_THIRD = 6,   /* what those name: ring of the level, ends of its queue */
+	AHEAD_MASK = 31,
+};
+
+/* What the stages found out about an op. */
+struct ahead {
+	const struct book *book; /* that the op names */
+	uint64_t key;            /* of the order */
+	uint32_t order;          /* first of its bucket, then where it was found; 0 = nowhere */
+	uint32_t home;           /* of the level that an add or a replacement comes to; 0 = none */
 };
 
 /* What the op that is being applied knows and makes. */
 struct run {
 	struct mdfh_books *books;
 	const struct mdfh_origin *origin;
-	struct channel *channel;
+	uint64_t key;            /* of op.order_id */
 	struct mdfh_event *out;  /* next free event */
 	struct mdfh_event *last; /* of the current message, NULL = none yet */
 	int events;              /* constant: events are wanted */
@@ -25,6 +35,11 @@ static const struct mdfh_origin no_origin;
 
 #define ALWAYS_INLINE inline __attribute__((always_inline))
 #define UNLIKELY(x)   __builtin_expect(!!(x), 0)
+
+static ALWAYS_INLINE struct channel *channel_of(const struct run *run)
+{
+	return &run->books->channels[run->origin->channel];
+}
 
 /* Events -------------------------------------------------------------------------------------- */
 
@@ -39,7 +54,7 @@ static ALWAYS_INLINE struct mdfh_event *emit(
 	event->instrument = instrument;
 	event->channel = run->origin->channel;
 	event->flags =
-	    book_is_sound(run->channel, &run->books->books[instrument]) ? 0 : MDFH_EVENT_UNSOUND;
+	    book_is_sound(channel_of(run), &run->books->books[instrument]) ? 0 : MDFH_EVENT_UNSOUND;
 	event->kind = (uint8_t)kind;
 	event->side = (uint8_t)side;
 	event->part = (uint16_t)run->books->part++;
@@ -102,7 +117,7 @@ static __attribute__((noinline)) void broke(
 {
 	struct mdfh_books *books = run->books;
 	struct book *book = &books->books[instrument];
-	int was_sound = book_is_sound(run->channel, book);
+	int was_sound = book_is_sound(channel_of(run), book);
 
 	books->stats.errors[error]++;
 	if (cause && run->events)
@@ -110,7 +125,7 @@ static __attribute__((noinline)) void broke(
 	/* An op that names an instrument of another channel says nothing about its book. */
 	if (!instrument || (book->tick && book->channel != run->origin->channel))
 		return;
-	book->unsound = run->channel->generation;
+	book->unsound = channel_of(run)->generation;
 	if (was_sound && run->events)
 		emit(run, op, MDFH_EVENT_STALE, instrument, 0);
 }
@@ -232,7 +247,7 @@ static ALWAYS_INLINE uint32_t known_order(
     struct run *run, const struct mdfh_op *op, uint32_t guess, uint32_t *slot)
 {
 	struct mdfh_books *books = run->books;
-	uint64_t key = order_key(op->order_id, run->origin->channel);
+	uint64_t key = run->key;
 	uint32_t order = guess;
 
 	if (UNLIKELY(books->orders[order].key != key || !books->orders[order].where)) {
@@ -310,7 +325,7 @@ static ALWAYS_INLINE void op_take(
 	book = &books->books[id >> 1];
 	top = price_key(price, id & 1) == book->best[id & 1];
 	if (execute) {
-		struct totals *totals = &books->totals[id >> 1];
+		struct totals *totals = &book->totals;
 
 		books->stats.executions++;
 		if (traded != price) {
@@ -443,7 +458,7 @@ static __attribute__((noinline)) void op_print(struct run *run, const struct mdf
 {
 	struct mdfh_books *books = run->books;
 	uint32_t row = row_of(books, op);
-	struct totals *totals = &books->totals[row];
+	struct totals *totals = &books->books[row].totals;
 
 	if (row)
 		check_price(books, row, op->price);
@@ -467,14 +482,16 @@ static __attribute__((noinline)) void op_break(struct run *run, const struct mdf
 	struct mdfh_books *books = run->books;
 	uint32_t row = row_of(books, op);
 	uint64_t quantity = 0;
+	int kept = mdfh_book_trade_take(books, run->origin->channel, op->match_id, &row, &quantity);
+	struct totals *totals = &books->books[row].totals;
 
-	if (mdfh_book_trade_take(books, run->origin->channel, op->match_id, &row, &quantity)) {
-		books->totals[row].volume -= quantity;
-		books->totals[row].trades--;
+	if (kept) {
+		totals->volume -= quantity;
+		totals->trades--;
 	} else {
 		books->stats.errors[MDFH_BOOK_UNKNOWN_TRADE]++;
 	}
-	books->totals[row].broken++;
+	totals->broken++;
 	if (run->events) {
 		struct mdfh_event *event = emit(run, op, MDFH_EVENT_TRADE_BREAK, row, op->side);
 
@@ -570,7 +587,7 @@ static __attribute__((noinline)) void op_quote(struct run *run, const struct mdf
 		if (quantities[sell])
 			check_price(books, row, prices[sell]);
 		if (book->best[sell] != price_key(prices[sell], sell) ||
-		    books->ladders[id].levels != 1)
+		    book->ladders[sell].levels != 1)
 			mdfh_book_clear_side(books, id);
 		if (!set_level(books, id, prices[sell], quantities[sell], 0)) {
 			broke(run, op, row, MDFH_BOOK_LEVELS_FULL, MDFH_CAUSE_LEVELS_FULL);
@@ -619,7 +636,7 @@ static void op_statistic(struct run *run, const struct mdfh_op *op, uint32_t row
 static __attribute__((noinline)) void op_other(struct run *run, const struct mdfh_op *op)
 {
 	struct mdfh_books *books = run->books;
-	struct channel *channel = run->channel;
+	struct channel *channel = channel_of(run);
 	uint32_t row = row_of(books, op);
 	unsigned kind = MDFH_EVENT_NONE;
 
@@ -690,76 +707,93 @@ static __attribute__((noinline)) void op_other(struct run *run, const struct mdf
 
 /* Batches ------------------------------------------------------------------------------------- */
 
-static const uint8_t has_price[256] = {
-    [MDFH_OP_ADD] = 1,
-    [MDFH_OP_REPLACE] = 1,
-    [MDFH_OP_LEVEL] = 1,
+/* All ones: ops of this kind have it. */
+static const uint32_t has_price[256] = {
+    [MDFH_OP_ADD] = UINT32_MAX,
+    [MDFH_OP_REPLACE] = UINT32_MAX,
+    [MDFH_OP_LEVEL] = UINT32_MAX,
 };
 
-static ALWAYS_INLINE void stage_first(const struct mdfh_books *books, const struct mdfh_op *op)
+static ALWAYS_INLINE void stage_first(
+    const struct mdfh_books *books, const struct mdfh_op *op, struct ahead *ahead)
 {
 	uint64_t mix = order_key(0, books->origins[op->origin].channel);
 
-	__builtin_prefetch(
-	    &books->orders[order_bucket(books, op->order_id ^ mix) * ORDERS_PER_BUCKET], 1);
-	/* Any row: an address that does not exist is not fetched. */
-	__builtin_prefetch(&books->books[op->instrument], 1);
+	ahead->book = &books->books[row_of(books, op)];
+	ahead->key = op->order_id ^ mix;
+	ahead->order = (uint32_t)order_bucket(books, ahead->key) * ORDERS_PER_BUCKET;
+	__builtin_prefetch(&books->orders[ahead->order], 1);
+	__builtin_prefetch(ahead->book, 1);
+	__builtin_prefetch(ahead->book->ladders, 1);
 	if (UNLIKELY(op->kind == MDFH_OP_REPLACE))
 		__builtin_prefetch(
 		    &books->orders[order_bucket(books, op->new_order_id ^ mix) * ORDERS_PER_BUCKET],
 		    1);
+	if (UNLIKELY(op->kind == MDFH_OP_EXECUTE))
+		__builtin_prefetch(&ahead->book->totals, 1);
 }
 
-static ALWAYS_INLINE uint32_t stage_second(const struct mdfh_books *books, const struct mdfh_op *op)
+static ALWAYS_INLINE void stage_second(
+    const struct mdfh_books *books, const struct mdfh_op *op, struct ahead *ahead)
 {
-	uint64_t key = order_key(op->order_id, books->origins[op->origin].channel);
-	uint32_t order = order_in_bucket(books, order_bucket(books, key), key);
+	uint32_t order = order_in_bucket(books, ahead->order, ahead->key);
 	uint32_t where = books->orders[order].where;
-	uint32_t row = row_of(books, op);
-	uint32_t home = level_home(books, &books->books[row], op->price);
 	const void *line = where & WHERE_CHUNK ? (const void *)&books->chunks[where & ~WHERE_CHUNK]
 					       : (const void *)&books->levels[where];
 
+	ahead->order = order;
+	ahead->home = level_home(books, ahead->book, op->price) & has_price[op->kind];
 	__builtin_prefetch(line, 1);
-	__builtin_prefetch(&books->levels[has_price[op->kind] ? home : 0], 1);
-	return order;
+	__builtin_prefetch(&books->levels[ahead->home], 1);
 }
 
-static ALWAYS_INLINE void stage_third(const struct mdfh_books *books, uint32_t order)
+static ALWAYS_INLINE void stage_third(
+    const struct mdfh_books *books, const struct mdfh_op *op, const struct ahead *ahead)
 {
-	uint32_t where = books->orders[order].where;
+	uint32_t where = books->orders[ahead->order].where;
+	uint32_t slot = where & WHERE_CHUNK ? 0 : where;
+	const struct chunk *chunk = &books->chunks[where & WHERE_CHUNK ? where & ~WHERE_CHUNK : 0];
+	unsigned sell = (books->levels[slot].book | op->side >> 1) & 1;
+	const uint64_t *bits = ahead->book->rings[sell].bits;
 
-	if (UNLIKELY(where & WHERE_CHUNK))
-		__builtin_prefetch(&books->levels[books->chunks[where & ~WHERE_CHUNK].level], 1);
+	__builtin_prefetch(bits, 1);
+	__builtin_prefetch(bits + LADDER_WORDS / 2, 1);
+	__builtin_prefetch(&books->chunks[books->levels[ahead->home].last], 1);
+	__builtin_prefetch(&books->chunks[chunk->previous], 1);
+	__builtin_prefetch(&books->levels[chunk->level], 1);
 }
 
 static ALWAYS_INLINE int apply(struct mdfh_books *books, const struct mdfh_op *ops, int n,
     struct mdfh_event *out, int max, int *done, int events)
 {
-	uint32_t found[64]; /* by stage two, of the ops ahead */
+	struct ahead ahead[AHEAD_MASK + 1];
 	struct run run = {.books = books, .out = out, .events = events};
 	int i;
 
 	for (i = 0; i < AHEAD_FIRST && i < n; i++)
-		stage_first(books, &ops[i]);
+		stage_first(books, &ops[i], &ahead[i]);
 	for (i = 0; i < AHEAD_SECOND && i < n; i++)
-		found[i] = stage_second(books, &ops[i]);
+		stage_second(books, &ops[i], &ahead[i]);
+	for (i = 0; i < AHEAD_THIRD && i < n; i++)
+		stage_third(books, &ops[i], &ahead[i]);
 	for (i = 0; i < n; i++) {
 		const struct mdfh_op *op = &ops[i];
-		uint32_t guess = found[i % 64];
+		uint32_t guess = ahead[i & AHEAD_MASK].order;
 
 		if (events && run.out - out > max - MDFH_BOOK_EVENTS_PER_OP)
 			break;
 		if (i + AHEAD_FIRST < n)
-			stage_first(books, &ops[i + AHEAD_FIRST]);
+			stage_first(
+			    books, &op[AHEAD_FIRST], &ahead[(i + AHEAD_FIRST) & AHEAD_MASK]);
 		if (i + AHEAD_SECOND < n)
-			found[(i + AHEAD_SECOND) % 64] =
-			    stage_second(books, &ops[i + AHEAD_SECOND]);
+			stage_second(
+			    books, &op[AHEAD_SECOND], &ahead[(i + AHEAD_SECOND) & AHEAD_MASK]);
 		if (i + AHEAD_THIRD < n)
-			stage_third(books, found[(i + AHEAD_THIRD) % 64]);
+			stage_third(
+			    books, &op[AHEAD_THIRD], &ahead[(i + AHEAD_THIRD) & AHEAD_MASK]);
 
 		run.origin = &books->origins[op->origin];
-		run.channel = &books->channels[run.origin->channel];
+		run.key = ahead[i & AHEAD_MASK].key;
 		switch (op->kind) {
 		case MDFH_OP_NONE:
 			break;

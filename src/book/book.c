@@ -70,8 +70,6 @@ static size_t lay_out(struct mdfh_books *books, uint8_t *base)
 	books->chunks =
 	    carve(base, &used, (size_t)books->orders_max * 3 / 10 + 3, sizeof(struct chunk));
 	books->books = carve(base, &used, rows, sizeof(struct book));
-	books->ladders = carve(base, &used, rows * 2, sizeof(struct ladder));
-	books->totals = carve(base, &used, rows, sizeof(struct totals));
 	books->channels = carve(base, &used, CHANNELS, sizeof(struct channel));
 	books->trades = carve(base, &used, books->trades_max, sizeof(struct trade));
 	books->trade_heads =
@@ -203,7 +201,7 @@ void mdfh_book_clear_channel(struct mdfh_books *books, uint16_t channel)
 			continue;
 		mdfh_book_clear_side(books, i * 2);
 		mdfh_book_clear_side(books, i * 2 + 1);
-		memset(&books->totals[i], 0, sizeof(books->totals[i]));
+		memset(&books->books[i].totals, 0, sizeof(books->books[i].totals));
 	}
 }
 
@@ -266,7 +264,7 @@ int mdfh_book_level_count(const struct mdfh_books *books, uint32_t instrument, u
 {
 	if (bad_book(books, instrument, side))
 		return 0;
-	return (int)books->ladders[instrument * 2 + side - 1].levels;
+	return (int)books->books[instrument].ladders[side - 1].levels;
 }
 
 /* Walk of a queue: start with {0}, ends with 0. */
@@ -346,7 +344,7 @@ int mdfh_book_totals(
 
 	if (!instrument || instrument >= books->instruments_max)
 		return 0;
-	t = &books->totals[instrument];
+	t = &books->books[instrument].totals;
 	*totals = (struct mdfh_totals){
 	    .volume = t->volume,
 	    .trades = t->trades,

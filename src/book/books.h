@@ -10,8 +10,10 @@
  *             neighbouring ticks of a book side by side. It holds the first 8 orders of its
  *             queue itself, dense and in order: an add or delete there touches no other order.
  *   chunk     one line, the rest of a longer queue, 12 orders each, a list per level.
- *   book      one line per instrument: both best prices and what finds a level.
- *   ladder    per book and side: which prices have a level. A ring of 1024 bits around the
+ *   book      seven lines per instrument, side by side because each page that is touched costs
+ *             as much as a line: both best prices and what finds a level; the ladders; the
+ *             day's totals; the rings.
+ *   ladder    per side of a book: which prices have a level. A ring of 1024 bits around the
  *             touch; the few levels outside it are in a treap, so that a stub quote costs
  *             neither memory nor a walk.
  *
@@ -21,6 +23,7 @@
 #define MDFH_BOOK_BOOKS_H
 
 #include <assert.h>
+#include <stddef.h>
 #include <stdint.h>
 
 #include "mdfh/book.h"
@@ -75,32 +78,16 @@ struct chunk {
 
 #define KEY_NONE INT64_MIN /* best key of an empty side */
 
-struct book {
-	int64_t best[2];     /* keys */
-	int64_t scale;       /* of the instrument; 0 = not yet known */
-	uint64_t home_magic; /* 2^32 / tick at the first level, rounded up: lays out home slots */
-	uint64_t tick_magic; /* the same of tick */
-	uint32_t tick;       /* venue units; every price so far is a multiple. 0 = no price yet */
-	uint32_t base;       /* home slot of tick 0 */
-	uint32_t unsound;    /* generation of the channel in which this book broke; 0 = none */
-	uint16_t channel;    /* that its orders come on */
-	uint16_t reserved;
-};
-
 struct ladder {
-	int64_t low;     /* first tick key of the ring, a multiple of 64 */
-	uint32_t words;  /* bit per word of bits that is not zero */
-	uint32_t levels; /* near and far */
-	uint32_t far_levels;
-	uint32_t far_root;
-	uint32_t misses; /* far inserts and removes since the ring was last centred */
-	uint32_t reserved[9];
-	uint64_t bits[LADDER_WORDS]; /* ring: tick key modulo LADDER_TICKS */
+	int64_t low;       /* first tick key of the ring, a multiple of 64 */
+	uint32_t levels;   /* near and far */
+	uint32_t far_root; /* level, 0 = none is far */
+	uint32_t misses;   /* far inserts and removes since the ring was last centred */
+	uint32_t words;    /* bit per word of the ring that is not zero */
 };
 
-struct far_node { /* stands beside the level of the same slot */
-	uint32_t worse;
-	uint32_t better;
+struct ring {
+	uint64_t bits[LADDER_WORDS]; /* tick key modulo LADDER_TICKS */
 };
 
 struct totals {
@@ -111,6 +98,27 @@ struct totals {
 	uint64_t last_quantity;
 	uint64_t has_last;
 	uint64_t reserved[2];
+};
+
+struct book {
+	int64_t best[2];     /* keys */
+	int64_t scale;       /* of the instrument; 0 = not yet known */
+	uint64_t home_magic; /* 2^32 / tick at the first level, rounded up: lays out home slots */
+	uint64_t tick_magic; /* the same of tick */
+	uint32_t tick;       /* venue units; every price so far is a multiple. 0 = no price yet */
+	uint32_t base;       /* home slot of tick 0 */
+	uint32_t unsound;    /* generation of the channel in which this book broke; 0 = none */
+	uint16_t channel;    /* that its orders come on */
+	uint16_t reserved[5];
+	struct ladder ladders[2];
+	uint64_t reserved2[2];
+	struct totals totals;
+	struct ring rings[2];
+};
+
+struct far_node { /* stands beside the level of the same slot */
+	uint32_t worse;
+	uint32_t better;
 };
 
 struct channel {
@@ -132,9 +140,11 @@ struct trade {
 static_assert(sizeof(struct order) == 16, "four orders, one line");
 static_assert(sizeof(struct level) == 64, "one level, one line");
 static_assert(sizeof(struct chunk) == 64, "one chunk, one line");
-static_assert(sizeof(struct book) <= 64, "one book, one line");
-static_assert(sizeof(struct ladder) == 192, "three lines");
+static_assert(offsetof(struct book, ladders) == 64, "a line without its ladders");
+static_assert(offsetof(struct book, totals) == 128, "a line of ladders");
 static_assert(sizeof(struct totals) == 64, "one line");
+static_assert(sizeof(struct ring) == 128, "two lines");
+static_assert(sizeof(struct book) == 448, "an odd number of lines: books share no cache sets");
 
 struct mdfh_books {
 	struct order *orders;
@@ -143,8 +153,6 @@ struct mdfh_books {
 	struct far_node *far_nodes;
 	struct chunk *chunks;
 	struct book *books;
-	struct ladder *ladders;
-	struct totals *totals;
 	struct channel *channels;
 	struct trade *trades;
 	uint32_t *trade_heads;
@@ -209,21 +217,18 @@ static inline uint64_t order_bucket_next(
 	return (bucket & books->order_mask) + 1;
 }
 
-/* Index of the order in this bucket, or 0. A free slot has key 0, so order key 0 needs a look at
- * where; index 0 then says so. */
-static inline uint32_t order_in_bucket(
-    const struct mdfh_books *books, uint64_t bucket, uint64_t key)
+/* Index of the order in the bucket of which first is the first, or 0. A free slot has key 0, so
+ * order key 0 needs a look at where; index 0 then says so. */
+static inline uint32_t order_in_bucket(const struct mdfh_books *books, uint32_t first, uint64_t key)
 {
-	const struct order *o = &books->orders[bucket * ORDERS_PER_BUCKET];
+	const struct order *o = &books->orders[first];
 	uint32_t index = 0;
 
 	index = o[3].key == key ? 3 : index;
 	index = o[2].key == key ? 2 : index;
 	index = o[1].key == key ? 1 : index;
 	index = o[0].key == key ? 0 : index;
-	return o[index].key == key && o[index].where
-		   ? (uint32_t)(bucket * ORDERS_PER_BUCKET) + index
-		   : 0;
+	return o[index].key == key && o[index].where ? first + index : 0;
 }
 
 uint32_t mdfh_book_order_find_slow(const struct mdfh_books *books, uint64_t key);
@@ -231,7 +236,7 @@ uint32_t mdfh_book_order_find_slow(const struct mdfh_books *books, uint64_t key)
 static inline uint32_t order_find(const struct mdfh_books *books, uint64_t key)
 {
 	uint64_t bucket = order_bucket(books, key);
-	uint32_t order = order_in_bucket(books, bucket, key);
+	uint32_t order = order_in_bucket(books, (uint32_t)bucket * ORDERS_PER_BUCKET, key);
 
 	if (__builtin_expect(order != 0, 1))
 		return order;
@@ -372,7 +377,7 @@ static inline void queue_remove(struct mdfh_books *books, uint32_t slot, uint32_
 		return;
 	}
 	queue_erase(level->queue, LEVEL_QUEUE / 4, order);
-	if (__builtin_expect(level->first, 0))
+	if (__builtin_expect(level->first && level->orders <= CHUNK_HOME + 1, 0))
 		mdfh_book_queue_settle(books, slot);
 }
 

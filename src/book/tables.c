@@ -173,7 +173,6 @@ static void far_insert(struct mdfh_books *books, struct ladder *ladder, uint32_t
 	}
 	*worse = 0;
 	*better = 0;
-	ladder->far_levels++;
 }
 
 static void far_remove(struct mdfh_books *books, struct ladder *ladder, uint32_t slot)
@@ -197,7 +196,6 @@ static void far_remove(struct mdfh_books *books, struct ladder *ladder, uint32_t
 		}
 	}
 	*link = worse ? worse : better;
-	ladder->far_levels--;
 }
 
 /* The best far level worse than key, or 0. */
@@ -223,49 +221,63 @@ static int is_near(const struct ladder *ladder, int64_t tick)
 	return (uint64_t)tick - (uint64_t)ladder->low < LADDER_TICKS;
 }
 
-static void ring_set(struct ladder *ladder, int64_t tick)
+static void ring_set(struct ladder *ladder, struct ring *ring, int64_t tick)
 {
 	unsigned word = (unsigned)((uint64_t)tick >> 6) % LADDER_WORDS;
 
-	ladder->bits[word] |= UINT64_C(1) << ((uint64_t)tick & 63);
+	ring->bits[word] |= UINT64_C(1) << ((uint64_t)tick & 63);
 	ladder->words |= 1u << word;
 }
 
-static void ring_clear(struct ladder *ladder, int64_t tick)
+static void ring_clear(struct ladder *ladder, struct ring *ring, int64_t tick)
 {
 	unsigned word = (unsigned)((uint64_t)tick >> 6) % LADDER_WORDS;
+	uint64_t rest = ring->bits[word] & ~(UINT64_C(1) << ((uint64_t)tick & 63));
 
-	ladder->bits[word] &= ~(UINT64_C(1) << ((uint64_t)tick & 63));
-	if (!ladder->bits[word])
-		ladder->words &= ~(1u << word);
+	ring->bits[word] = rest;
+	ladder->words &= ~((uint32_t)!rest << word);
+}
+
+/* Words of the ring that are not zero, the worst one's bit the lowest. */
+static uint32_t ring_words(const struct ladder *ladder)
+{
+	unsigned first = (unsigned)((uint64_t)ladder->low >> 6) % LADDER_WORDS;
+
+	return (ladder->words | ladder->words << LADDER_WORDS) >> first & 0xffff;
+}
+
+/* The best tick in those of its words, which are not none. */
+static int64_t ring_best(const struct ladder *ladder, const struct ring *ring, uint32_t words)
+{
+	unsigned word = 31 - (unsigned)__builtin_clz(words);
+	int64_t tick = ladder->low + (int64_t)(word * 64u);
+	uint64_t bits = ring->bits[((uint64_t)tick >> 6) % LADDER_WORDS];
+
+	return tick + 63 - __builtin_clzll(bits);
 }
 
 /* The best tick in the ring worse than tick: 1, or 0. */
-static int ring_worse(const struct ladder *ladder, int64_t tick, int64_t *found)
+static int ring_worse(
+    const struct ladder *ladder, const struct ring *ring, int64_t tick, int64_t *found)
 {
-	unsigned first = (unsigned)((uint64_t)ladder->low >> 6) % LADDER_WORDS;
-	uint32_t words = (ladder->words | ladder->words << LADDER_WORDS) >> first & 0xffff;
-	unsigned last, word;
-	uint64_t bits;
+	uint32_t words = ring_words(ladder);
 
 	if (tick <= ladder->low)
 		return 0;
 	if (is_near(ladder, tick)) {
-		last = (unsigned)(((uint64_t)tick - (uint64_t)ladder->low) >> 6);
-		bits = ladder->bits[(first + last) % LADDER_WORDS] &
-		       ((UINT64_C(1) << ((uint64_t)tick & 63)) - 1);
+		unsigned last = (unsigned)(((uint64_t)tick - (uint64_t)ladder->low) >> 6);
+		uint64_t bits = ring->bits[((uint64_t)tick >> 6) % LADDER_WORDS] &
+				((UINT64_C(1) << ((uint64_t)tick & 63)) - 1);
+
 		if (bits) {
-			word = last;
-			goto out;
+			*found = (tick & ~INT64_C(63)) + 63 - __builtin_clzll(bits);
+			return 1;
 		}
 		words &= (1u << last) - 1;
 	}
 	if (!words)
 		return 0;
-	word = 31 - (unsigned)__builtin_clz(words);
-	bits = ladder->bits[(first + word) % LADDER_WORDS];
-out:
-	*found = ladder->low + (int64_t)(word * 64u) + 63 - __builtin_clzll(bits);
+	*found = ring_best(ladder, ring, words);
 	return 1;
 }
 
@@ -276,18 +288,16 @@ static int64_t tick_price(const struct book *book, int64_t tick, unsigned sell)
 	return price_key(tick, sell) * (int64_t)book->tick;
 }
 
-static int64_t slot_tick(const struct mdfh_books *books, const struct book *book, uint32_t slot)
+static int64_t price_tick_key(const struct book *book, int64_t price, unsigned sell)
 {
-	const struct level *level = &books->levels[slot];
-
-	return price_key(price_tick(book, level->price), level->book & 1);
+	return price_key(price_tick(book, price), sell);
 }
 
 uint32_t mdfh_book_level_worse(const struct mdfh_books *books, uint32_t id, int64_t key)
 {
 	const struct book *book = &books->books[id >> 1];
-	const struct ladder *ladder = &books->ladders[id];
 	unsigned sell = id & 1;
+	const struct ladder *ladder = &book->ladders[sell];
 	uint32_t slot = 0;
 	int64_t tick = INT64_MAX, found;
 
@@ -296,8 +306,8 @@ uint32_t mdfh_book_level_worse(const struct mdfh_books *books, uint32_t id, int6
 	if (ladder->far_root)
 		slot = far_worse(books, ladder, key);
 	if (key != INT64_MAX)
-		tick = price_key(price_tick(book, price_key(key, sell)), sell);
-	if (ring_worse(ladder, tick, &found)) {
+		tick = price_tick_key(book, price_key(key, sell), sell);
+	if (ring_worse(ladder, &book->rings[sell], tick, &found)) {
 		int64_t price = tick_price(book, found, sell);
 
 		if (!slot || price_key(price, sell) > slot_key(books, slot))
@@ -306,88 +316,102 @@ uint32_t mdfh_book_level_worse(const struct mdfh_books *books, uint32_t id, int6
 	return slot;
 }
 
-static void ladder_insert(struct mdfh_books *books, uint32_t slot)
+/* Key of the best level. Looks at no level unless one is far. */
+static int64_t best_key(const struct mdfh_books *books, uint32_t id)
 {
-	uint32_t id = books->levels[slot].book & BOOK_MASK;
-	struct ladder *ladder = &books->ladders[id];
-	int64_t tick = slot_tick(books, &books->books[id >> 1], slot);
+	const struct book *book = &books->books[id >> 1];
+	unsigned sell = id & 1;
+	const struct ladder *ladder = &book->ladders[sell];
+	uint32_t words = ring_words(ladder);
+	int64_t key = KEY_NONE;
+
+	if (words)
+		key = price_key(
+		    tick_price(book, ring_best(ladder, &book->rings[sell], words), sell), sell);
+	if (ladder->far_root) {
+		int64_t far = slot_key(books, far_worse(books, ladder, INT64_MAX));
+
+		key = far > key ? far : key;
+	}
+	return key;
+}
+
+static inline void ladder_insert(
+    struct mdfh_books *books, struct book *book, unsigned sell, uint32_t slot, int64_t tick)
+{
+	struct ladder *ladder = &book->ladders[sell];
 
 	if (!ladder->levels++) {
 		ladder->low = (int64_t)(((uint64_t)tick - LADDER_TICKS * 3 / 4) & ~UINT64_C(63));
 		ladder->misses = 0;
 	}
-	if (is_near(ladder, tick)) {
-		ring_set(ladder, tick);
+	if (__builtin_expect(is_near(ladder, tick), 1)) {
+		ring_set(ladder, &book->rings[sell], tick);
 		return;
 	}
 	far_insert(books, ladder, slot);
 	ladder->misses++;
 }
 
-static void ladder_remove(struct mdfh_books *books, uint32_t slot)
+static inline void ladder_remove(
+    struct mdfh_books *books, struct book *book, unsigned sell, uint32_t slot, int64_t tick)
 {
-	uint32_t id = books->levels[slot].book & BOOK_MASK;
-	struct ladder *ladder = &books->ladders[id];
-	int64_t tick = slot_tick(books, &books->books[id >> 1], slot);
+	struct ladder *ladder = &book->ladders[sell];
 
 	ladder->levels--;
-	if (is_near(ladder, tick)) {
-		ring_clear(ladder, tick);
+	if (__builtin_expect(is_near(ladder, tick), 1)) {
+		ring_clear(ladder, &book->rings[sell], tick);
 		return;
 	}
 	far_remove(books, ladder, slot);
 	ladder->misses++;
 }
 
-/* Put every level of a side back into its ladder: its tick or its ring has changed. The far
+/* First tick of a ring that has the touch a quarter from its better end. */
+static int64_t ring_around(const struct book *book, unsigned sell)
+{
+	uint64_t tick = (uint64_t)price_tick_key(book, price_key(book->best[sell], sell), sell);
+
+	return (int64_t)((tick - LADDER_TICKS * 3 / 4) & ~UINT64_C(63));
+}
+
+static void set_tick(struct book *book, uint32_t tick)
+{
+	book->tick = tick;
+	book->tick_magic = ((UINT64_C(1) << 32) + tick - 1) / tick;
+}
+
+/* Change the tick and put every level of a side back into its ladder, around the touch. The far
  * nodes, of which none is in use meanwhile, hold the list. */
-static void ladder_rebuild(
-    struct mdfh_books *books, uint32_t id, const struct book *changed, int64_t low)
+static void ladder_rebuild(struct mdfh_books *books, uint32_t id, uint32_t tick)
 {
 	struct book *book = &books->books[id >> 1];
-	struct ladder *ladder = &books->ladders[id];
-	uint32_t list = 0, levels = ladder->levels;
+	unsigned sell = id & 1;
+	struct ladder *ladder = &book->ladders[sell];
+	uint32_t list = 0, slot;
 
-	for (;;) {
-		uint32_t slot = mdfh_book_level_worse(books, id, INT64_MAX);
-
-		if (!slot)
-			break;
-		ladder_remove(books, slot);
+	while ((slot = mdfh_book_level_worse(books, id, INT64_MAX)) != 0) {
+		ladder_remove(
+		    books, book, sell, slot, price_tick_key(book, books->levels[slot].price, sell));
 		books->far_nodes[slot].worse = list;
 		list = slot;
 	}
-	*book = *changed;
-	ladder->low = low;
-	ladder->levels = levels;
+	set_tick(book, tick);
+	ladder->low = ring_around(book, sell);
 	ladder->misses = 0;
-	while (list) {
-		uint32_t slot = list;
-		int64_t tick = slot_tick(books, book, slot);
+	for (slot = list; slot; slot = list) {
+		int64_t key = price_tick_key(book, books->levels[slot].price, sell);
 
 		list = books->far_nodes[slot].worse;
-		if (is_near(ladder, tick))
-			ring_set(ladder, tick);
+		ladder->levels++;
+		if (is_near(ladder, key))
+			ring_set(ladder, &book->rings[sell], key);
 		else
 			far_insert(books, ladder, slot);
 	}
 }
 
-/* First tick of a ring that has the touch a quarter from its better end. */
-static int64_t ring_around(const struct book *book, unsigned sell)
-{
-	int64_t price = price_key(book->best[sell], sell);
-	uint64_t tick = (uint64_t)price_key(price_tick(book, price), sell);
-
-	return (int64_t)((tick - LADDER_TICKS * 3 / 4) & ~UINT64_C(63));
-}
-
 /* Ticks --------------------------------------------------------------------------------------- */
-
-static uint64_t tick_to_magic(uint32_t tick)
-{
-	return ((UINT64_C(1) << 32) + tick - 1) / tick;
-}
 
 static uint32_t tick_common(uint32_t tick, int64_t price)
 {
@@ -408,21 +432,20 @@ static uint32_t tick_common(uint32_t tick, int64_t price)
 static void learn_tick(struct mdfh_books *books, uint32_t instrument, int64_t price)
 {
 	struct book *book = &books->books[instrument];
-	struct book changed = *book;
+	uint32_t tick = book->tick;
 
 	if (!book->tick) {
 		const struct mdfh_instrument *row =
 		    mdfh_instruments_get(books->instruments, instrument);
-		int64_t tick = 100;
+		int64_t first = 100;
 
 		if (row->price_scale > 0) {
-			tick = row->tick > 0 ? row->tick : 10000000;
-			tick = tick % row->price_scale ? 1 : tick / row->price_scale;
+			first = row->tick > 0 ? row->tick : 10000000;
+			first = first % row->price_scale ? 1 : first / row->price_scale;
 		}
-		if (tick < 1 || tick > 100000000)
-			tick = 1;
-		book->tick = tick_common((uint32_t)tick, price);
-		book->tick_magic = tick_to_magic(book->tick);
+		if (first < 1 || first > 100000000)
+			first = 1;
+		set_tick(book, tick_common((uint32_t)first, price));
 		book->home_magic = book->tick_magic;
 		/* Multiples of the golden ratio spread any number of books evenly; the first
 		 * price of a book stands in the middle of its share. */
@@ -430,53 +453,42 @@ static void learn_tick(struct mdfh_books *books, uint32_t instrument, int64_t pr
 			     (uint32_t)tick_guess(book->home_magic, price);
 		return;
 	}
-	changed.tick = tick_common(book->tick, price);
-	changed.tick_magic = tick_to_magic(changed.tick);
 	for (unsigned sell = 0; sell < 2; sell++) {
-		uint32_t id = instrument * 2 + sell;
-
-		if (!books->ladders[id].levels)
-			continue;
 		/* Each side is rebuilt from the old tick to the new one. */
-		struct book old = *book;
-
-		ladder_rebuild(books, id, &changed, ring_around(&changed, sell));
-		if (!sell)
-			*book = old;
+		set_tick(book, tick);
+		if (book->ladders[sell].levels)
+			ladder_rebuild(books, instrument * 2 + sell, tick_common(tick, price));
 	}
-	*book = changed;
+	set_tick(book, tick_common(tick, price));
 }
 
 uint32_t mdfh_book_level_create(struct mdfh_books *books, uint32_t id, int64_t price)
 {
 	struct book *book = &books->books[id >> 1];
-	struct ladder *ladder = &books->ladders[id];
 	unsigned sell = id & 1;
+	struct ladder *ladder = &book->ladders[sell];
 	int64_t key = price_key(price, sell);
 	struct level *level;
 	uint32_t slot;
 
-	if (books->stats.levels == books->levels_max)
+	if (__builtin_expect(books->stats.levels == books->levels_max, 0))
 		return 0;
-	if (!book->tick || price_tick(book, price) * (int64_t)book->tick != price)
+	if (__builtin_expect(
+		!book->tick || price_tick(book, price) * (int64_t)book->tick != price, 0))
 		learn_tick(books, id >> 1, price);
 	slot = level_insert(books, id, price);
 	level = &books->levels[slot];
 	level->quantity = 0;
 	level->orders = 0;
-	ladder_insert(books, slot);
-	if (key > book->best[sell])
-		book->best[sell] = key;
+	ladder_insert(books, book, sell, slot, price_tick_key(book, price, sell));
+	book->best[sell] = key > book->best[sell] ? key : book->best[sell];
 	if (++books->stats.levels > books->stats.levels_peak)
 		books->stats.levels_peak = books->stats.levels;
 	/* Centring costs as much as the side has levels; it is paid for by as many misses. */
-	if (ladder->misses > 64 && ladder->misses > ladder->levels) {
-		int64_t low = ring_around(book, sell);
-		struct book same = *book;
-
+	if (__builtin_expect(ladder->misses > 64 && ladder->misses > ladder->levels, 0)) {
 		ladder->misses = 0;
-		if (low != ladder->low)
-			ladder_rebuild(books, id, &same, low);
+		if (ring_around(book, sell) != ladder->low)
+			ladder_rebuild(books, id, book->tick);
 	}
 	return slot;
 }
@@ -487,16 +499,13 @@ void mdfh_book_level_destroy(struct mdfh_books *books, uint32_t slot)
 	uint32_t id = level->book & BOOK_MASK;
 	unsigned sell = id & 1;
 	struct book *book = &books->books[id >> 1];
-	int64_t key = price_key(level->price, sell);
+	int64_t price = level->price;
 
-	ladder_remove(books, slot);
+	ladder_remove(books, book, sell, slot, price_tick_key(book, price, sell));
 	level_remove(books, slot);
 	books->stats.levels--;
-	if (key == book->best[sell]) {
-		uint32_t next = mdfh_book_level_worse(books, id, key);
-
-		book->best[sell] = next ? slot_key(books, next) : KEY_NONE;
-	}
+	if (price_key(price, sell) == book->best[sell])
+		book->best[sell] = best_key(books, id);
 }
 
 /* Long queues --------------------------------------------------------------------------------- */
@@ -554,7 +563,7 @@ static void chunk_merge(struct mdfh_books *books, uint32_t into, uint32_t from)
 	chunk_free(books, from);
 }
 
-/* An order was erased from a level with chunks: see CHUNK_HOME. */
+/* An order was erased from a level with a chunk and few orders: see CHUNK_HOME. */
 void mdfh_book_queue_settle(struct mdfh_books *books, uint32_t slot)
 {
 	struct level *level = &books->levels[slot];
@@ -562,7 +571,7 @@ void mdfh_book_queue_settle(struct mdfh_books *books, uint32_t slot)
 	struct chunk *c = &books->chunks[chunk];
 	uint32_t own = 0;
 
-	if (!chunk || chunk != level->last)
+	if (chunk != level->last)
 		return;
 	while (own < LEVEL_QUEUE && level->queue[own])
 		own++;
@@ -585,9 +594,12 @@ void mdfh_book_queue_erase_chunk(struct mdfh_books *books, uint32_t order)
 	c->orders--;
 	if (!c->orders)
 		chunk_free(books, chunk);
+	else if (c->orders >= CHUNK_MERGE)
+		return;
 	else if (c->previous && books->chunks[c->previous].orders + c->orders <= CHUNK_MERGE)
 		chunk_merge(books, c->previous, chunk);
 	else if (c->next && books->chunks[c->next].orders + c->orders <= CHUNK_MERGE)
 		chunk_merge(books, chunk, c->next);
-	mdfh_book_queue_settle(books, slot);
+	if (books->levels[slot].first && books->levels[slot].orders <= CHUNK_HOME + 1)
+		mdfh_book_queue_settle(books, slot);
 }
