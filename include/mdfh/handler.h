@@ -61,7 +61,7 @@ struct mdfh_line_config {
 	char *group;     /* "239.1.1.1:26477", "[ff15::1]:26477", or unicast address and port */
 	char *source;    /* numeric; NULL = any */
 	char *interface; /* NULL = the kernel's choice */
-	char *backend;   /* NULL = "socket" */
+	char *backend;   /* NULL = "socket", or "pcap" where there is a file */
 	char *backend_options;
 	char *file;   /* pcap */
 	double speed; /* pcap: 1 = as recorded, 0 = flat out */

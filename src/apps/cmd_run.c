@@ -328,14 +328,11 @@ static const struct argp argp = {
 static struct mdfh_handler_config *options_config(struct run *run)
 {
 	static char itch50[] = "itch50";
-	static char pcap[] = "pcap";
 
 	if (!run->channel.protocol)
 		run->channel.protocol = itch50;
 	if (!run->channel.lines_count)
 		run->channel.lines_count = 1; /* a capture read whole */
-	if (run->line.file && !run->line.backend)
-		run->line.backend = pcap;
 	for (unsigned i = 0; i < run->channel.lines_count; i++) {
 		char *group = run->lines[i].group;
 

@@ -56,7 +56,7 @@ int mdfh_port_open(const struct mdfh_line_config *const *lines, unsigned count, 
 	char addresses[MDFH_BYPASS_FLOWS_MAX][64];
 	struct mdfh_bypass_config config = {
 	    .size = sizeof(config),
-	    .backend = line->backend,
+	    .backend = !line->backend && line->file ? "pcap" : line->backend,
 	    .interface = line->interface,
 	    .backend_options = line->backend_options,
 	    .file = line->file,
