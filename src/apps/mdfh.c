@@ -1,6 +1,5 @@
 /* mdfh.c - the mdfh command: finds the subcommand and hands over. */
 #include <argp.h>
-#include <argp.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -38,7 +37,6 @@ static void usage(FILE *stream)
 
 int main(int argc, char **argv)
 {
-	argp_err_exit_status = 2; /* of every command: what was asked cannot be done */
 	if (argc < 2) {
 		usage(stderr);
 		return 2;
