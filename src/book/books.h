@@ -190,7 +190,7 @@ static inline int64_t tick_guess(uint64_t magic, int64_t price)
 
 static inline int64_t price_tick(const struct book *book, int64_t price)
 {
-	if ((uint64_t)price <= UINT32_MAX)
+	if (__builtin_expect((uint64_t)price <= UINT32_MAX, 1))
 		return tick_guess(book->tick_magic, price);
 	return price / (int64_t)book->tick;
 }

@@ -7,6 +7,9 @@
  * limit stays there: searches then go one step further than they must. */
 #include "book/books.h"
 
+/* Kept out of the functions that messages call, which would save registers for it. */
+#define SELDOM __attribute__((noinline, cold))
+
 /* Orders -------------------------------------------------------------------------------------- */
 
 enum { ORDER_STICKY = 255 };
@@ -98,29 +101,36 @@ uint32_t mdfh_book_level_find_slow(const struct mdfh_books *books, uint32_t id, 
 	}
 }
 
-static uint32_t level_insert(struct mdfh_books *books, uint32_t id, int64_t price)
+static SELDOM uint32_t level_insert_slow(
+    struct mdfh_books *books, uint32_t id, int64_t price, uint32_t slot)
 {
-	uint32_t slot = level_home(books, &books->books[id >> 1], price);
-
 	for (unsigned step = 0;; step = 1) {
 		struct level *level = &books->levels[slot];
 
-		if (!(level->book & BOOK_MASK)) {
-			level->book |= id;
-			level->price = price;
+		if (!(level->book & BOOK_MASK))
 			return slot;
-		}
 		if (level->book >> OVERFLOW_SHIFT < OVERFLOW_STICKY)
 			level->book += 1u << OVERFLOW_SHIFT;
 		slot = level_next(books, id, price, slot, step);
 	}
 }
 
-static void level_remove(struct mdfh_books *books, uint32_t found)
+static inline uint32_t level_insert(
+    struct mdfh_books *books, const struct book *book, uint32_t id, int64_t price)
 {
-	uint32_t id = books->levels[found].book & BOOK_MASK;
+	uint32_t slot = level_home(books, book, price);
+
+	if (__builtin_expect(books->levels[slot].book & BOOK_MASK, 0))
+		slot = level_insert_slow(books, id, price, slot);
+	books->levels[slot].book |= id;
+	books->levels[slot].price = price;
+	return slot;
+}
+
+static SELDOM void level_remove_overflown(
+    struct mdfh_books *books, uint32_t id, uint32_t slot, uint32_t found)
+{
 	int64_t price = books->levels[found].price;
-	uint32_t slot = level_home(books, &books->books[id >> 1], price);
 
 	for (unsigned step = 0; slot != found; step = 1) {
 		struct level *level = &books->levels[slot];
@@ -129,6 +139,15 @@ static void level_remove(struct mdfh_books *books, uint32_t found)
 			level->book -= 1u << OVERFLOW_SHIFT;
 		slot = level_next(books, id, price, slot, step);
 	}
+}
+
+static inline void level_remove(
+    struct mdfh_books *books, const struct book *book, uint32_t id, uint32_t found)
+{
+	uint32_t slot = level_home(books, book, books->levels[found].price);
+
+	if (__builtin_expect(slot != found, 0))
+		level_remove_overflown(books, id, slot, found);
 	books->levels[found].book &= ~BOOK_MASK;
 }
 
@@ -146,7 +165,7 @@ static uint32_t far_priority(uint32_t slot)
 	return slot * 0x9E3779B1u;
 }
 
-static void far_insert(struct mdfh_books *books, struct ladder *ladder, uint32_t slot)
+static SELDOM void far_insert(struct mdfh_books *books, struct ladder *ladder, uint32_t slot)
 {
 	struct far_node *nodes = books->far_nodes;
 	int64_t key = slot_key(books, slot);
@@ -175,7 +194,7 @@ static void far_insert(struct mdfh_books *books, struct ladder *ladder, uint32_t
 	*better = 0;
 }
 
-static void far_remove(struct mdfh_books *books, struct ladder *ladder, uint32_t slot)
+static SELDOM void far_remove(struct mdfh_books *books, struct ladder *ladder, uint32_t slot)
 {
 	struct far_node *nodes = books->far_nodes;
 	int64_t key = slot_key(books, slot);
@@ -383,7 +402,7 @@ static void set_tick(struct book *book, uint32_t tick)
 
 /* Change the tick and put every level of a side back into its ladder, around the touch. The far
  * nodes, of which none is in use meanwhile, hold the list. */
-static void ladder_rebuild(struct mdfh_books *books, uint32_t id, uint32_t tick)
+static SELDOM void ladder_rebuild(struct mdfh_books *books, uint32_t id, uint32_t tick)
 {
 	struct book *book = &books->books[id >> 1];
 	unsigned sell = id & 1;
@@ -429,7 +448,7 @@ static uint32_t tick_common(uint32_t tick, int64_t price)
 
 /* The tick of a book is what every price so far is a multiple of: the table's tick or a hundredth
  * of the currency at first, smaller as soon as a price asks for it (at most 32 times). */
-static void learn_tick(struct mdfh_books *books, uint32_t instrument, int64_t price)
+static SELDOM void learn_tick(struct mdfh_books *books, uint32_t instrument, int64_t price)
 {
 	struct book *book = &books->books[instrument];
 	uint32_t tick = book->tick;
@@ -469,18 +488,21 @@ uint32_t mdfh_book_level_create(struct mdfh_books *books, uint32_t id, int64_t p
 	struct ladder *ladder = &book->ladders[sell];
 	int64_t key = price_key(price, sell);
 	struct level *level;
+	int64_t tick;
 	uint32_t slot;
 
 	if (__builtin_expect(books->stats.levels == books->levels_max, 0))
 		return 0;
-	if (__builtin_expect(
-		!book->tick || price_tick(book, price) * (int64_t)book->tick != price, 0))
+	tick = book->tick ? price_tick(book, price) : 0;
+	if (__builtin_expect(!book->tick || tick * (int64_t)book->tick != price, 0)) {
 		learn_tick(books, id >> 1, price);
-	slot = level_insert(books, id, price);
+		tick = price_tick(book, price);
+	}
+	slot = level_insert(books, book, id, price);
 	level = &books->levels[slot];
 	level->quantity = 0;
 	level->orders = 0;
-	ladder_insert(books, book, sell, slot, price_tick_key(book, price, sell));
+	ladder_insert(books, book, sell, slot, price_key(tick, sell));
 	book->best[sell] = key > book->best[sell] ? key : book->best[sell];
 	if (++books->stats.levels > books->stats.levels_peak)
 		books->stats.levels_peak = books->stats.levels;
@@ -502,7 +524,7 @@ void mdfh_book_level_destroy(struct mdfh_books *books, uint32_t slot)
 	int64_t price = level->price;
 
 	ladder_remove(books, book, sell, slot, price_tick_key(book, price, sell));
-	level_remove(books, slot);
+	level_remove(books, book, id, slot);
 	books->stats.levels--;
 	if (price_key(price, sell) == book->best[sell])
 		book->best[sell] = best_key(books, id);
