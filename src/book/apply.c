@@ -7,9 +7,9 @@
 #include "book/books.h"
 
 enum {
-	AHEAD_FIRST = 28,  /* ops: buckets of the orders, book */
-	AHEAD_SECOND = 14, /* level or chunk that the order names, level that the price has */
-	AHEAD_THIRD = 6,   /* what those name: ring of the level, ends of its queue */
+	AHEAD_FIRST = 24,  /* ops: buckets of the orders, book */
+	AHEAD_SECOND = 16, /* level or chunk that the order names, level that the price has */
+	AHEAD_THIRD = 8,   /* what those name: ring of the level, ends of its queue */
 	AHEAD_MASK = 31,
 };
 
