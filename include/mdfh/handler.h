@@ -127,8 +127,9 @@ struct mdfh_handler_config {
 	enum mdfh_switch hugepages;
 	enum mdfh_switch books; /* off: events without books are not possible, so only raw taps */
 	enum mdfh_switch sound_at_start;
-	uint32_t depth_levels;   /* 0 = no depth snapshots; 1..MDFH_DEPTH_LEVELS_MAX */
-	char *depth_shared_name; /* several threads: thread N's is this name with "-N" */
+	uint32_t depth_levels;         /* 0 = no depth snapshots; 1..MDFH_DEPTH_LEVELS_MAX */
+	char *instruments_shared_name; /* as depth_shared_name; NULL = private */
+	char *depth_shared_name;       /* several threads: thread N's is this name with "-N" */
 	uint32_t latency_sample; /* stages are timed in every nth batch, a power of two; default 64;
 	                          * 1 = all */
 };

@@ -26,7 +26,14 @@ struct mdfh_instruments; /* opaque */
 
 /* Memory for capacity rows (1..16,777,216) is taken here. */
 MDFH_API int mdfh_instruments_create(uint32_t capacity, struct mdfh_instruments **table);
-MDFH_API void mdfh_instruments_destroy(struct mdfh_instruments *table);
+/* The same under a POSIX shared memory name, for readers in other processes; NULL = private. */
+MDFH_API int mdfh_instruments_create_shared(
+    uint32_t capacity, const char *shared_name, struct mdfh_instruments **table);
+
+/* Attach to the table that another process made under this name, for reading. -ENOENT: there is
+ * none; -EPROTO: it is no instrument table of this version, or smaller than it says. */
+MDFH_API int mdfh_instruments_attach(const char *shared_name, struct mdfh_instruments **table);
+MDFH_API void mdfh_instruments_destroy(struct mdfh_instruments *table); /* NULL is allowed */
 
 /* The row of (channel, venue_id): appended if it is new. Returns the row, or 0 when the table
  * is full (counted). One hash probe; call it from the control path or on a definition. */

@@ -162,6 +162,8 @@ static const cyaml_schema_field_t handler_fields[] = {
     SWITCH("sound_at_start", struct mdfh_handler_config, sound_at_start),
     CYAML_FIELD_UINT("depth_levels", OPT, struct mdfh_handler_config, depth_levels),
     CYAML_FIELD_STRING_PTR(
+	"instruments_shared_name", PTR, struct mdfh_handler_config, instruments_shared_name, 1, 63),
+    CYAML_FIELD_STRING_PTR(
 	"depth_shared_name", PTR, struct mdfh_handler_config, depth_shared_name, 1, 63),
     CYAML_FIELD_UINT("latency_sample", OPT, struct mdfh_handler_config, latency_sample),
     CYAML_FIELD_END,

@@ -141,11 +141,13 @@ static int create_receiver(
 		},
 	    .keep_books = config->books != MDFH_OFF,
 	    .depth_levels = config->depth_levels,
+	    .instruments_shared_name = config->instruments_shared_name,
 	    .depth_shared_name = config->depth_shared_name,
 	    .latency_sample = config->latency_sample,
 	    .consumers = consumers,
 	    .stop = &receiver->stop,
 	};
+	char instruments_name[256];
 	char depth_name[256];
 	int err = 0;
 
@@ -154,6 +156,11 @@ static int create_receiver(
 		snprintf(
 		    depth_name, sizeof(depth_name), "%s-%u", config->depth_shared_name, thread);
 		pipeline.depth_shared_name = depth_name;
+	}
+	if (config->instruments_shared_name && config->threads_count > 1) {
+		snprintf(instruments_name, sizeof(instruments_name), "%s-%u",
+		    config->instruments_shared_name, thread);
+		pipeline.instruments_shared_name = instruments_name;
 	}
 	for (unsigned c = 0; c < config->channels_count; c++) {
 		if (config->channels[c].thread != thread)

@@ -30,8 +30,8 @@ enum {
 	ORIGINS_MAX = 256,
 	BATCH = MDFH_BYPASS_BATCH_MAX,
 	PUBLISH_NS = 100000000,
-	HOUSE_NS = 1000000, /* how often time is let pass in channels with a hole */
-	EMPTY_POLLS = 64,   /* empty turns between two looks at the clock */
+	HOUSE_NS = 1000000,    /* how often time is let pass in channels with a hole */
+	EMPTY_POLLS = 64,      /* empty turns between two looks at the clock */
 	TRADES_KEPT = 1 << 20, /* a break can be of any trade of the day */
 };
 
@@ -235,7 +235,8 @@ int mdfh_pipeline_create(const struct mdfh_pipeline_config *config, struct mdfh_
 	err = mdfh_clock_start();
 	if (err)
 		goto fail;
-	err = mdfh_instruments_create(rows, &p->instruments);
+	err =
+	    mdfh_instruments_create_shared(rows, config->instruments_shared_name, &p->instruments);
 	if (err)
 		goto fail;
 	for (unsigned i = 0; i < config->channel_count; i++) {

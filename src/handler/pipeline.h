@@ -39,6 +39,7 @@ struct mdfh_pipeline_config {
 	struct mdfh_books_config books; /* instruments is filled in here */
 	int keep_books;
 	uint32_t depth_levels;
+	const char *instruments_shared_name;
 	const char *depth_shared_name;
 	uint32_t latency_sample;
 	const atomic_bool *stop;

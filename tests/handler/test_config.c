@@ -23,6 +23,7 @@ static const char everything[] = "name: nasdaq\n"
 				 "sound_at_start: on\n"
 				 "depth_levels: 5\n"
 				 "depth_shared_name: /mdfh-depth\n"
+				 "instruments_shared_name: /mdfh-instruments\n"
 				 "latency_sample: 16\n"
 				 "symbols: [AAPL, MSFT]\n"
 				 "threads:\n"
@@ -84,6 +85,7 @@ static void test_every_key(void **state)
 	assert_int_equal(config->sound_at_start, MDFH_ON);
 	assert_int_equal(config->depth_levels, 5);
 	assert_string_equal(config->depth_shared_name, "/mdfh-depth");
+	assert_string_equal(config->instruments_shared_name, "/mdfh-instruments");
 	assert_int_equal(config->latency_sample, 16);
 	assert_int_equal(config->symbols_count, 2);
 	assert_string_equal(config->symbols[1], "MSFT");

@@ -1,5 +1,5 @@
-/* test_shared.c - a consumer in another program: it knows nothing but the names of the ring and of
- * the depth array, and reads both while the handler runs. */
+/* test_shared.c - a consumer in another program: it knows nothing but the names of the ring, the
+ * depth array and the instrument table, and reads them while the handler runs. */
 #include <arpa/inet.h>
 #include <errno.h>
 #include <netinet/in.h>
@@ -30,6 +30,7 @@ enum {
 static const char *program;
 static char ring_name[64];
 static char depth_name[64];
+static char table_name[64];
 
 /* The other program: status 0 when all was as it should be, else which line it was not. */
 #define CHECK(condition)                                                                           \
@@ -40,8 +41,9 @@ static char depth_name[64];
 		}                                                                                  \
 	} while (0)
 
-static int reader(const char *ring_is, const char *depth_is)
+static int reader(const char *ring_is, const char *depth_is, const char *table_is)
 {
+	struct mdfh_instruments *table;
 	struct mdfh_depth_view view;
 	struct mdfh_depth *depth;
 	struct mdfh_ring *ring;
@@ -50,6 +52,7 @@ static int reader(const char *ring_is, const char *depth_is)
 
 	CHECK(mdfh_ring_attach(ring_is, &ring) == 0);
 	CHECK(mdfh_depth_attach(depth_is, &depth) == 0);
+	CHECK(mdfh_instruments_attach(table_is, &table) == 0);
 	if (write(STDOUT_FILENO, "", 1) != 1) /* attached: the packets may come */
 		return 1;
 	while (adds < ADDS) {
@@ -69,6 +72,11 @@ static int reader(const char *ring_is, const char *depth_is)
 	CHECK(view.bid[0].quantity == 100 && view.bid[0].orders == 1);
 	CHECK(view.bid[2].quantity == 102);
 	CHECK(view.is_sound);
+	CHECK(mdfh_instruments_count(table) == 2);
+	CHECK(!strcmp(mdfh_instruments_get(table, e.instrument)->symbol, "AAPL"));
+	CHECK(mdfh_instruments_find_symbol(table, "AAPL") == e.instrument);
+	CHECK(mdfh_instruments_find(table, 0, 1) == e.instrument);
+	mdfh_instruments_destroy(table);
 	mdfh_depth_destroy(depth);
 	mdfh_ring_destroy(ring);
 	return 0;
@@ -131,6 +139,7 @@ static void test_other_program(void **state)
 	    .levels_max = 4096,
 	    .depth_levels = 3,
 	    .depth_shared_name = depth_name,
+	    .instruments_shared_name = table_name,
 	};
 	struct mdfh_handler *handler;
 	struct mdfh_ring *ring;
@@ -145,6 +154,7 @@ static void test_other_program(void **state)
 	snprintf(group, sizeof(group), "127.0.0.1:%u", ntohs(address.sin_port));
 	snprintf(ring_name, sizeof(ring_name), "/mdfh-test-ring-%d", getpid());
 	snprintf(depth_name, sizeof(depth_name), "/mdfh-test-depth-%d", getpid());
+	snprintf(table_name, sizeof(table_name), "/mdfh-test-table-%d", getpid());
 	if (mdfh_handler_create(&config, &handler))
 		fail_msg("%s", mdfh_error_text());
 	assert_int_equal(mdfh_handler_start(handler), 0);
@@ -154,7 +164,7 @@ static void test_other_program(void **state)
 	assert_true(child >= 0);
 	if (!child) {
 		dup2(attached[1], STDOUT_FILENO);
-		execl(program, program, ring_name, depth_name, (char *)NULL);
+		execl(program, program, ring_name, depth_name, table_name, (char *)NULL);
 		_exit(127);
 	}
 	close(attached[1]);
@@ -176,8 +186,8 @@ int main(int argc, char **argv)
 	    cmocka_unit_test(test_other_program),
 	};
 
-	if (argc == 3)
-		return reader(argv[1], argv[2]);
+	if (argc == 4)
+		return reader(argv[1], argv[2], argv[3]);
 	program = argv[0];
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

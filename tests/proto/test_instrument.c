@@ -1,16 +1,19 @@
 /* test_instrument.c - the instrument table: rows, symbols, the full table; and event names. */
+#include <errno.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <string.h>
+#include <unistd.h>
 
 #include <cmocka.h>
 
 #include "mdfh/error.h"
 #include "mdfh/event.h"
 #include "mdfh/instrument.h"
+#include "mdfh/memory.h"
 
 static void rows_are_kept(void **state)
 {
@@ -98,9 +101,52 @@ static void everything_has_a_name(void **state)
 	assert_string_equal(mdfh_statistic_name(UINT32_MAX), "?");
 }
 
+/* What another process could have made of the shared object: refused, or read within bounds. */
+static void shared_table(void **state)
+{
+	struct mdfh_instruments *maker, *reader;
+	struct mdfh_region region;
+	char name[64];
+	uint32_t row;
+
+	(void)state;
+	snprintf(name, sizeof(name), "/mdfh-test-instruments-%d", getpid());
+	assert_int_equal(mdfh_instruments_attach(name, &reader), -ENOENT);
+	assert_int_equal(mdfh_instruments_create_shared(100, name, &maker), 0);
+	row = mdfh_instruments_row(maker, 2, 77);
+	mdfh_instruments_set_symbol(maker, row, "AAPL    ", 8);
+	assert_int_equal(mdfh_instruments_attach(name, &reader), 0);
+	assert_int_equal(mdfh_instruments_count(reader), 2);
+	assert_int_equal(mdfh_instruments_capacity(reader), 100);
+	assert_int_equal(mdfh_instruments_find(reader, 2, 77), row);
+	assert_int_equal(mdfh_instruments_find_symbol(reader, "AAPL"), row);
+	assert_string_equal(mdfh_instruments_get(reader, row)->symbol, "AAPL");
+	/* A row that comes later is seen too. */
+	assert_int_equal(mdfh_instruments_row(maker, 2, 78), 2);
+	assert_int_equal(mdfh_instruments_find(reader, 2, 78), 2);
+
+	/* Every word behind the sizes spoiled: searches end, and stay inside. */
+	assert_int_equal(mdfh_region_attach(name, &region), 0);
+	memset((uint8_t *)region.base + 16, 0xff, region.bytes - 16);
+	assert_true(mdfh_instruments_count(reader) <= 101);
+	assert_int_equal(mdfh_instruments_find(reader, 2, 77), 0);
+	assert_int_equal(mdfh_instruments_find_symbol(reader, "AAPL"), 0);
+	mdfh_instruments_destroy(reader);
+	/* Sizes that lie, and no table at all. */
+	memset((uint8_t *)region.base + 8, 0x7f, 4);
+	assert_int_equal(mdfh_instruments_attach(name, &reader), -EPROTO);
+	memset(region.base, 0, 8);
+	assert_int_equal(mdfh_instruments_attach(name, &reader), -EPROTO);
+	assert_null(reader);
+	mdfh_region_unmap(&region);
+	mdfh_instruments_destroy(maker);
+	assert_int_equal(mdfh_instruments_attach(name, &reader), -ENOENT);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
+	    cmocka_unit_test(shared_table),
 	    cmocka_unit_test(rows_are_kept),
 	    cmocka_unit_test(symbols_are_cut_and_found),
 	    cmocka_unit_test(capacity_is_checked),
