@@ -26,7 +26,7 @@
 
 enum {
 	SESSIONS_LEFT = 8, /* remembered, newest first to go last */
-	LINE_HOLES = 32,   /* newest holes remembered of each line */
+	LINE_HOLES = 256,  /* newest holes remembered of each line */
 	SLOTS_SPARE = MDFH_SPANS_MAX,
 };
 
@@ -237,13 +237,21 @@ void mdfh_channel_destroy(struct mdfh_channel *ch)
 
 /* Causes: what the counters of a line said around a hole ------------------------ */
 
-static void line_skipped(struct line *l, uint64_t first, uint64_t next, uint8_t cause)
+static void line_skipped(
+    const struct mdfh_channel *ch, struct line *l, uint64_t first, uint64_t next, uint8_t cause)
 {
 	struct line_hole *h;
 
 	if (l->holes == LINE_HOLES) {
-		memmove(l->hole, l->hole + 1, (LINE_HOLES - 1) * sizeof(l->hole[0]));
-		l->holes--;
+		/* Those that another line filled long ago make room, else the oldest. */
+		uint32_t kept = 0;
+
+		for (uint32_t i = 0; i < LINE_HOLES; i++)
+			if (l->hole[i].next > ch->expected)
+				l->hole[kept++] = l->hole[i];
+		if (kept == LINE_HOLES)
+			memmove(l->hole, l->hole + 1, --kept * sizeof(l->hole[0]));
+		l->holes = kept;
 	}
 	h = &l->hole[l->holes++];
 	*h = (struct line_hole){
@@ -588,7 +596,7 @@ static void take(struct mdfh_channel *ch, const struct mdfh_unit *unit,
 
 	if (unit->first > l->next) {
 		stats->missing += unit->first - l->next;
-		line_skipped(l, l->next, unit->first, l->refused);
+		line_skipped(ch, l, l->next, unit->first, l->refused);
 	} else if (unit->first < l->next) {
 		stats->missing -= line_filled(l, unit->first, next);
 	}

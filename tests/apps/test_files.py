@@ -65,7 +65,7 @@ def check_run():
 
 def check_injected():
     for options in (["--file", "one.pcapng", "--inject-loss", "10000"],
-                    ["--file", "two.pcapng", "--group", A, "--group", B, "--inject-loss", "20000"]):
+                    ["--file", "two.pcapng", "--group", A, "--group", B, "--inject-loss", "50000"]):
         summary = run(*options, status=1)
         channel = summary["channels"][0]
         assert summary["lost"] > 0, options

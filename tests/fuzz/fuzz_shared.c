@@ -1,8 +1,8 @@
-/* fuzz_shared.c - any bytes as the shared memory that another process calls a ring or a depth
- * array: attach refuses it or everything that is then done stays inside it.
+/* fuzz_shared.c - any bytes as the shared memory that another process calls a ring, a depth array or
+ * an instrument table: attach refuses it or everything that is then done stays inside it.
  *
- * The region is plain memory of its exact size here. First byte: ring or depth array, and whether
- * it begins as create leaves it; second: the shape of that; third and fourth: size. The rest is
+ * The region is plain memory of its exact size here. First byte: which of them, and whether it
+ * begins as create leaves it; second: the shape of that; third and fourth: size. The rest is
  * stores: a position (16 bits) in words of four bytes, and the word. */
 #include "fuzz.h"
 
@@ -10,6 +10,7 @@
 
 #include "core/bytes.h"
 #include "mdfh/depth.h"
+#include "mdfh/instrument.h"
 #include "mdfh/memory.h"
 #include "mdfh/ring.h"
 
@@ -115,6 +116,42 @@ static void use_depth(uint32_t instrument)
 	mdfh_depth_destroy(depth);
 }
 
+static void use_instruments(uint32_t id)
+{
+	struct mdfh_instruments *table;
+	uint32_t capacity, count, row;
+	int err = mdfh_instruments_attach("/fuzz", &table);
+
+	if (err) {
+		REQUIRE(err == -EPROTO && !table);
+		return;
+	}
+	capacity = mdfh_instruments_capacity(table);
+	count = mdfh_instruments_count(table);
+	REQUIRE(capacity * sizeof(struct mdfh_instrument) < memory_bytes && count <= capacity + 1);
+	row = mdfh_instruments_find(table, 0, id & 3);
+	REQUIRE(row <= capacity);
+	row = mdfh_instruments_find_symbol(table, "AAPL");
+	REQUIRE(row <= capacity);
+	if (row)
+		REQUIRE(!memcmp(mdfh_instruments_get(table, row)->symbol, "AAPL", 5));
+	mdfh_instruments_destroy(table);
+}
+
+static size_t make_instruments(uint8_t shape)
+{
+	struct mdfh_instruments *table;
+
+	REQUIRE(!mdfh_instruments_create_shared(1 + (shape & 15), "/fuzz", &table));
+	for (uint32_t id = 0; id < (shape >> 4 & 3u); id++)
+		mdfh_instruments_set_symbol(
+		    table, mdfh_instruments_row(table, 0, id), id & 1 ? "AAPL" : "MSFT", 4);
+	REQUIRE(last_bytes <= BYTES_MAX);
+	memcpy(memory, last_map, last_bytes);
+	mdfh_instruments_destroy(table);
+	return last_bytes;
+}
+
 /* What create leaves in memory; returns its bytes. */
 static size_t make_sound(int is_depth, uint8_t shape)
 {
@@ -148,7 +185,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	memset(memory, 0, sizeof(memory));
 	memory_bytes = mdfh_load_be16(data + 2) % (BYTES_MAX + 1);
 	if (data[0] & 2) {
-		size_t bytes = make_sound(data[0] & 1, data[1]);
+		size_t bytes =
+		    data[0] & 8 ? make_instruments(data[1]) : make_sound(data[0] & 1, data[1]);
 
 		/* Of its own size, or cut or longer. */
 		if (data[0] & 4)
@@ -159,7 +197,9 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 
 		memcpy(memory + at, data + 2, 4);
 	}
-	if (choice >> 24 & 1)
+	if (choice >> 24 & 8)
+		use_instruments(choice);
+	else if (choice >> 24 & 1)
 		use_depth(choice);
 	else
 		use_ring(choice);
