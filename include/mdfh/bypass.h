@@ -2,7 +2,8 @@
  *
  * A backend is a way to get packets: "socket" (alias "asio"), "pcap", "null", "fault" (seeded
  * faults on top of another backend) are built in; others are modules, loaded by name from
- * the install folder or from an absolute path (backend = "/path/to/module.so").
+ * the install folder (or that of mdfh_bypass_set_modules_folder) or from an absolute path
+ * (backend = "/path/to/module.so").
  *
  * Threads: one thread uses a port from open to close; ports are independent. mdfh_push_*
  *          owns the port it was given until mdfh_push_stop() returns.
@@ -224,7 +225,7 @@ MDFH_API uint16_t mdfh_bypass_local_port(const struct mdfh_bypass *port, uint16_
 MDFH_API const char *mdfh_bypass_name(const struct mdfh_bypass *port);
 
 /* What there is. Fills up to max entries and returns how many backends are known: those built
- * in, and the modules of the install folder. A missing one says why. */
+ * in, and the modules of the modules folder. A missing one says why. */
 struct mdfh_bypass_backend {
 	char name[32];
 	char description[96];
@@ -233,6 +234,11 @@ struct mdfh_bypass_backend {
 	int is_module;
 };
 MDFH_API int mdfh_bypass_backends(struct mdfh_bypass_backend *backends, int max);
+
+/* Where modules are looked for by name, as mdfh_NAME.so; NULL = the install folder, which is the
+ * default. Threads: any; ports that are open keep their module. -EINVAL if the path is not
+ * absolute. A module is code: name only a folder that nobody else may write to. */
+MDFH_API int mdfh_bypass_set_modules_folder(const char *absolute_folder);
 
 /* Push helper: a thread of its own that receives, calls handler for each batch and releases
  * it afterwards. The thread is pinned as the port's configuration says. */

@@ -1,9 +1,14 @@
 /* mdfh.c - the mdfh command: finds the subcommand and hands over. */
 #include <argp.h>
+#include <errno.h>
+#include <limits.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "apps/commands.h"
+#include "mdfh/bypass.h"
+#include "mdfh/error.h"
 #include "mdfh_build.h"
 
 struct command {
@@ -27,16 +32,59 @@ static const struct command commands[] = {
 
 static void usage(FILE *stream)
 {
-	fprintf(stream, "Usage: mdfh COMMAND [OPTION...] [ARGUMENT...]\n\n"
+	fprintf(stream, "Usage: mdfh [--modules FOLDER] COMMAND [OPTION...] [ARGUMENT...]\n\n"
 			"A market data feed handler: packets to order books and events.\n\n");
 	for (const struct command *c = commands; c->name; c++)
 		fprintf(stream, "  %-12s %s\n", c->name, c->summary);
-	fprintf(stream, "\n`mdfh COMMAND --help` explains a command; `mdfh --version` prints the "
+	fprintf(stream, "\n  --modules FOLDER  look for backend modules there instead of in\n"
+			"                    " MDFH_MODULES_DIR "\n"
+			"\n`mdfh COMMAND --help` explains a command; `mdfh --version` prints the "
 			"version.\n");
+}
+
+/* Take --modules FOLDER or --modules=FOLDER from the front. 0, or the exit status. */
+static int take_modules(int *argc, char ***argv)
+{
+	static const char option[] = "--modules";
+	const size_t length = sizeof(option) - 1;
+	char real[PATH_MAX];
+	const char *folder;
+	int taken = 1;
+
+	if (*argc < 2 || strncmp((*argv)[1], option, length) != 0)
+		return 0;
+	if ((*argv)[1][length] == '=') {
+		folder = (*argv)[1] + length + 1;
+	} else if ((*argv)[1][length]) {
+		return 0;
+	} else if (*argc < 3) {
+		fprintf(stderr, "mdfh: --modules needs a folder\n");
+		return 2;
+	} else {
+		folder = (*argv)[2];
+		taken = 2;
+	}
+	/* The user's own folder may be relative to where they are. */
+	if (!realpath(folder, real)) {
+		fprintf(stderr, "mdfh: --modules %s: %s\n", folder, strerror(errno));
+		return 2;
+	}
+	if (mdfh_bypass_set_modules_folder(real)) {
+		fprintf(stderr, "mdfh: --modules %s: %s\n", folder, mdfh_error_text());
+		return 2;
+	}
+	(*argv)[taken] = (*argv)[0];
+	*argv += taken;
+	*argc -= taken;
+	return 0;
 }
 
 int main(int argc, char **argv)
 {
+	int status = take_modules(&argc, &argv);
+
+	if (status)
+		return status;
 	if (argc < 2) {
 		usage(stderr);
 		return 2;

@@ -41,9 +41,6 @@ int mdfh_option_number(
 /* -EINVAL if options has a key that is not in the NULL-terminated list. */
 int mdfh_option_known(const char *options, const char *backend, const char *const *keys);
 
-/* Where modules are looked for by name. NULL = the install folder. For tests; not thread-safe. */
-void mdfh_registry_set_folder(const char *folder);
-
 /* Find a backend by name or absolute path. *library is to be given to mdfh_registry_drop(). */
 int mdfh_registry_find(const char *name, const struct mdfh_bypass_ops **ops, void **library);
 void mdfh_registry_drop(void *library);

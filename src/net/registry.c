@@ -1,7 +1,8 @@
 /* registry.c - which backends there are: the built-in table, and modules.
  *
- * A module is looked for in one folder fixed at build time, or at an absolute path: never in the
- * working folder or along a search path, so that nobody else decides what code runs here. What a
+ * A module is looked for in one folder, that of the installation unless the program names another,
+ * or at an absolute path: never in the working folder, along a search path or where the environment
+ * says, so that nobody but the program decides what code runs here. What a
  * module says of itself is checked against its symbol table before it is read. It stays loaded
  * while a port of it is open. */
 #include <dirent.h>
@@ -55,9 +56,9 @@ struct library {
 	unsigned users;
 };
 
-static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER; /* guards libraries and their users */
+static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER; /* guards all that follows */
 static struct library *libraries;
-static const char *folder = MDFH_MODULES_DIR;
+static char folder[PATH_MAX] = MDFH_MODULES_DIR;
 
 static const struct mdfh_backend_host host = {
     .size = sizeof(host),
@@ -66,9 +67,19 @@ static const struct mdfh_backend_host host = {
     .clock_ns = mdfh_clock_now_ns,
 };
 
-void mdfh_registry_set_folder(const char *path)
+int mdfh_bypass_set_modules_folder(const char *absolute_folder)
 {
-	folder = path ? path : MDFH_MODULES_DIR;
+	const char *path = absolute_folder ? absolute_folder : MDFH_MODULES_DIR;
+
+	if (path[0] != '/')
+		return mdfh_error(
+		    -EINVAL, "the modules folder is '%.200s'; it must be an absolute path", path);
+	if (strlen(path) >= sizeof(folder))
+		return mdfh_error(-ENAMETOOLONG, "the modules folder: its path is too long");
+	pthread_mutex_lock(&lock);
+	memcpy(folder, path, strlen(path) + 1);
+	pthread_mutex_unlock(&lock);
+	return 0;
 }
 
 /* Modules -------------------------------------------------------------- */
@@ -219,8 +230,11 @@ static int name_is_plain(const char *name)
 
 static int module_path(const char *name, char *path, size_t size)
 {
-	int length = snprintf(path, size, "%s/mdfh_%s.so", folder, name);
+	int length;
 
+	pthread_mutex_lock(&lock);
+	length = snprintf(path, size, "%s/mdfh_%s.so", folder, name);
+	pthread_mutex_unlock(&lock);
 	return length < 0 || (size_t)length >= size
 		   ? mdfh_error(
 			 -ENAMETOOLONG, "backend %s: the path of its module is too long", name)
@@ -352,6 +366,7 @@ static int is_module_file(const struct dirent *entry)
 
 int mdfh_bypass_backends(struct mdfh_bypass_backend *backends, int max)
 {
+	char modules[PATH_MAX];
 	struct dirent **files = NULL;
 	struct mdfh_bypass_backend entry;
 	uint32_t installed = 0; /* bit i: planned[i] has a module */
@@ -366,8 +381,11 @@ int mdfh_bypass_backends(struct mdfh_bypass_backend *backends, int max)
 		backends[count] = entry;
 	}
 
+	pthread_mutex_lock(&lock);
+	memcpy(modules, folder, sizeof(modules));
+	pthread_mutex_unlock(&lock);
 	/* A missing folder holds no modules. */
-	files_count = scandir(folder, &files, is_module_file, alphasort);
+	files_count = scandir(modules, &files, is_module_file, alphasort);
 	for (int i = 0; i < files_count; i++) {
 		entry = (struct mdfh_bypass_backend){0};
 		module_name(files[i]->d_name, entry.name, sizeof(entry.name));

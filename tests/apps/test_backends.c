@@ -7,8 +7,10 @@
 #include <cmocka.h>
 #include <jansson.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/wait.h>
+#include <unistd.h>
 
 static const char *program;
 
@@ -87,6 +89,36 @@ static void prints_backends(void **state)
 	assert_int_equal(run("backends superfluous", text, sizeof(text)), 2);
 }
 
+/* The modules that tests/net builds, one of them sound. */
+static void looks_for_modules_in_a_folder(void **state)
+{
+	const char *build = getenv("MDFH_BUILD");
+	char text[8192], arguments[2048];
+	json_t *list, *good;
+
+	(void)state;
+	assert_non_null(build);
+	snprintf(arguments, sizeof(arguments), "--modules '%s/tests/net' backends --json", build);
+	list = run_json(arguments, 0);
+	good = find(list, "good");
+	assert_true(json_is_true(json_object_get(good, "available")));
+	assert_true(json_is_true(json_object_get(good, "is_module")));
+	assert_non_null(
+	    strstr(json_string_value(json_object_get(find(list, "wrong_abi"), "reason")),
+		"ABI version 42"));
+	json_decref(list);
+	/* Relative to where the user is. */
+	assert_int_equal(chdir(build), 0);
+	assert_int_equal(run("--modules=tests/net backends", text, sizeof(text)), 0);
+	assert_non_null(strstr(text, "good       available"));
+	assert_int_equal(run("--modules tests/nowhere backends", text, sizeof(text)), 2);
+	assert_string_equal(text, "mdfh: --modules tests/nowhere: No such file or directory\n");
+	assert_int_equal(run("--modules", text, sizeof(text)), 2);
+	assert_int_equal(run("--modules tests/net", text, sizeof(text)), 2);
+	assert_int_equal(run("--modulesque backends", text, sizeof(text)), 2);
+	assert_non_null(strstr(text, "there is no command '--modulesque'"));
+}
+
 static void runs_the_suite(void **state)
 {
 	json_t *list = run_json("conformance --json pcap", 0);
@@ -122,6 +154,7 @@ int main(int argc, char **argv)
 	const struct CMUnitTest tests[] = {
 	    cmocka_unit_test(lists_backends),
 	    cmocka_unit_test(prints_backends),
+	    cmocka_unit_test(looks_for_modules_in_a_folder),
 	    cmocka_unit_test(runs_the_suite),
 	    cmocka_unit_test(says_why_it_cannot),
 	};

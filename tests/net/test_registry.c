@@ -235,10 +235,32 @@ static void lists_without_a_folder(void **state)
 	int n;
 
 	(void)state;
-	mdfh_registry_set_folder("/nonexistent");
+	assert_ok(mdfh_bypass_set_modules_folder("/nonexistent"));
 	n = mdfh_bypass_backends(list, 64);
 	assert_true(entry_of(list, n, "socket")->available);
-	mdfh_registry_set_folder(folder);
+	assert_ok(mdfh_bypass_set_modules_folder(folder));
+}
+
+static void takes_only_an_absolute_folder(void **state)
+{
+	struct mdfh_bypass *port;
+	char path[PATH_MAX + 2];
+
+	(void)state;
+	assert_int_equal(mdfh_bypass_set_modules_folder("build/modules"), -EINVAL);
+	assert_error("the modules folder is 'build/modules'; it must be an absolute path");
+	assert_int_equal(mdfh_bypass_set_modules_folder(""), -EINVAL);
+	memset(path, '/', sizeof(path));
+	path[sizeof(path) - 1] = '\0';
+	assert_int_equal(mdfh_bypass_set_modules_folder(path), -ENAMETOOLONG);
+	/* What was refused changed nothing. */
+	assert_ok(open_backend("good", &port));
+	mdfh_bypass_close(port);
+	/* NULL is the install folder, which has no module of this name. */
+	assert_ok(mdfh_bypass_set_modules_folder(NULL));
+	assert_int_equal(open_backend("good", &port), -ENOENT);
+	assert_error("/lib/");
+	assert_ok(mdfh_bypass_set_modules_folder(folder));
 }
 
 int main(void)
@@ -255,6 +277,7 @@ int main(void)
 	    cmocka_unit_test(says_what_is_not_there),
 	    cmocka_unit_test(lists_all_with_the_reason),
 	    cmocka_unit_test(lists_without_a_folder),
+	    cmocka_unit_test(takes_only_an_absolute_folder),
 	};
 	const char *build = getenv("MDFH_BUILD");
 
@@ -263,6 +286,9 @@ int main(void)
 		return TEST_SKIPPED;
 	}
 	snprintf(folder, sizeof(folder), "%s/tests/net", build);
-	mdfh_registry_set_folder(folder);
+	if (mdfh_bypass_set_modules_folder(folder)) {
+		fprintf(stderr, "%s\n", mdfh_error_text());
+		return 1;
+	}
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }
