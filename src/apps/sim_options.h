@@ -1,0 +1,42 @@
+/* sim_options.h - the command line of mdfh sim. */
+#ifndef MDFH_APPS_SIM_OPTIONS_H
+#define MDFH_APPS_SIM_OPTIONS_H
+
+#include "apps/sim_output.h"
+#include "sim/sender.h"
+
+enum sim_clock { SIM_CLOCK_DEFAULT, SIM_CLOCK_LIVE, SIM_CLOCK_DAY };
+
+struct sim_options {
+	struct sim_endpoint endpoints[MDFH_SENDER_LINES_MAX];
+	uint32_t lines;
+	const char *interface;
+	const char *out;
+	const char *books_out;
+	const char *date;
+	char session[MDFH_PUBLISHER_SESSION_SIZE + 1];
+	struct mdfh_drop drop[MDFH_SENDER_LINES_MAX];
+	struct mdfh_day_config day;
+	double rate;
+	double seconds;
+	double burst;
+	double start_delay_s;
+	double linger_s;
+	uint64_t heartbeat_ms;
+	uint64_t skew_us;
+	uint64_t flush_us;
+	uint32_t payload;
+	uint32_t ttl;
+	unsigned wait_s;
+	enum sim_clock clock;
+	int transmit;
+	int json;
+};
+
+/* 0, or 2 after a complaint. What was left out has its default. */
+int sim_options_parse(int argc, char **argv, struct sim_options *options);
+
+/* Whether the day goes into a file of messages, not of packets. */
+int sim_options_is_binaryfile(const struct sim_options *options);
+
+#endif

@@ -1,0 +1,108 @@
+/* sim_summary.c - what mdfh sim says at the end: text for people, JSON for programs. */
+#include "apps/sim_summary.h"
+
+#include <jansson.h>
+#include <stdio.h>
+
+static double microseconds(uint64_t ns)
+{
+	return (double)ns / 1000;
+}
+
+static json_t *line_json(const struct mdfh_sender_line *line)
+{
+	const struct mdfh_histogram *lateness = line->lateness_ns;
+
+	return json_pack("{s:I,s:I,s:I,s:I,s:I,s:I,s:I,s:I,s:{s:f,s:f,s:f,s:f}}", "packets",
+	    (json_int_t)line->packets, "messages", (json_int_t)line->messages, "bytes",
+	    (json_int_t)line->bytes, "heartbeats", (json_int_t)line->heartbeats, "ends_of_session",
+	    (json_int_t)line->ends, "dropped_packets", (json_int_t)line->dropped_packets,
+	    "dropped_messages", (json_int_t)line->dropped_messages, "late_messages",
+	    (json_int_t)line->late_messages, "lateness_us", "p50",
+	    microseconds(mdfh_histogram_percentile(lateness, 50)), "p99",
+	    microseconds(mdfh_histogram_percentile(lateness, 99)), "p999",
+	    microseconds(mdfh_histogram_percentile(lateness, 99.9)), "max",
+	    microseconds(mdfh_histogram_max(lateness)));
+}
+
+static double sent_seconds(const struct mdfh_sender_stats *sent)
+{
+	return sent->last_ns > sent->first_ns ? (double)(sent->last_ns - sent->first_ns) / 1e9 : 0;
+}
+
+static int print_json(const struct sim_run *run)
+{
+	char checksum[20];
+	json_t *root;
+	int rc;
+
+	snprintf(checksum, sizeof(checksum), "%016llx",
+	    (unsigned long long)mdfh_refbook_checksum(run->book));
+	root = json_pack("{s:I,s:I,s:I,s:s,s:I}", "messages", (json_int_t)run->messages, "orders",
+	    (json_int_t)mdfh_refbook_orders(run->book), "symbols",
+	    (json_int_t)mdfh_refbook_symbols(run->book), "checksum", checksum, "seed",
+	    (json_int_t)run->options->day.seed);
+	if (run->sent) {
+		json_t *lines = json_array();
+		double seconds = sent_seconds(run->sent);
+
+		for (uint32_t i = 0; i < run->options->lines; i++)
+			json_array_append_new(lines, line_json(&run->sent->lines[i]));
+		json_object_set_new(root, "seconds", json_real(seconds));
+		json_object_set_new(
+		    root, "rate", json_real(seconds > 0 ? (double)run->messages / seconds : 0));
+		json_object_set_new(
+		    root, "lost_on_both", json_integer((json_int_t)run->sent->lost_on_both));
+		json_object_set_new(root, "interrupted", json_boolean(run->sent->is_interrupted));
+		json_object_set_new(root, "lines", lines);
+	}
+	rc = json_dumpf(root, stdout, JSON_COMPACT);
+	json_decref(root);
+	puts("");
+	return rc;
+}
+
+static void print_text(const struct sim_run *run)
+{
+	if (run->sent) {
+		double seconds = sent_seconds(run->sent);
+
+		printf("%llu messages in %llu packets, %.3f s, %.0f messages/s%s\n",
+		    (unsigned long long)run->messages, (unsigned long long)run->sent->packets,
+		    seconds, seconds > 0 ? (double)run->messages / seconds : 0,
+		    run->sent->is_interrupted ? " (interrupted)" : "");
+		for (uint32_t i = 0; i < run->options->lines; i++) {
+			const struct mdfh_sender_line *line = &run->sent->lines[i];
+
+			printf("line %c: %llu packets, %llu left out with %llu messages; lateness "
+			       "p50 %.1f us, p99 %.1f us, max %.1f us; %llu messages late by more "
+			       "than %d us\n",
+			    'A' + (int)i, (unsigned long long)line->packets,
+			    (unsigned long long)line->dropped_packets,
+			    (unsigned long long)line->dropped_messages,
+			    microseconds(mdfh_histogram_percentile(line->lateness_ns, 50)),
+			    microseconds(mdfh_histogram_percentile(line->lateness_ns, 99)),
+			    microseconds(mdfh_histogram_max(line->lateness_ns)),
+			    (unsigned long long)line->late_messages, MDFH_SENDER_LATE_NS / 1000);
+		}
+		if (run->sent->lost_on_both)
+			printf("left out of every line: %llu messages\n",
+			    (unsigned long long)run->sent->lost_on_both);
+	} else {
+		printf("%llu messages, %llu bytes\n", (unsigned long long)run->messages,
+		    (unsigned long long)run->bytes);
+	}
+	printf("books: %llu orders in %llu symbols, checksum %016llx\n",
+	    (unsigned long long)mdfh_refbook_orders(run->book),
+	    (unsigned long long)mdfh_refbook_symbols(run->book),
+	    (unsigned long long)mdfh_refbook_checksum(run->book));
+}
+
+int sim_summary_print(const struct sim_run *run)
+{
+	if (!run->options->json)
+		print_text(run);
+	else if (print_json(run))
+		return -1;
+	return fflush(stdout) ? -1 : 0;
+}
