@@ -28,6 +28,9 @@ enum {
 enum mdfh_transport {
 	MDFH_TRANSPORT_DEFAULT = 0, /* UDP */
 	MDFH_TRANSPORT_UDP = 1,
+	/* A client's connection: exactly one flow, group = the server's numeric address, port = its
+	 * port. open begins to connect and never waits for the server, which may be absent; recv
+	 * drives the connection on and connects again after a pause whenever it is gone. */
 	MDFH_TRANSPORT_TCP = 2,
 };
 
@@ -148,13 +151,14 @@ struct mdfh_bypass_capabilities {
 	enum mdfh_place filters;    /* where packets of no flow are discarded */
 	enum mdfh_place timestamps; /* best source of receive_ns */
 	int can_send;
-	int is_stream; /* TCP: bytes, not packets */
+	int is_stream; /* TCP: bytes, not packets, with marks between connections (packet.h) */
 	int is_finite; /* recv will end with -ENODATA */
 	uint32_t queues;
 	uint32_t hold_max;             /* packets that may be held while recv goes on */
 	uint32_t frame_size;           /* longest payload that is not truncated */
 	uint64_t receive_buffer_bytes; /* as granted by the kernel */
-	int poll_fd;                   /* for poll(2), -1 = none */
+	int poll_fd;                   /* for poll(2) until close, -1 = none. It also wakes for what
+	                                * recv has to do for a connection */
 	int numa_node;                 /* node of the packet memory, -1 = unknown */
 	int hugepages;                 /* 1 = packet memory is in hugepages */
 	const char *warning;           /* what was not granted and how to get it, "" = nothing */
@@ -178,7 +182,11 @@ struct mdfh_bypass_stats {
 	uint64_t tx_bytes;
 	uint64_t tx_failed;   /* send could not take them now */
 	uint32_t known_drops; /* bits: 1 nic, 2 kernel, 4 socket */
-	uint32_t reserved;
+	int32_t last_error; /* streams: errno that ended the newest attempt or connection; 0 = none
+	                       * has ended, or the server closed it in order */
+	uint64_t connects;  /* streams: connections made */
+	uint64_t connect_failures;
+	uint64_t disconnects;   /* connections that ended, in order or not */
 	uint64_t malformed[16]; /* by enum mdfh_frame_error (mdfh/frame.h) */
 };
 
@@ -191,7 +199,8 @@ struct mdfh_bypass; /* opaque: an open port; layout for backends in mdfh/backend
 MDFH_API int mdfh_bypass_open(const struct mdfh_bypass_config *config, struct mdfh_bypass **port);
 
 /* Receive up to n packets (at most batch_size of them). Never waits. Returns the count, 0 =
- * nothing has arrived, -ENODATA at the end of a finite source, -EIO.
+ * nothing has arrived, -ENODATA at the end of a finite source, -EIO. A lost connection of a stream
+ * is no error: a mark says so, and the counters why.
  *
  * Once more than hold_max packets are held, a backend whose packets lie in the NIC's buffers
  * copies (rx_copied); one that copies anyway (capabilities.zero_copy is 0) hands out what its
@@ -207,7 +216,11 @@ MDFH_API void mdfh_bypass_release(
     struct mdfh_bypass *port, const struct mdfh_packet *packets, int n);
 
 /* Send up to n packets (data, length and flow are read). Returns how many were taken; the
- * rest may be offered again. -ENOTSUP where the backend cannot send. */
+ * rest may be offered again. -ENOTSUP where the backend cannot send.
+ *
+ * Streams: a packet is taken whole or not at all; the rest of one that the kernel took in part is
+ * kept and sent before anything else, by recv or send. While there is no connection none is taken.
+ * What was taken and had not left when a connection ended is lost with it. */
 MDFH_API int mdfh_bypass_send(struct mdfh_bypass *port, const struct mdfh_packet *packets, int n);
 
 /* Close. Packets still held become invalid. NULL is allowed. */

@@ -2,7 +2,11 @@
  *
  * Ownership: data belongs to the backend from mdfh_bypass_recv() to mdfh_bypass_release().
  * Packets may be held across recv calls and released in any order, up to hold_max of the port's
- * capabilities; mdfh_bypass_recv() says what happens past it. */
+ * capabilities; mdfh_bypass_recv() says what happens past it.
+ *
+ * Streams: a packet is the next bytes of the connection, cut anywhere. Between the bytes stand
+ * marks, packets of length 0, where a connection begins or has ended; a mark's receive_ns is when
+ * recv learned of it, so bytes that follow may have arrived before. */
 #ifndef MDFH_PACKET_H
 #define MDFH_PACKET_H
 
@@ -23,6 +27,9 @@ enum mdfh_packet_flag {
 	MDFH_PACKET_TIME_CAPTURE = 1 << 7, /* read from a capture file */
 	MDFH_PACKET_CLOCK_SYNC = 1 << 8,   /* that clock said that it was in sync */
 	MDFH_PACKET_TIME_MASK = 0x00f0,
+	/* Marks of a stream, of length 0, in the order of its bytes; both come with STREAM. */
+	MDFH_PACKET_CONNECTED = 1 << 9,     /* a new connection: the bytes that follow are of it */
+	MDFH_PACKET_DISCONNECTED = 1 << 10, /* it is gone: what was incomplete stays incomplete */
 };
 
 #define MDFH_FLOW_NONE UINT16_MAX /* matches no configured flow (capture read without flows) */
