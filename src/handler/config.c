@@ -1,12 +1,7 @@
-/* config.c - YAML to struct mdfh_handler_config. The schema below is the list of keys; libcyaml
- * does the reading. Its messages are turned into one sentence with file, line and key. */
-#include <cyaml/cyaml.h>
-#include <errno.h>
-#include <stdio.h>
+/* config.c - YAML to struct mdfh_handler_config. The schema below is the list of keys. */
 #include <stdlib.h>
-#include <string.h>
 
-#include "mdfh/error.h"
+#include "core/yaml.h"
 #include "mdfh/handler.h"
 
 /* What the keys are ------------------------------------------------------------------------- */
@@ -173,149 +168,37 @@ static const cyaml_schema_value_t handler_schema = {
     CYAML_VALUE_MAPPING(CYAML_FLAG_POINTER, struct mdfh_handler_config, handler_fields),
 };
 
-/* Messages ---------------------------------------------------------------------------------- */
-
-/* libcyaml reports an error as a line of its own and then a backtrace, innermost first, such as
- *   Load: Invalid uint64_t value: 'many'
- *   Load: Backtrace:
- *     in mapping field 'thread' (line: 3, column: 13)
- * The first of each is what a person needs. */
-struct complaint {
-	char what[200];
-	char key[96];
-	unsigned line;
-};
-
-static const char unexpected[] = "Unexpected key: ";
-static const char missing[] = "Missing required mapping field: ";
-
-static void complain(cyaml_log_t level, void *context, const char *format, va_list args)
-{
-	struct complaint *complaint = context;
-	char text[256];
-	const char *start;
-	const char *line;
-	const char *field;
-
-	if (level < CYAML_LOG_ERROR)
-		return;
-	vsnprintf(text, sizeof(text), format, args);
-	text[strcspn(text, "\n")] = '\0';
-	start = strncmp(text, "Load: ", 6) ? text : text + 6;
-	line = strstr(start, "(line: ");
-	if (!line) {
-		if (complaint->what[0] || !strcmp(start, "Backtrace:"))
-			return;
-		snprintf(complaint->what, sizeof(complaint->what), "%.199s", start);
-		/* These two name the key themselves. */
-		if (!strncmp(start, unexpected, sizeof(unexpected) - 1))
-			snprintf(complaint->key, sizeof(complaint->key), "%.95s",
-			    start + sizeof(unexpected) - 1);
-		else if (!strncmp(start, missing, sizeof(missing) - 1))
-			snprintf(complaint->key, sizeof(complaint->key), "%.95s",
-			    start + sizeof(missing) - 1);
-		return;
-	}
-	if (!complaint->line)
-		complaint->line = (unsigned)strtoul(line + 7, NULL, 10);
-	field = strstr(start, "mapping field '");
-	if (!complaint->key[0] && field) {
-		field += 15;
-		snprintf(complaint->key, sizeof(complaint->key), "%.*s", (int)strcspn(field, "'"),
-		    field);
-	}
-}
-
-/* Of an unexpected key libcyaml gives the line where its mapping begins: look for the key from
- * there on. */
-static void find_key(struct complaint *complaint, const char *text, size_t length)
-{
-	const char *end = text + length;
-	size_t size = strlen(complaint->key);
-	unsigned line = 1;
-
-	if (strncmp(complaint->what, unexpected, sizeof(unexpected) - 1) != 0)
-		return;
-	for (const char *at = text; at < end; at++) {
-		if (*at == '\n')
-			line++;
-		else if (line >= complaint->line && (size_t)(end - at) > size && at[size] == ':' &&
-			 !memcmp(at, complaint->key, size)) {
-			complaint->line = line;
-			return;
-		}
-	}
-}
-
 /* Public ------------------------------------------------------------------------------------ */
-
-static const cyaml_config_t base_config = {
-    .log_fn = complain,
-    .mem_fn = cyaml_mem,
-    .log_level = CYAML_LOG_ERROR,
-    .flags = CYAML_CFG_DEFAULT,
-};
 
 int mdfh_handler_config_parse(
     const char *text, size_t length, const char *name, struct mdfh_handler_config **config)
 {
-	struct complaint complaint = {.line = 0};
-	cyaml_config_t cyaml = base_config;
-	cyaml_err_t err;
-	void *loaded = NULL;
+	void *loaded;
+	int err = mdfh_yaml_parse(
+	    text, length, name, "docs/configuration.md lists the keys", &handler_schema, &loaded);
 
-	*config = NULL;
-	cyaml.log_ctx = &complaint;
-	err =
-	    cyaml_load_data((const uint8_t *)text, length, &cyaml, &handler_schema, &loaded, NULL);
-	if (err == CYAML_ERR_OOM)
-		return mdfh_error(-ENOMEM, "%s: out of memory", name);
-	if (err == CYAML_OK && !loaded) {
-		snprintf(complaint.what, sizeof(complaint.what), "the file is empty");
-		err = CYAML_ERR_INVALID_VALUE;
-	}
-	if (err != CYAML_OK) {
-		find_key(&complaint, text, length);
-		return mdfh_error(-EINVAL, "%s:%u: %s%s%s%s (docs/configuration.md lists the keys)",
-		    name, complaint.line, complaint.key[0] ? "key '" : "", complaint.key,
-		    complaint.key[0] ? "': " : "",
-		    complaint.what[0] ? complaint.what : cyaml_strerror(err));
-	}
 	*config = loaded;
-	(*config)->size = sizeof(**config);
-	return 0;
+	if (!err)
+		(*config)->size = sizeof(**config);
+	return err;
 }
 
 int mdfh_handler_config_load(const char *path, struct mdfh_handler_config **config)
 {
-	enum { LONGEST = 16 << 20 };
-	FILE *file;
 	char *text;
 	size_t length;
 	int err;
 
 	*config = NULL;
-	file = fopen(path, "re");
-	if (!file)
-		return mdfh_error_errno(-errno, "configuration %s", path);
-	text = malloc(LONGEST);
-	if (!text) {
-		fclose(file);
-		return mdfh_error(-ENOMEM, "configuration %s: out of memory", path);
-	}
-	length = fread(text, 1, LONGEST, file);
-	if (ferror(file))
-		err = mdfh_error_errno(-EIO, "configuration %s", path);
-	else if (length == LONGEST)
-		err = mdfh_error(-EFBIG, "configuration %s: longer than 16 MiB", path);
-	else
-		err = mdfh_handler_config_parse(text, length, path, config);
+	err = mdfh_yaml_read(path, "configuration", &text, &length);
+	if (err)
+		return err;
+	err = mdfh_handler_config_parse(text, length, path, config);
 	free(text);
-	fclose(file);
 	return err;
 }
 
 void mdfh_handler_config_free(struct mdfh_handler_config *config)
 {
-	cyaml_free(&base_config, &handler_schema, config, 0);
+	mdfh_yaml_free(&handler_schema, config);
 }
