@@ -1,14 +1,15 @@
-/* socket.h - the socket backend's port, shared by its setup and its data path. */
+/* socket.h - the kernel sockets of a port: made, sent through and counted here once, for every
+ * backend that receives from them in its own way. */
 #ifndef MDFH_NET_SOCKET_H
 #define MDFH_NET_SOCKET_H
 
+#include <string.h>
 #include <time.h>
 
 #include <linux/errqueue.h>
 #include <sys/socket.h>
 #include <sys/uio.h>
 
-#include "mdfh/memory.h"
 #include "net/net.h"
 
 /* Room for every control message that is asked for: three timestamps and a drop count. */
@@ -29,48 +30,83 @@ struct flow {
 	struct mdfh_address source; /* length 0 = any */
 };
 
-struct socket_port {
-	struct mdfh_bypass base; /* first, so a port pointer is a socket_port pointer */
+struct mdfh_sockets {
+	struct mdfh_bypass base; /* first, so a port pointer is one to its sockets */
+	const char *name;        /* of the backend, for its sentences */
+	int receives;
+	uint32_t flow_count;
+	unsigned interface_index; /* 0 = the kernel's choice */
 
-	/* receiving */
-	uint64_t ready; /* bit f: flow f has not had its turn since the kernel called it ready */
-	uint64_t all;   /* a bit for each flow */
-	uint32_t next;  /* flow whose turn it is */
-	int epoll_fd;   /* which of several flows are ready; -1 = there is only one */
-	int ask_all;    /* ask every flow instead: one, or busy polling, which recvmmsg does */
-	int cmsg_type;  /* of the timestamp */
+	int cmsg_type; /* of the timestamp */
 	uint16_t time_flags;
 	uint32_t time_error_ns;
-	uint32_t free_count;
-	uint32_t *free;         /* stack of free frames */
-	uint8_t *held;          /* by frame: handed out and not yet released */
-	struct mmsghdr *rx;     /* batch_size messages ... */
-	struct iovec *rx_iov;   /* ... each with its frame ... */
-	int32_t *rx_frame;      /* ... by number, FRAME_NONE = to be given one */
-	union control *control; /* ... and its control messages */
-	uint8_t *frames;
-	uint32_t frame_size, frame_stride, frame_count;
 
-	/* sending */
 	int tx_fd[2]; /* IPv4, IPv6; -1 = no flow of that family */
 	struct mmsghdr *tx;
 	struct iovec *tx_iov;
 
-	uint32_t flow_count;
-	unsigned interface_index; /* 0 = the kernel's choice */
-	struct mdfh_region region;
 	char warning[256];
 	struct flow flows[MDFH_BYPASS_FLOWS_MAX];
 };
 
-/* socket_setup.c. On failure the descriptors made so far stay in the port, which is closed then. */
+/* socket_setup.c ------------------------------------------------------- */
 
-void mdfh_socket_fill_flow(
-    struct flow *flow, const struct mdfh_flow *wanted, unsigned interface_index);
-/* A socket for each flow, complete with memberships and filters, and nothing received before. */
-int mdfh_socket_open_receiving(struct socket_port *s, const struct mdfh_bypass_config *config);
-int mdfh_socket_open_sending(struct socket_port *s, const struct mdfh_bypass_config *config);
-/* The kernel's count of what it could not queue (and of what a filter refused). */
-int mdfh_socket_drops(int fd, uint32_t *drops);
+/* What no backend over kernel UDP sockets can do, as sentences that begin with name. */
+int mdfh_sockets_check(const struct mdfh_bypass_config *config, const char *name);
+
+/* Fill what every such backend has, and open what config.direction asks for: a socket for each
+ * flow, complete with memberships and filters, and nothing received before; sockets to send from.
+ * On failure what was made so far stays for mdfh_sockets_close. */
+int mdfh_sockets_open(
+    struct mdfh_sockets *s, const char *name, const struct mdfh_bypass_config *config);
+
+/* Works on sockets in any state of being opened, and on a zeroed structure. */
+void mdfh_sockets_close(struct mdfh_sockets *s);
+
+/* Operations that a backend can put into its table as they are. */
+int mdfh_sockets_send(struct mdfh_bypass *port, const struct mdfh_packet *packets, int n);
+int mdfh_sockets_stats(struct mdfh_bypass *port);
+uint16_t mdfh_sockets_local_port(const struct mdfh_bypass *port, uint16_t flow);
+
+/* Data path ------------------------------------------------------------ */
+
+/* Add what the kernel's wrapping counter has grown by. The value that comes with a packet is that
+ * of its arrival, so it may be older than the one seen last. */
+static inline void mdfh_sockets_count_drops(uint32_t *seen, uint32_t now, uint64_t *total)
+{
+	int32_t grown = (int32_t)(now - *seen);
+
+	if (grown <= 0)
+		return;
+	*seen = now;
+	*total += (uint32_t)grown;
+}
+
+/* The time and the drop count that came with a packet of flow. */
+static inline void mdfh_sockets_read_control(
+    struct mdfh_sockets *s, struct flow *flow, struct msghdr *header, struct mdfh_packet *packet)
+{
+	for (struct cmsghdr *c = CMSG_FIRSTHDR(header); c; c = CMSG_NXTHDR(header, c)) {
+		if (c->cmsg_level != SOL_SOCKET)
+			continue;
+		if (c->cmsg_type == SO_RXQ_OVFL) {
+			uint32_t drops;
+
+			memcpy(&drops, CMSG_DATA(c), sizeof(drops));
+			mdfh_sockets_count_drops(
+			    &flow->drops, drops, &s->base.stats.rx_dropped_socket);
+		} else if (c->cmsg_type == s->cmsg_type) {
+			/* The hardware's stamp is the last of three. */
+			size_t at =
+			    c->cmsg_type == SCM_TIMESTAMPING ? 2 * sizeof(struct timespec) : 0;
+			struct timespec t;
+
+			memcpy(&t, CMSG_DATA(c) + at, sizeof(t));
+			packet->receive_ns = (uint64_t)t.tv_sec * 1000000000u + (uint64_t)t.tv_nsec;
+		}
+	}
+	if (packet->receive_ns)
+		packet->flags |= s->time_flags;
+}
 
 #endif

@@ -1,4 +1,5 @@
-/* socket_setup.c - how the sockets of a port are made: options, memberships, sources.
+/* socket_setup.c - how the sockets of a port are made: options, memberships, sources; and what can
+ * be asked of them later.
  *
  * A socket is shut by a filter from its making until its memberships and sources are complete, so
  * that nothing of another group or source is ever queued on it. */
@@ -12,9 +13,10 @@
 #include <linux/sockios.h>
 #include <net/if.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
-#include <sys/epoll.h>
 #include <sys/ioctl.h>
+#include <sys/timex.h>
 #include <unistd.h>
 
 #include "mdfh/error.h"
@@ -22,6 +24,8 @@
 #ifndef IPV6_MULTICAST_ALL
 #define IPV6_MULTICAST_ALL 29
 #endif
+
+enum { DROPS_KNOWN_SOCKET = 4 }; /* bit of known_drops */
 
 /* Options ------------------------------------------------------- */
 
@@ -49,7 +53,8 @@ static int unshut(int fd)
 	return rc ? mdfh_error_errno(rc, "socket: SO_DETACH_FILTER") : 0;
 }
 
-int mdfh_socket_drops(int fd, uint32_t *drops)
+/* The kernel's count of what it could not queue (and of what a filter refused). */
+static int read_drops(int fd, uint32_t *drops)
 {
 	uint32_t info[SK_MEMINFO_VARS] = {0};
 	socklen_t size = sizeof(info);
@@ -63,7 +68,7 @@ int mdfh_socket_drops(int fd, uint32_t *drops)
 
 /* Ask for the wanted buffer with privilege, then without, and read back what was granted: the
  * kernel doubles the value for its own bookkeeping. */
-static int set_receive_buffer(struct socket_port *s, int fd, uint64_t wanted)
+static int set_receive_buffer(struct mdfh_sockets *s, int fd, uint64_t wanted)
 {
 	struct mdfh_bypass_capabilities *can = &s->base.capabilities;
 	int most = INT32_MAX / 2;
@@ -136,7 +141,7 @@ static int start_hardware_stamps(int fd, const char *interface)
 }
 
 static int set_timestamps(
-    struct socket_port *s, int fd, const struct mdfh_bypass_config *config, uint32_t flow)
+    struct mdfh_sockets *s, int fd, const struct mdfh_bypass_config *config, uint32_t flow)
 {
 	int rc;
 
@@ -170,7 +175,7 @@ static const char *flow_text(const struct mdfh_flow *flow, char *text, size_t si
 }
 
 static int join(
-    const struct socket_port *s, const struct flow *flow, const struct mdfh_flow *wanted)
+    const struct mdfh_sockets *s, const struct flow *flow, const struct mdfh_flow *wanted)
 {
 	int v4 = flow->to.any.sa_family == AF_INET;
 	int level = v4 ? IPPROTO_IP : IPPROTO_IPV6;
@@ -197,7 +202,7 @@ static int join(
 
 /* A packet belongs to the first flow that it matches: block in this any-source flow the sources
  * that flows of the same group before it take. */
-static int block_earlier_sources(const struct socket_port *s, uint32_t index)
+static int block_earlier_sources(const struct mdfh_sockets *s, uint32_t index)
 {
 	const struct flow *flow = &s->flows[index];
 	int level = flow->to.any.sa_family == AF_INET ? IPPROTO_IP : IPPROTO_IPV6;
@@ -227,7 +232,7 @@ static int shares_address(const struct flow *a, const struct flow *b)
 	       mdfh_address_same_host(&a->to, &b->to);
 }
 
-static uint32_t first_of_address(const struct socket_port *s, uint32_t index)
+static uint32_t first_of_address(const struct mdfh_sockets *s, uint32_t index)
 {
 	uint32_t first = 0;
 
@@ -238,7 +243,7 @@ static uint32_t first_of_address(const struct socket_port *s, uint32_t index)
 
 /* The program of a SO_REUSEPORT group: the source's socket by the order of binding. Offsets are
  * those of the source address in the IPv4 and IPv6 headers (RFC 791, RFC 8200). */
-static int attach_sources(struct socket_port *s, uint32_t first)
+static int attach_sources(struct mdfh_sockets *s, uint32_t first)
 {
 	struct sock_filter code[MDFH_BYPASS_FLOWS_MAX * 9 + 1];
 	struct sock_fprog program = {.filter = code};
@@ -286,7 +291,7 @@ static int attach_sources(struct socket_port *s, uint32_t first)
 /* Sockets ------------------------------------------------------- */
 
 /* 1 if a flow of index's address names a source, so that the address needs a group. */
-static int has_sources(const struct socket_port *s, uint32_t index)
+static int has_sources(const struct mdfh_sockets *s, uint32_t index)
 {
 	for (uint32_t i = 0; i < s->flow_count; i++)
 		if (s->flows[i].source.length && shares_address(&s->flows[i], &s->flows[index]))
@@ -316,8 +321,7 @@ static int read_port(struct flow *flow)
 	return 0;
 }
 
-void mdfh_socket_fill_flow(
-    struct flow *flow, const struct mdfh_flow *wanted, unsigned interface_index)
+static void fill_flow(struct flow *flow, const struct mdfh_flow *wanted, unsigned interface_index)
 {
 	flow->fd = flow->trash_fd = -1;
 	flow->port = wanted->port;
@@ -353,7 +357,8 @@ static int make_any_socket(struct flow *flow)
 	return socket(AF_INET, SOCK_DGRAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
 }
 
-static int open_flow(struct socket_port *s, uint32_t index, const struct mdfh_bypass_config *config)
+static int open_flow(
+    struct mdfh_sockets *s, uint32_t index, const struct mdfh_bypass_config *config)
 {
 	const struct mdfh_flow *wanted = &config->flows[index];
 	struct flow *flow = &s->flows[index];
@@ -401,7 +406,7 @@ static int open_flow(struct socket_port *s, uint32_t index, const struct mdfh_by
 
 /* Where a source is named and no flow takes the rest, a socket that refuses and counts it. */
 static int open_trash(
-    struct socket_port *s, uint32_t index, const struct mdfh_bypass_config *config)
+    struct mdfh_sockets *s, uint32_t index, const struct mdfh_bypass_config *config)
 {
 	struct flow *flow = &s->flows[index];
 	int rc;
@@ -424,7 +429,7 @@ static int open_trash(
 	return rc ? rc : attach_sources(s, index);
 }
 
-int mdfh_socket_open_receiving(struct socket_port *s, const struct mdfh_bypass_config *config)
+static int open_receiving(struct mdfh_sockets *s, const struct mdfh_bypass_config *config)
 {
 	int rc = 0;
 
@@ -432,45 +437,32 @@ int mdfh_socket_open_receiving(struct socket_port *s, const struct mdfh_bypass_c
 		rc = open_flow(s, i, config);
 	for (uint32_t i = 0; i < s->flow_count && !rc; i++)
 		rc = open_trash(s, i, config);
-	if (rc)
-		return rc;
-	for (uint32_t i = 0; i < s->flow_count; i++)
-		s->all |= UINT64_C(1) << i;
-	s->base.capabilities.poll_fd = s->flows[0].fd;
-	s->ask_all = s->flow_count == 1 || config->busy_poll_us;
-	if (s->flow_count > 1) {
-		int fd = epoll_create1(EPOLL_CLOEXEC);
-
-		if (fd < 0)
-			return mdfh_error_errno(-errno, "socket: epoll_create1");
-		s->base.capabilities.poll_fd = fd;
-		s->epoll_fd = fd;
-	}
-	for (uint32_t i = 0; i < s->flow_count; i++) {
+	for (uint32_t i = 0; i < s->flow_count && !rc; i++) {
 		struct flow *flow = &s->flows[i];
-		struct epoll_event event = {.events = EPOLLIN, .data.u32 = i};
 
-		if (s->epoll_fd >= 0 && epoll_ctl(s->epoll_fd, EPOLL_CTL_ADD, flow->fd, &event))
-			return mdfh_error_errno(-errno, "socket: epoll_ctl");
 		/* What was refused up to here was before the port's time. */
 		rc = unshut(flow->fd);
 		if (!rc)
-			rc = mdfh_socket_drops(flow->fd, &flow->drops);
+			rc = read_drops(flow->fd, &flow->drops);
 		if (!rc && flow->trash_fd >= 0)
-			rc = mdfh_socket_drops(flow->trash_fd, &flow->trash_drops);
-		if (rc)
-			return rc;
+			rc = read_drops(flow->trash_fd, &flow->trash_drops);
 	}
-	return 0;
+	return rc;
 }
 
 /* One socket per family sends to every flow: unbound, because a receiving socket bound to a group
  * has no address of its own to send from. */
-int mdfh_socket_open_sending(struct socket_port *s, const struct mdfh_bypass_config *config)
+static int open_sending(struct mdfh_sockets *s, const struct mdfh_bypass_config *config)
 {
 	int loop = config->multicast_loop != MDFH_OFF;
 	int ttl = (int)config->multicast_ttl;
 
+	s->tx = calloc(MDFH_BYPASS_BATCH_MAX, sizeof(*s->tx));
+	s->tx_iov = calloc(MDFH_BYPASS_BATCH_MAX, sizeof(*s->tx_iov));
+	if (!s->tx || !s->tx_iov)
+		return mdfh_error(-ENOMEM, "%s: %d messages", s->name, MDFH_BYPASS_BATCH_MAX);
+	for (int i = 0; i < MDFH_BYPASS_BATCH_MAX; i++)
+		s->tx[i].msg_hdr = (struct msghdr){.msg_iov = &s->tx_iov[i], .msg_iovlen = 1};
 	for (uint32_t i = 0; i < s->flow_count; i++) {
 		int v6 = s->flows[i].to.any.sa_family == AF_INET6;
 		int index = (int)s->interface_index;
@@ -501,4 +493,163 @@ int mdfh_socket_open_sending(struct socket_port *s, const struct mdfh_bypass_con
 			return rc;
 	}
 	return 0;
+}
+
+/* The whole ----------------------------------------------------- */
+
+/* The rest of an address of which a flow takes one source belongs to an "any address" flow of that
+ * port, but the kernel gives it to the sockets of the address alone. */
+static int check_rest(const struct mdfh_bypass_config *config, const char *name)
+{
+	for (uint32_t i = 0; i < config->flow_count; i++)
+		for (uint32_t k = 0; k < config->flow_count; k++) {
+			const struct mdfh_flow *any = &config->flows[i], *one = &config->flows[k];
+			struct mdfh_address address;
+
+			if (any->group || !one->source || any->port != one->port)
+				continue;
+			if (mdfh_address_parse(one->group, 0, &address) &&
+			    !mdfh_address_is_multicast(&address))
+				return mdfh_error(-ENOTSUP,
+				    "%s: flows[%u] takes one source of %s and flows[%u] any "
+				    "address of port %u; give flows[%u] the address",
+				    name, k, one->group, i, any->port, i);
+		}
+	return 0;
+}
+
+int mdfh_sockets_check(const struct mdfh_bypass_config *config, const char *name)
+{
+	if (config->transport == MDFH_TRANSPORT_TCP)
+		return mdfh_error(
+		    -ENOTSUP, "%s: transport is TCP; this backend has only UDP", name);
+	if (!config->flow_count)
+		return mdfh_error(
+		    -EINVAL, "%s: there is no flow; set host and port, or flows", name);
+	if (config->require_zero_copy == MDFH_ON)
+		return mdfh_error(-ENOTSUP,
+		    "%s: require_zero_copy is on, and the kernel copies every packet of a socket",
+		    name);
+	if (config->queue)
+		return mdfh_error(
+		    -ENOTSUP, "%s: queue is %u; a socket has no queues", name, config->queue);
+	for (uint32_t i = 0; i < config->flow_count; i++)
+		if (config->flows[i].vlan)
+			return mdfh_error(-ENOTSUP,
+			    "%s: flows[%u].vlan is %u; a socket does not see VLANs: set "
+			    "interface to the VLAN's device instead",
+			    name, i, config->flows[i].vlan);
+	if (config->hold_max > config->rx_ring_size - config->batch_size)
+		return mdfh_error(-EINVAL,
+		    "%s: hold_max is %u; with rx_ring_size %u and batch_size %u at most %u "
+		    "packets can be held",
+		    name, config->hold_max, config->rx_ring_size, config->batch_size,
+		    config->rx_ring_size - config->batch_size);
+	return check_rest(config, name);
+}
+
+/* How far the clock of the kernel's stamps may be from UTC, by its own account. What disciplines a
+ * NIC's clock is not known here. */
+static void update_clock_quality(struct mdfh_sockets *s)
+{
+	struct timex t = {0};
+
+	s->time_flags &= (uint16_t)~MDFH_PACKET_CLOCK_SYNC;
+	s->time_error_ns = UINT32_MAX;
+	if (!(s->time_flags & MDFH_PACKET_TIME_KERNEL))
+		return;
+	if (adjtimex(&t) < 0 || t.status & STA_UNSYNC || t.maxerror < 0 ||
+	    t.maxerror >= UINT32_MAX / 1000)
+		return;
+	s->time_flags |= MDFH_PACKET_CLOCK_SYNC;
+	s->time_error_ns = (uint32_t)t.maxerror * 1000;
+}
+
+int mdfh_sockets_open(
+    struct mdfh_sockets *s, const char *name, const struct mdfh_bypass_config *config)
+{
+	int rc = 0;
+
+	s->name = name;
+	s->tx_fd[0] = s->tx_fd[1] = -1;
+	s->base.capabilities.size = sizeof(s->base.capabilities);
+	s->base.capabilities.copy_reason = "kernel";
+	s->base.capabilities.filters = MDFH_PLACE_KERNEL;
+	s->base.capabilities.can_send = config->direction != MDFH_DIRECTION_RECEIVE;
+	s->base.capabilities.queues = 1;
+	s->base.capabilities.frame_size = config->frame_size;
+	s->base.capabilities.poll_fd = -1;
+	s->base.capabilities.warning = s->warning;
+	s->base.stats.known_drops = DROPS_KNOWN_SOCKET;
+	if (config->interface) {
+		s->interface_index = if_nametoindex(config->interface);
+		if (!s->interface_index)
+			return mdfh_error_errno(
+			    -errno, "%s: interface '%s'", name, config->interface);
+	}
+	for (uint32_t i = 0; i < config->flow_count; i++)
+		fill_flow(&s->flows[i], &config->flows[i], s->interface_index);
+	s->flow_count = config->flow_count;
+	if (config->direction != MDFH_DIRECTION_SEND) {
+		s->receives = 1;
+		rc = open_receiving(s, config);
+		update_clock_quality(s);
+	}
+	if (!rc && config->direction != MDFH_DIRECTION_RECEIVE)
+		rc = open_sending(s, config);
+	return rc;
+}
+
+static void close_fd(int fd)
+{
+	if (fd >= 0)
+		close(fd);
+}
+
+void mdfh_sockets_close(struct mdfh_sockets *s)
+{
+	if (!s->name)
+		return;
+	for (uint32_t i = 0; i < s->flow_count; i++) {
+		close_fd(s->flows[i].fd);
+		close_fd(s->flows[i].trash_fd);
+	}
+	close_fd(s->tx_fd[0]);
+	close_fd(s->tx_fd[1]);
+	free(s->tx);
+	free(s->tx_iov);
+}
+
+/* Asked later --------------------------------------------------- */
+
+int mdfh_sockets_stats(struct mdfh_bypass *port)
+{
+	struct mdfh_sockets *s = (struct mdfh_sockets *)port;
+
+	if (!s->receives)
+		return 0;
+	update_clock_quality(s);
+	for (uint32_t i = 0; i < s->flow_count; i++) {
+		struct flow *flow = &s->flows[i];
+		uint32_t now;
+		int rc = read_drops(flow->fd, &now);
+
+		if (rc)
+			return rc;
+		mdfh_sockets_count_drops(&flow->drops, now, &port->stats.rx_dropped_socket);
+		if (flow->trash_fd < 0)
+			continue;
+		rc = read_drops(flow->trash_fd, &now);
+		if (rc)
+			return rc;
+		mdfh_sockets_count_drops(&flow->trash_drops, now, &port->stats.rx_filtered);
+	}
+	return 0;
+}
+
+uint16_t mdfh_sockets_local_port(const struct mdfh_bypass *port, uint16_t flow)
+{
+	const struct mdfh_sockets *s = (const struct mdfh_sockets *)port;
+
+	return flow < s->flow_count && s->flows[flow].fd >= 0 ? s->flows[flow].port : 0;
 }

@@ -211,13 +211,13 @@ static void sends_as_configured(void **state)
 
 	(void)state;
 	for (int i = 0; i < 2; i++) {
-		const struct socket_port *s;
+		const struct mdfh_sockets *s;
 		int lo = (int)if_nametoindex("lo");
 
 		config.multicast_loop = i ? MDFH_OFF : MDFH_DEFAULT;
 		config.multicast_ttl = i ? 7 : 0;
 		assert_ok(mdfh_bypass_open(&config, &port));
-		s = (const struct socket_port *)port;
+		s = (const struct mdfh_sockets *)port;
 		assert_int_equal(option_of(s->tx_fd[0], IPPROTO_IP, IP_MULTICAST_LOOP), !i);
 		assert_int_equal(option_of(s->tx_fd[1], IPPROTO_IPV6, IPV6_MULTICAST_LOOP), !i);
 		assert_int_equal(option_of(s->tx_fd[0], IPPROTO_IP, IP_MULTICAST_TTL), i ? 7 : 1);
