@@ -47,6 +47,9 @@ struct mdfh_bypass_ops {
 	/* Bring port->stats up to date. NULL: recv keeps them so. */
 	int (*stats)(struct mdfh_bypass *port);
 	uint16_t (*local_port)(const struct mdfh_bypass *port, uint16_t flow);
+
+	/* See mdfh_bypass_reconnect. NULL: the backend has no connections. */
+	int (*reconnect)(struct mdfh_bypass *port, uint64_t pause_ns);
 };
 
 /* The part of a port that every backend has, first in its own structure. open fills

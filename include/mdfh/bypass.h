@@ -223,6 +223,12 @@ MDFH_API void mdfh_bypass_release(
  * What was taken and had not left when a connection ended is lost with it. */
 MDFH_API int mdfh_bypass_send(struct mdfh_bypass *port, const struct mdfh_packet *packets, int n);
 
+/* Streams: end the connection and make a new one, no sooner than pause_ns from now: the protocol
+ * above has found its peer silent, or was refused by it. recv marks the end as it does any other;
+ * bytes that had arrived may still come before the mark, or be discarded. Without a connection only
+ * the pause counts. -ENOTSUP where the port carries packets. */
+MDFH_API int mdfh_bypass_reconnect(struct mdfh_bypass *port, uint64_t pause_ns);
+
 /* Close. Packets still held become invalid. NULL is allowed. */
 MDFH_API void mdfh_bypass_close(struct mdfh_bypass *port);
 

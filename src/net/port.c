@@ -92,6 +92,14 @@ int mdfh_bypass_send(struct mdfh_bypass *port, const struct mdfh_packet *packets
 	return port->send(port, packets, n);
 }
 
+int mdfh_bypass_reconnect(struct mdfh_bypass *port, uint64_t pause_ns)
+{
+	if (!port->ops->reconnect)
+		return mdfh_error(
+		    -ENOTSUP, "%s: this port has no connection to make anew", port->ops->name);
+	return port->ops->reconnect(port, pause_ns);
+}
+
 /* Waiting -------------------------------------------------------------- */
 
 static struct timespec timespec_of_us(uint32_t us)
