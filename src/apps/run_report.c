@@ -7,6 +7,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "apps/text_out.h"
 #include "mdfh/clock.h"
 
 enum { BUSIEST = 3 };
@@ -129,40 +130,6 @@ static int sum_books(const struct run_report *report, struct mdfh_books_stats *s
 	return mdfh_handler_books(report->handler, 0) != NULL;
 }
 
-/* 1234567 as "1,234,567"; each call has its own place for as long as a printf needs it. */
-static const char *grouped(uint64_t value)
-{
-	static _Thread_local char places[8][32];
-	static _Thread_local unsigned next;
-	char digits[24];
-	char *out = places[next++ % 8];
-	int n = snprintf(digits, sizeof(digits), "%" PRIu64, value);
-	int at = 0;
-
-	for (int i = 0; i < n; i++) {
-		if (i && (n - i) % 3 == 0)
-			out[at++] = ',';
-		out[at++] = digits[i];
-	}
-	out[at] = '\0';
-	return out;
-}
-
-static const char *duration(uint64_t ns)
-{
-	static _Thread_local char places[8][24];
-	static _Thread_local unsigned next;
-	char *out = places[next++ % 8];
-
-	if (ns < 10000)
-		snprintf(out, 24, "%" PRIu64 " ns", ns);
-	else if (ns < 10000000)
-		snprintf(out, 24, "%.1f us", (double)ns / 1e3);
-	else
-		snprintf(out, 24, "%.1f ms", (double)ns / 1e6);
-	return out;
-}
-
 void run_report_status(struct run_report *report, int in_place)
 {
 	struct total total = add_up(report);
@@ -173,9 +140,10 @@ void run_report_status(struct run_report *report, int in_place)
 	fprintf(stderr,
 	    "%s%5.0f s  %s packets  %s messages  %s messages/s  %s duplicates  %s gaps  %s "
 	    "lost%s",
-	    in_place ? "\r\033[K" : "", run_report_elapsed(report), grouped(total.packets),
-	    grouped(total.messages), grouped((uint64_t)rate), grouped(total.duplicates),
-	    grouped(total.gaps), grouped(total.lost), in_place ? "" : "\n");
+	    in_place ? "\r\033[K" : "", run_report_elapsed(report), text_grouped(total.packets),
+	    text_grouped(total.messages), text_grouped((uint64_t)rate),
+	    text_grouped(total.duplicates), text_grouped(total.gaps), text_grouped(total.lost),
+	    in_place ? "" : "\n");
 	fflush(stderr);
 	report->last_ns = now;
 	report->last_messages = total.messages;
@@ -222,16 +190,16 @@ static void print_channels(const struct run_report *report)
 				refused += line->errors[e];
 			printf("%s line %c  %s packets, %s messages first here, %s duplicates, "
 			       "%s missing, %s refused, %s dropped by this host\n",
-			    channel.name, (char)('A' + l), grouped(line->packets),
-			    grouped(line->delivered), grouped(line->duplicates),
-			    grouped(line->missing), grouped(refused),
-			    grouped(port.stats.rx_dropped_nic + port.stats.rx_dropped_kernel +
-				    port.stats.rx_dropped_socket));
+			    channel.name, (char)('A' + l), text_grouped(line->packets),
+			    text_grouped(line->delivered), text_grouped(line->duplicates),
+			    text_grouped(line->missing), text_grouped(refused),
+			    text_grouped(port.stats.rx_dropped_nic + port.stats.rx_dropped_kernel +
+					 port.stats.rx_dropped_socket));
 		}
 		for (unsigned cause = 1; cause < MDFH_CAUSES; cause++)
 			if (channel.session.lost_by_cause[cause])
 				printf("%s missing %s messages, cause: %s\n", channel.name,
-				    grouped(channel.session.lost_by_cause[cause]),
+				    text_grouped(channel.session.lost_by_cause[cause]),
 				    mdfh_cause_name(cause));
 	}
 	for (unsigned i = 0; i < mdfh_handler_ports(report->handler); i++) {
@@ -255,11 +223,11 @@ static void print_latency(const struct run_report *report)
 
 		if (h && mdfh_histogram_count(h))
 			printf("%-10s %10s %10s %10s %10s %10s\n", mdfh_stage_name(s),
-			    grouped(mdfh_histogram_count(h)),
-			    duration(mdfh_histogram_percentile(h, 50)),
-			    duration(mdfh_histogram_percentile(h, 99)),
-			    duration(mdfh_histogram_percentile(h, 99.9)),
-			    duration(mdfh_histogram_max(h)));
+			    text_grouped(mdfh_histogram_count(h)),
+			    text_duration(mdfh_histogram_percentile(h, 50)),
+			    text_duration(mdfh_histogram_percentile(h, 99)),
+			    text_duration(mdfh_histogram_percentile(h, 99.9)),
+			    text_duration(mdfh_histogram_max(h)));
 		mdfh_histogram_destroy(h);
 	}
 }
@@ -277,18 +245,18 @@ static void print_books(const struct run_report *report)
 
 	if (!sum_books(report, &stats))
 		return;
-	printf("books    %s live orders (peak %s), %s executions, %s MB\n", grouped(stats.orders),
-	    grouped(stats.orders_peak), grouped(stats.executions),
-	    grouped(stats.memory_bytes >> 20));
+	printf("books    %s live orders (peak %s), %s executions, %s MB\n",
+	    text_grouped(stats.orders), text_grouped(stats.orders_peak),
+	    text_grouped(stats.executions), text_grouped(stats.memory_bytes >> 20));
 	for (unsigned t = 0; mdfh_handler_instruments(report->handler, t); t++)
 		refused += mdfh_instruments_refused(mdfh_handler_instruments(report->handler, t));
 	if (refused)
 		printf("books    %s: %s messages of instruments that the table has no row for\n",
-		    mdfh_cause_name(MDFH_CAUSE_INSTRUMENTS_FULL), grouped(refused));
+		    mdfh_cause_name(MDFH_CAUSE_INSTRUMENTS_FULL), text_grouped(refused));
 	for (unsigned e = 0; e < MDFH_BOOK_ERRORS; e++)
 		if (stats.errors[e])
-			printf(
-			    "books    %s: %s\n", mdfh_book_error_name(e), grouped(stats.errors[e]));
+			printf("books    %s: %s\n", mdfh_book_error_name(e),
+			    text_grouped(stats.errors[e]));
 	for (unsigned i = 0; i < n; i++) {
 		struct mdfh_level bid = {0};
 		struct mdfh_level ask = {0};
@@ -296,9 +264,9 @@ static void print_books(const struct run_report *report)
 		mdfh_book_best(books, rows[i], MDFH_SIDE_BUY, &bid);
 		mdfh_book_best(books, rows[i], MDFH_SIDE_SELL, &ask);
 		printf("%-8s %10s x %-10.4f  %10.4f x %-10s  %s events\n",
-		    mdfh_instruments_get(instruments, rows[i])->symbol, grouped(bid.quantity),
-		    (double)bid.price / 1e9, (double)ask.price / 1e9, grouped(ask.quantity),
-		    grouped(report->consumed->by_instrument[rows[i]]));
+		    mdfh_instruments_get(instruments, rows[i])->symbol, text_grouped(bid.quantity),
+		    (double)bid.price / 1e9, (double)ask.price / 1e9, text_grouped(ask.quantity),
+		    text_grouped(report->consumed->by_instrument[rows[i]]));
 	}
 }
 
@@ -456,13 +424,14 @@ int run_report_end(struct run_report *report, int json, int quiet)
 	printf(
 	    "received %s packets, %s messages, %s events in %.1f s: %s messages/s from the first "
 	    "packet to the last\n",
-	    grouped(total.packets), grouped(total.messages), grouped(report->consumed->events),
-	    seconds, grouped((uint64_t)message_rate(&total)));
+	    text_grouped(total.packets), text_grouped(total.messages),
+	    text_grouped(report->consumed->events), seconds,
+	    text_grouped((uint64_t)message_rate(&total)));
 	print_channels(report);
 	printf("gaps     %s, %s messages lost; %s refused, %s of unknown type; consumer: %s events "
 	       "dropped\n",
-	    grouped(total.gaps), grouped(total.lost), grouped(total.refused),
-	    grouped(total.unknown), grouped(total.consumer_dropped));
+	    text_grouped(total.gaps), text_grouped(total.lost), text_grouped(total.refused),
+	    text_grouped(total.unknown), text_grouped(total.consumer_dropped));
 	print_latency(report);
 	print_books(report);
 	fflush(stdout);
