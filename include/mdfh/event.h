@@ -129,7 +129,47 @@ enum mdfh_statistic {
 	MDFH_STATISTIC_MARKET_MAKER = 23, /* participant position: value = 4 ASCII bytes of MPID */
 };
 
-/* Layout is ABI. */
+/* What an event says by its kind. Layout is ABI, here and below. */
+struct mdfh_event_order {
+	int64_t price;
+	uint64_t order_id;
+	uint32_t quantity;
+	uint32_t remaining;
+};
+
+struct mdfh_event_trade {
+	int64_t price;
+	uint64_t match_id;
+	uint64_t quantity;
+};
+
+struct mdfh_event_level {
+	int64_t price;
+	uint64_t quantity;
+	uint32_t orders;
+	uint32_t reserved;
+};
+
+struct mdfh_event_quote {
+	int64_t bid;
+	int64_t ask;
+	uint32_t bid_quantity;
+	uint32_t ask_quantity;
+};
+
+struct mdfh_event_gap {
+	uint64_t first;
+	uint64_t count;
+	uint32_t cause; /* enum mdfh_cause */
+	uint32_t reserved;
+};
+
+struct mdfh_event_statistic {
+	int64_t value;
+	uint64_t quantity;
+	uint64_t reserved;
+};
+
 struct mdfh_event {
 	uint64_t sequence;   /* of the message, in (channel, epoch) */
 	int64_t exchange_ns; /* 0 = the message carries none */
@@ -144,40 +184,12 @@ struct mdfh_event {
 	uint8_t level; /* price level it touched, 1 = best; 0 = unknown or past 255 */
 	uint16_t code; /* by kind */
 	union {
-		struct {
-			int64_t price;
-			uint64_t order_id;
-			uint32_t quantity;
-			uint32_t remaining;
-		} order;
-		struct {
-			int64_t price;
-			uint64_t match_id;
-			uint64_t quantity;
-		} trade;
-		struct {
-			int64_t price;
-			uint64_t quantity;
-			uint32_t orders;
-			uint32_t reserved;
-		} level_update;
-		struct {
-			int64_t bid;
-			int64_t ask;
-			uint32_t bid_quantity;
-			uint32_t ask_quantity;
-		} quote;
-		struct {
-			uint64_t first;
-			uint64_t count;
-			uint32_t cause; /* enum mdfh_cause */
-			uint32_t reserved;
-		} gap;
-		struct {
-			int64_t value;
-			uint64_t quantity;
-			uint64_t reserved;
-		} statistic;
+		struct mdfh_event_order order;
+		struct mdfh_event_trade trade;
+		struct mdfh_event_level level_update;
+		struct mdfh_event_quote quote;
+		struct mdfh_event_gap gap;
+		struct mdfh_event_statistic statistic;
 	};
 };
 

@@ -185,6 +185,10 @@ MDFH_API uint32_t mdfh_consumer_peek(
     struct mdfh_consumer *consumer, uint32_t max, const struct mdfh_event **events);
 MDFH_API void mdfh_consumer_done(struct mdfh_consumer *consumer, uint32_t n);
 
+/* ISO C++ has no flexible arrays; its compilers do. */
+#pragma GCC diagnostic push
+#pragma GCC diagnostic ignored "-Wpedantic"
+
 /* Consumer (c): slots of a raw tap. */
 struct mdfh_raw {
 	uint64_t sequence;
@@ -199,6 +203,9 @@ struct mdfh_raw {
 	uint8_t reserved[5];
 	uint8_t data[];
 };
+
+#pragma GCC diagnostic pop
+
 MDFH_API uint32_t mdfh_consumer_peek_raw(
     struct mdfh_consumer *consumer, const struct mdfh_raw **raw);
 

@@ -9,6 +9,7 @@
 #include "apps/commands.h"
 #include "mdfh/bypass.h"
 #include "mdfh/error.h"
+#include "mdfh/version.h"
 #include "mdfh_build.h"
 
 struct command {
@@ -94,7 +95,7 @@ int main(int argc, char **argv)
 		return 0;
 	}
 	if (!strcmp(argv[1], "--version") || !strcmp(argv[1], "-V")) {
-		puts("mdfh " MDFH_VERSION);
+		printf("mdfh %s\n", mdfh_version());
 		return 0;
 	}
 	argp_err_exit_status = 2; /* as all else that keeps a command from running */
