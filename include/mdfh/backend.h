@@ -31,7 +31,8 @@ struct mdfh_bypass_ops {
 	int (*probe)(void);
 
 	/* config has been checked and has its defaults; host and port have become flows[0]. It and
-	 * all that it points to live only for the call. On failure: nothing left open. */
+	 * all that it points to live only for the call. On failure: nothing left open. A backend
+	 * whose ports differ may set port->ops to another table of its own for this one. */
 	int (*open)(const struct mdfh_bypass_config *config, struct mdfh_bypass **port);
 
 	/* n is at least 1 and at most the port's batch_size. See mdfh_bypass_recv. */
@@ -52,7 +53,7 @@ struct mdfh_bypass_ops {
 	int (*reconnect)(struct mdfh_bypass *port, uint64_t pause_ns);
 };
 
-/* The part of a port that every backend has, first in its own structure. open fills
+/* The part of a port that every backend has, first in its own structure, zeroed. open fills
  * capabilities; the library fills the rest after open. The hot function pointers stand here
  * so that a call costs one load. */
 struct mdfh_bypass {

@@ -192,6 +192,42 @@ static int check_flow(
 	return 0;
 }
 
+/* A stream is one connection to one server. */
+static int check_stream(const struct mdfh_bypass_config *config)
+{
+	const struct mdfh_flow named = {.group = config->host, .port = config->port};
+	const struct mdfh_flow *server = config->flow_count ? config->flows : &named;
+	const char *group_name = config->flow_count ? "flows[0].group" : "host";
+	struct mdfh_address address;
+
+	if (!config->flow_count && !config->host && !config->port)
+		return 0; /* for the backend to say */
+	if (config->flow_count > 1)
+		return mdfh_error(-EINVAL,
+		    "config: flow_count is %u and transport is TCP; a connection is one flow: open "
+		    "a port for each",
+		    config->flow_count);
+	if (!server->group)
+		return mdfh_error(-EINVAL,
+		    "config: %s is not set and transport is TCP; give the server's address",
+		    group_name);
+	if (mdfh_address_parse(server->group, 0, &address) && mdfh_address_is_multicast(&address))
+		return mdfh_error(-EINVAL,
+		    "config: %s is %s, a multicast group, and transport is TCP; give the server's "
+		    "address",
+		    group_name, server->group);
+	if (!server->port)
+		return mdfh_error(-EINVAL,
+		    "config: %s is 0 and transport is TCP; give the server's port, from 1 to 65535",
+		    config->flow_count ? "flows[0].port" : "port");
+	if (server->source)
+		return mdfh_error(-EINVAL,
+		    "config: flows[0].source is %s and transport is TCP, where the server is the "
+		    "source; leave it out",
+		    server->source);
+	return 0;
+}
+
 static int check_flows(const struct mdfh_bypass_config *config)
 {
 	if (config->flow_count > MDFH_BYPASS_FLOWS_MAX)
@@ -463,6 +499,8 @@ static int check_own(const struct mdfh_bypass_config *config)
 		    "default, off, software, hardware");
 	if (!rc)
 		rc = check_flows(config);
+	if (!rc && config->transport == MDFH_TRANSPORT_TCP)
+		rc = check_stream(config);
 	if (!rc && config->backend_options)
 		rc = check_options(config->backend_options);
 	if (rc)

@@ -73,12 +73,23 @@ struct fault_port {
 
 static int check(const struct mdfh_bypass_config *config)
 {
+	struct mdfh_bypass_config lower;
+	int error;
+
 	if (!config->lower)
 		return mdfh_error(
 		    -EINVAL, "fault: lower is not set; give the configuration of the port below");
 	if (config->flow_count)
 		return mdfh_error(-EINVAL,
 		    "fault: flows (or host and port) are set; they belong to the lower port");
+	error = mdfh_bypass_config_defaults(config->lower, &lower);
+	if (error)
+		return error;
+	/* Before it connects. */
+	if (lower.transport == MDFH_TRANSPORT_TCP)
+		return mdfh_error(-ENOTSUP,
+		    "fault: transport of the lower port is TCP; a stream loses, repeats and "
+		    "reorders nothing: break its connection instead");
 	if (config->require_zero_copy == MDFH_ON)
 		return mdfh_error(
 		    -ENOTSUP, "fault: require_zero_copy is on; packets that faults hit are copied");
@@ -168,7 +179,9 @@ static int fault_open(const struct mdfh_bypass_config *config, struct mdfh_bypas
 	lower = mdfh_bypass_capabilities(fault->lower);
 	if (lower->is_stream) {
 		error = mdfh_error(-ENOTSUP,
-		    "fault: the lower port is a stream (TCP), which loses and reorders nothing");
+		    "fault: the lower port, %s, is a stream, which loses, repeats and reorders "
+		    "nothing: break its connection instead",
+		    mdfh_bypass_name(fault->lower));
 		goto fail;
 	}
 	fault->base.capabilities = *lower;

@@ -38,6 +38,9 @@ static int null_open(const struct mdfh_bypass_config *config, struct mdfh_bypass
 		rc = mdfh_option_number(config->backend_options, "count", 0, INT64_MAX, &count);
 	if (rc)
 		return rc;
+	if (config->transport == MDFH_TRANSPORT_TCP)
+		return mdfh_error(
+		    -ENOTSUP, "null: transport is TCP; it makes packets, and no stream of bytes");
 	if (config->timestamps > MDFH_TIMESTAMPS_OFF)
 		return mdfh_error(-ENOTSUP,
 		    "null: timestamps must be default or off; nothing stamps these packets");

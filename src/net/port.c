@@ -41,6 +41,8 @@ int mdfh_bypass_open(const struct mdfh_bypass_config *config, struct mdfh_bypass
 		mdfh_registry_drop(library);
 		return rc;
 	}
+	if (opened->ops)
+		ops = opened->ops;
 	opened->recv = ops->recv;
 	opened->release = ops->release;
 	opened->send = opened->capabilities.can_send ? ops->send : NULL;

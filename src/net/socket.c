@@ -11,9 +11,8 @@
  *     that keeps nothing. A filter on the socket itself would do too, but the kernel counts what
  *     it refuses as drops, which then could not be told from a full buffer.
  *
- * Packets are read into frames of one region. A frame is given to the kernel only while it is
- * free, so packets may be held for as long as frames last; after that datagrams wait in the
- * socket buffer. The free list is a stack: the frame released last is the one still in cache. */
+ * When the caller holds all frames, datagrams wait in the socket buffer. A TCP connection is
+ * another matter: socket_tcp.c. */
 #include "net/socket.h"
 
 #include <errno.h>
@@ -21,11 +20,8 @@
 #include <sys/epoll.h>
 #include <unistd.h>
 
-#include "mdfh/cpu.h"
 #include "mdfh/error.h"
-#include "mdfh/memory.h"
-
-enum { FRAME_NONE = -1 };
+#include "net/frames.h"
 
 struct socket_port {
 	struct mdfh_sockets sockets; /* first, so a port pointer is a socket_port pointer */
@@ -35,66 +31,28 @@ struct socket_port {
 	uint32_t next;  /* flow whose turn it is */
 	int epoll_fd;   /* which of several flows are ready; -1 = there is only one */
 	int ask_all;    /* ask every flow instead: one, or busy polling, which recvmmsg does */
-	uint32_t free_count;
-	uint32_t *free;         /* stack of free frames */
-	uint8_t *held;          /* by frame: handed out and not yet released */
-	struct mmsghdr *rx;     /* batch_size messages ... */
-	struct iovec *rx_iov;   /* ... each with its frame ... */
-	int32_t *rx_frame;      /* ... by number, FRAME_NONE = to be given one */
-	union control *control; /* ... and its control messages */
-	uint8_t *frames;
-	uint32_t frame_size, frame_stride, frame_count;
-	struct mdfh_region region;
+	struct mmsghdr *rx;     /* batch_size messages, one for each place of frames ... */
+	union control *control; /* ... and their control messages */
+	struct mdfh_frames frames;
 };
 
-/* Setup: memory -------------------------------------------------------- */
+/* Setup ----------------------------------------------------------------- */
 
-static int map_frames(struct socket_port *s, const struct mdfh_bypass_config *config)
+static int make_messages(struct socket_port *s, uint32_t n)
 {
-	struct mdfh_region_config region = {
-	    .size = sizeof(region), .hugepages = config->hugepages, .touch = MDFH_ON};
-	int rc;
-
-	s->frame_size = config->frame_size;
-	s->frame_stride =
-	    (config->frame_size + MDFH_CACHE_LINE - 1) & ~(uint32_t)(MDFH_CACHE_LINE - 1);
-	s->frame_count = config->rx_ring_size;
-	region.bytes = (size_t)s->frame_stride * s->frame_count;
-	if (config->enable_numa_awareness == MDFH_ON && config->interface)
-		region.numa_node = mdfh_interface_node(config->interface) + 1;
-	rc = mdfh_region_map(&region, &s->region);
-	if (rc)
-		return rc;
-	s->frames = s->region.base;
-	s->free = calloc(s->frame_count, sizeof(*s->free));
-	s->held = calloc(s->frame_count, sizeof(*s->held));
-	s->rx = calloc(config->batch_size, sizeof(*s->rx));
-	s->rx_iov = calloc(config->batch_size, sizeof(*s->rx_iov));
-	s->rx_frame = calloc(config->batch_size, sizeof(*s->rx_frame));
-	s->control = calloc(config->batch_size, sizeof(*s->control));
-	if (!s->free || !s->held || !s->rx || !s->rx_iov || !s->rx_frame || !s->control)
-		return mdfh_error(
-		    -ENOMEM, "socket: bookkeeping of %u packets", config->rx_ring_size);
-	for (uint32_t i = 0; i < s->frame_count; i++)
-		s->free[i] = s->frame_count - 1 - i;
-	s->free_count = s->frame_count;
-	for (uint32_t i = 0; i < config->batch_size; i++) {
-		s->rx_frame[i] = FRAME_NONE;
-		s->rx_iov[i].iov_len = s->frame_size;
+	s->rx = calloc(n, sizeof(*s->rx));
+	s->control = calloc(n, sizeof(*s->control));
+	if (!s->rx || !s->control)
+		return mdfh_error(-ENOMEM, "socket: %u messages", n);
+	for (uint32_t i = 0; i < n; i++)
 		s->rx[i].msg_hdr = (struct msghdr){
-		    .msg_iov = &s->rx_iov[i],
+		    .msg_iov = &s->frames.iov[i],
 		    .msg_iovlen = 1,
 		    .msg_control = &s->control[i],
 		    .msg_controllen = sizeof(s->control[i].room),
 		};
-	}
-	s->sockets.base.capabilities.numa_node = s->region.node;
-	s->sockets.base.capabilities.hugepages = s->region.page_bytes >= 2u << 20;
-	s->sockets.base.capabilities.hold_max = config->rx_ring_size - config->batch_size;
 	return 0;
 }
-
-/* Setup: the whole ----------------------------------------------------- */
 
 static void socket_close(struct mdfh_bypass *port)
 {
@@ -103,14 +61,9 @@ static void socket_close(struct mdfh_bypass *port)
 	mdfh_sockets_close(&s->sockets);
 	if (s->epoll_fd >= 0)
 		close(s->epoll_fd);
-	free(s->free);
-	free(s->held);
 	free(s->rx);
-	free(s->rx_iov);
-	free(s->rx_frame);
 	free(s->control);
-	if (s->region.base)
-		mdfh_region_unmap(&s->region);
+	mdfh_frames_unmap(&s->frames);
 	free(s);
 }
 
@@ -141,12 +94,16 @@ static int watch(struct socket_port *s, const struct mdfh_bypass_config *config)
 static int socket_open(const struct mdfh_bypass_config *config, struct mdfh_bypass **port)
 {
 	struct socket_port *s;
-	int rc = mdfh_sockets_check(config, "socket");
+	int rc;
 
+	if (config->transport == MDFH_TRANSPORT_TCP)
+		return mdfh_tcp_open(config, port);
+	rc = mdfh_sockets_check(config, "socket");
 	if (rc)
 		return rc;
 	if (config->backend_options && *config->backend_options)
-		return mdfh_error(-EINVAL, "socket: backend_options is '%.100s'; it has none",
+		return mdfh_error(-EINVAL,
+		    "socket: backend_options is '%.100s'; without transport TCP it has none",
 		    config->backend_options);
 	s = calloc(1, sizeof(*s));
 	if (!s)
@@ -154,7 +111,9 @@ static int socket_open(const struct mdfh_bypass_config *config, struct mdfh_bypa
 	s->epoll_fd = -1;
 	s->sockets.base.capabilities.numa_node = -1;
 	if (config->direction != MDFH_DIRECTION_SEND)
-		rc = map_frames(s, config);
+		rc = mdfh_frames_map(&s->frames, "socket", config, &s->sockets.base.capabilities);
+	if (!rc && config->direction != MDFH_DIRECTION_SEND)
+		rc = make_messages(s, config->batch_size);
 	if (!rc)
 		rc = mdfh_sockets_open(&s->sockets, "socket", config);
 	if (!rc && s->sockets.receives)
@@ -169,30 +128,11 @@ static int socket_open(const struct mdfh_bypass_config *config, struct mdfh_bypa
 
 /* Data path: one system call a batch, and one more to ask which of several flows is ready ------ */
 
-/* Give the first n messages frames. Returns how many have one. */
-static unsigned arm(struct socket_port *s, unsigned n)
-{
-	unsigned i;
-
-	for (i = 0; i < n; i++) {
-		uint32_t frame;
-
-		if (s->rx_frame[i] != FRAME_NONE)
-			continue;
-		if (!s->free_count)
-			break;
-		frame = s->free[--s->free_count];
-		s->rx_frame[i] = (int32_t)frame;
-		s->rx_iov[i].iov_base = s->frames + (size_t)frame * s->frame_stride;
-	}
-	return i;
-}
-
 static int receive_flow(
     struct socket_port *s, uint32_t index, struct mdfh_packet *packets, unsigned n)
 {
 	struct flow *flow = &s->sockets.flows[index];
-	unsigned armed = arm(s, n);
+	unsigned armed = mdfh_frames_arm(&s->frames, n);
 	uint64_t bytes = 0;
 	int got;
 
@@ -208,8 +148,8 @@ static int receive_flow(
 		struct mdfh_packet *packet = &packets[i];
 
 		*packet = (struct mdfh_packet){
-		    .data = s->rx_iov[i].iov_base,
-		    .cookie = (uint64_t)s->rx_frame[i],
+		    .data = s->frames.iov[i].iov_base,
+		    .cookie = mdfh_frames_take(&s->frames, (unsigned)i),
 		    .length = s->rx[i].msg_len,
 		    .time_error_ns = s->sockets.time_error_ns,
 		    .flow = (uint16_t)index,
@@ -221,8 +161,6 @@ static int receive_flow(
 		}
 		mdfh_sockets_read_control(&s->sockets, flow, header, packet);
 		header->msg_controllen = sizeof(s->control[i].room);
-		s->held[s->rx_frame[i]] = 1;
-		s->rx_frame[i] = FRAME_NONE;
 		bytes += packet->length;
 	}
 	s->sockets.base.stats.rx_bytes += bytes;
@@ -276,22 +214,13 @@ static int socket_recv(struct mdfh_bypass *port, struct mdfh_packet *packets, in
 
 static void socket_release(struct mdfh_bypass *port, const struct mdfh_packet *packets, int n)
 {
-	struct socket_port *s = (struct socket_port *)port;
-
-	for (int i = 0; i < n; i++) {
-		uint64_t frame = packets[i].cookie;
-
-		if (frame >= s->frame_count || !s->held[frame])
-			continue;
-		s->held[frame] = 0;
-		s->free[s->free_count++] = (uint32_t)frame;
-	}
+	mdfh_frames_release(&((struct socket_port *)port)->frames, packets, n);
 }
 
 const struct mdfh_bypass_ops mdfh_socket_ops = {
     .size = sizeof(mdfh_socket_ops),
     .name = "socket",
-    .description = "UDP through kernel sockets",
+    .description = "UDP and TCP through kernel sockets",
     .open = socket_open,
     .recv = socket_recv,
     .release = socket_release,

@@ -51,8 +51,14 @@ struct mdfh_sockets {
 
 /* socket_setup.c ------------------------------------------------------- */
 
-/* What no backend over kernel UDP sockets can do, as sentences that begin with name. */
+/* What no backend over kernel UDP sockets can do, as sentences that begin with name; the first,
+ * what none over any kernel socket can. */
+int mdfh_sockets_check_any(const struct mdfh_bypass_config *config, const char *name);
 int mdfh_sockets_check(const struct mdfh_bypass_config *config, const char *name);
+
+/* Fill what every such backend has, and make no socket. */
+int mdfh_sockets_prepare(
+    struct mdfh_sockets *s, const char *name, const struct mdfh_bypass_config *config);
 
 /* Fill what every such backend has, and open what config.direction asks for: a socket for each
  * flow, complete with memberships and filters, and nothing received before; sockets to send from.
@@ -67,6 +73,20 @@ void mdfh_sockets_close(struct mdfh_sockets *s);
 int mdfh_sockets_send(struct mdfh_bypass *port, const struct mdfh_packet *packets, int n);
 int mdfh_sockets_stats(struct mdfh_bypass *port);
 uint16_t mdfh_sockets_local_port(const struct mdfh_bypass *port, uint16_t flow);
+
+/* Options of one socket, with sentences. flow 0 also sets up the device's stamps. */
+int mdfh_socket_set_int(int fd, int level, int option, int value); /* -errno, no sentence */
+int mdfh_sockets_set_receive_buffer(struct mdfh_sockets *s, int fd, uint64_t wanted);
+int mdfh_sockets_set_busy_poll(int fd, uint32_t us);
+int mdfh_sockets_set_timestamps(
+    struct mdfh_sockets *s, int fd, const struct mdfh_bypass_config *config, uint32_t flow);
+/* How far the clock of the stamps may be off. */
+void mdfh_sockets_update_clock(struct mdfh_sockets *s);
+
+/* socket_tcp.c --------------------------------------------------------- */
+
+/* The backend socket with transport TCP: a port with operations of its own. */
+int mdfh_tcp_open(const struct mdfh_bypass_config *config, struct mdfh_bypass **port);
 
 /* Data path ------------------------------------------------------------ */
 

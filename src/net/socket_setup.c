@@ -29,7 +29,7 @@ enum { DROPS_KNOWN_SOCKET = 4 }; /* bit of known_drops */
 
 /* Options ------------------------------------------------------- */
 
-static int set_int(int fd, int level, int option, int value)
+int mdfh_socket_set_int(int fd, int level, int option, int value)
 {
 	return setsockopt(fd, level, option, &value, sizeof(value)) ? -errno : 0;
 }
@@ -48,7 +48,7 @@ static int shut(int fd)
 
 static int unshut(int fd)
 {
-	int rc = set_int(fd, SOL_SOCKET, SO_DETACH_FILTER, 0);
+	int rc = mdfh_socket_set_int(fd, SOL_SOCKET, SO_DETACH_FILTER, 0);
 
 	return rc ? mdfh_error_errno(rc, "socket: SO_DETACH_FILTER") : 0;
 }
@@ -68,7 +68,7 @@ static int read_drops(int fd, uint32_t *drops)
 
 /* Ask for the wanted buffer with privilege, then without, and read back what was granted: the
  * kernel doubles the value for its own bookkeeping. */
-static int set_receive_buffer(struct mdfh_sockets *s, int fd, uint64_t wanted)
+int mdfh_sockets_set_receive_buffer(struct mdfh_sockets *s, int fd, uint64_t wanted)
 {
 	struct mdfh_bypass_capabilities *can = &s->base.capabilities;
 	int most = INT32_MAX / 2;
@@ -76,8 +76,8 @@ static int set_receive_buffer(struct mdfh_sockets *s, int fd, uint64_t wanted)
 	socklen_t size = sizeof(int);
 	int granted = 0;
 
-	if (set_int(fd, SOL_SOCKET, SO_RCVBUFFORCE, value) &&
-	    set_int(fd, SOL_SOCKET, SO_RCVBUF, value))
+	if (mdfh_socket_set_int(fd, SOL_SOCKET, SO_RCVBUFFORCE, value) &&
+	    mdfh_socket_set_int(fd, SOL_SOCKET, SO_RCVBUF, value))
 		return mdfh_error_errno(-errno, "socket: SO_RCVBUF %d", value);
 	if (getsockopt(fd, SOL_SOCKET, SO_RCVBUF, &granted, &size))
 		return mdfh_error_errno(-errno, "socket: SO_RCVBUF");
@@ -86,20 +86,23 @@ static int set_receive_buffer(struct mdfh_sockets *s, int fd, uint64_t wanted)
 		can->receive_buffer_bytes = (uint64_t)granted;
 	if (granted < value)
 		snprintf(s->warning, sizeof(s->warning),
-		    "receive_buffer_bytes is %d and the kernel granted %d: bursts will be lost "
-		    "sooner; run `sysctl -w net.core.rmem_max=%d`, or give the process "
+		    "receive_buffer_bytes is %d and the kernel granted %d: %s; run `sysctl -w "
+		    "net.core.rmem_max=%d`, or give the process "
 		    "CAP_NET_ADMIN",
-		    value, granted, value);
+		    value, granted,
+		    can->is_stream ? "the sender will be held up sooner"
+				   : "bursts will be lost sooner",
+		    value);
 	return 0;
 }
 
-static int set_busy_poll(int fd, uint32_t us)
+int mdfh_sockets_set_busy_poll(int fd, uint32_t us)
 {
 	int rc;
 
 	if (!us)
 		return 0;
-	rc = set_int(fd, SOL_SOCKET, SO_BUSY_POLL, (int)us);
+	rc = mdfh_socket_set_int(fd, SOL_SOCKET, SO_BUSY_POLL, (int)us);
 	if (rc)
 		return mdfh_error_errno(rc,
 		    "socket: busy_poll_us is %u and SO_BUSY_POLL was refused; give the process "
@@ -108,7 +111,7 @@ static int set_busy_poll(int fd, uint32_t us)
 		    us, us);
 	/* Keeps the NIC's interrupts off while somebody polls; only an improvement, so a kernel
 	 * before 5.11 may refuse. */
-	(void)set_int(fd, SOL_SOCKET, SO_PREFER_BUSY_POLL, 1);
+	(void)mdfh_socket_set_int(fd, SOL_SOCKET, SO_PREFER_BUSY_POLL, 1);
 	return 0;
 }
 
@@ -140,7 +143,7 @@ static int start_hardware_stamps(int fd, const char *interface)
 	return 0;
 }
 
-static int set_timestamps(
+int mdfh_sockets_set_timestamps(
     struct mdfh_sockets *s, int fd, const struct mdfh_bypass_config *config, uint32_t flow)
 {
 	int rc;
@@ -151,14 +154,14 @@ static int set_timestamps(
 		rc = flow ? 0 : start_hardware_stamps(fd, config->interface);
 		if (rc)
 			return rc;
-		rc = set_int(fd, SOL_SOCKET, SO_TIMESTAMPING,
+		rc = mdfh_socket_set_int(fd, SOL_SOCKET, SO_TIMESTAMPING,
 		    SOF_TIMESTAMPING_RX_HARDWARE | SOF_TIMESTAMPING_RAW_HARDWARE);
 		s->cmsg_type = SCM_TIMESTAMPING;
 		s->time_flags = MDFH_PACKET_TIME_NIC;
 		s->base.capabilities.timestamps = MDFH_PLACE_HARDWARE;
 		return rc ? mdfh_error_errno(rc, "socket: SO_TIMESTAMPING") : 0;
 	}
-	rc = set_int(fd, SOL_SOCKET, SO_TIMESTAMPNS, 1);
+	rc = mdfh_socket_set_int(fd, SOL_SOCKET, SO_TIMESTAMPNS, 1);
 	s->cmsg_type = SCM_TIMESTAMPNS;
 	s->time_flags = MDFH_PACKET_TIME_KERNEL;
 	s->base.capabilities.timestamps = MDFH_PLACE_KERNEL;
@@ -183,7 +186,7 @@ static int join(
 	struct group_req any_source = {.gr_interface = s->interface_index};
 	int failed;
 
-	if (set_int(flow->fd, level, v4 ? IP_MULTICAST_ALL : IPV6_MULTICAST_ALL, 0))
+	if (mdfh_socket_set_int(flow->fd, level, v4 ? IP_MULTICAST_ALL : IPV6_MULTICAST_ALL, 0))
 		return mdfh_error_errno(-errno, "socket: IP_MULTICAST_ALL");
 	memcpy(&any_source.gr_group, &flow->to.storage, sizeof(any_source.gr_group));
 	memcpy(&with_source.gsr_group, &flow->to.storage, sizeof(with_source.gsr_group));
@@ -347,8 +350,8 @@ static int make_any_socket(struct flow *flow)
 		flow->to.v6 =
 		    (struct sockaddr_in6){.sin6_family = AF_INET6, .sin6_port = htons(flow->port)};
 		flow->to.length = sizeof(flow->to.v6);
-		if (!set_int(fd, IPPROTO_IPV6, IPV6_V6ONLY, 0) &&
-		    !set_int(fd, IPPROTO_IPV6, IPV6_MULTICAST_ALL, 0))
+		if (!mdfh_socket_set_int(fd, IPPROTO_IPV6, IPV6_V6ONLY, 0) &&
+		    !mdfh_socket_set_int(fd, IPPROTO_IPV6, IPV6_MULTICAST_ALL, 0))
 			return fd;
 		close(fd);
 	}
@@ -375,24 +378,24 @@ static int open_flow(
 		return rc;
 	/* Several processes may listen to a group. A unicast packet goes to one socket only, so
 	 * sharing its address would be a theft, except within this port. */
-	if (flow->multicast && set_int(flow->fd, SOL_SOCKET, SO_REUSEADDR, 1))
+	if (flow->multicast && mdfh_socket_set_int(flow->fd, SOL_SOCKET, SO_REUSEADDR, 1))
 		return mdfh_error_errno(-errno, "socket: SO_REUSEADDR");
-	if (sources && set_int(flow->fd, SOL_SOCKET, SO_REUSEPORT, 1))
+	if (sources && mdfh_socket_set_int(flow->fd, SOL_SOCKET, SO_REUSEPORT, 1))
 		return mdfh_error_errno(-errno, "socket: SO_REUSEPORT");
-	if (flow->any && set_int(flow->fd, IPPROTO_IP, IP_MULTICAST_ALL, 0))
+	if (flow->any && mdfh_socket_set_int(flow->fd, IPPROTO_IP, IP_MULTICAST_ALL, 0))
 		return mdfh_error_errno(-errno, "socket: IP_MULTICAST_ALL");
 	if (flow->any && config->interface &&
 	    setsockopt(flow->fd, SOL_SOCKET, SO_BINDTODEVICE, config->interface,
 		(socklen_t)strlen(config->interface)))
 		return mdfh_error_errno(-errno, "socket: SO_BINDTODEVICE %s", config->interface);
-	rc = set_int(flow->fd, SOL_SOCKET, SO_RXQ_OVFL, 1);
+	rc = mdfh_socket_set_int(flow->fd, SOL_SOCKET, SO_RXQ_OVFL, 1);
 	if (rc)
 		return mdfh_error_errno(rc, "socket: SO_RXQ_OVFL");
-	rc = set_receive_buffer(s, flow->fd, config->receive_buffer_bytes);
+	rc = mdfh_sockets_set_receive_buffer(s, flow->fd, config->receive_buffer_bytes);
 	if (!rc)
-		rc = set_busy_poll(flow->fd, config->busy_poll_us);
+		rc = mdfh_sockets_set_busy_poll(flow->fd, config->busy_poll_us);
 	if (!rc)
-		rc = set_timestamps(s, flow->fd, config, index);
+		rc = mdfh_sockets_set_timestamps(s, flow->fd, config, index);
 	if (!rc)
 		rc = bind_socket(flow->fd, flow, wanted);
 	if (!rc)
@@ -423,7 +426,7 @@ static int open_trash(
 	rc = shut(flow->trash_fd);
 	if (rc)
 		return rc;
-	if (set_int(flow->trash_fd, SOL_SOCKET, SO_REUSEPORT, 1))
+	if (mdfh_socket_set_int(flow->trash_fd, SOL_SOCKET, SO_REUSEPORT, 1))
 		return mdfh_error_errno(-errno, "socket: SO_REUSEPORT");
 	rc = bind_socket(flow->trash_fd, flow, &config->flows[index]);
 	return rc ? rc : attach_sources(s, index);
@@ -476,12 +479,13 @@ static int open_sending(struct mdfh_sockets *s, const struct mdfh_bypass_config 
 			return mdfh_error_errno(-errno, "socket: socket for sending");
 		s->tx_fd[v6] = fd;
 		if (v6)
-			failed = set_int(fd, IPPROTO_IPV6, IPV6_MULTICAST_HOPS, ttl) ||
-				 set_int(fd, IPPROTO_IPV6, IPV6_MULTICAST_LOOP, loop) ||
-				 (index && set_int(fd, IPPROTO_IPV6, IPV6_MULTICAST_IF, index));
+			failed = mdfh_socket_set_int(fd, IPPROTO_IPV6, IPV6_MULTICAST_HOPS, ttl) ||
+				 mdfh_socket_set_int(fd, IPPROTO_IPV6, IPV6_MULTICAST_LOOP, loop) ||
+				 (index && mdfh_socket_set_int(
+					       fd, IPPROTO_IPV6, IPV6_MULTICAST_IF, index));
 		else
-			failed = set_int(fd, IPPROTO_IP, IP_MULTICAST_TTL, ttl) ||
-				 set_int(fd, IPPROTO_IP, IP_MULTICAST_LOOP, loop) ||
+			failed = mdfh_socket_set_int(fd, IPPROTO_IP, IP_MULTICAST_TTL, ttl) ||
+				 mdfh_socket_set_int(fd, IPPROTO_IP, IP_MULTICAST_LOOP, loop) ||
 				 (index && setsockopt(fd, IPPROTO_IP, IP_MULTICAST_IF, &from,
 					       sizeof(from)));
 		if (failed)
@@ -518,11 +522,8 @@ static int check_rest(const struct mdfh_bypass_config *config, const char *name)
 	return 0;
 }
 
-int mdfh_sockets_check(const struct mdfh_bypass_config *config, const char *name)
+int mdfh_sockets_check_any(const struct mdfh_bypass_config *config, const char *name)
 {
-	if (config->transport == MDFH_TRANSPORT_TCP)
-		return mdfh_error(
-		    -ENOTSUP, "%s: transport is TCP; this backend has only UDP", name);
 	if (!config->flow_count)
 		return mdfh_error(
 		    -EINVAL, "%s: there is no flow; set host and port, or flows", name);
@@ -545,12 +546,24 @@ int mdfh_sockets_check(const struct mdfh_bypass_config *config, const char *name
 		    "packets can be held",
 		    name, config->hold_max, config->rx_ring_size, config->batch_size,
 		    config->rx_ring_size - config->batch_size);
-	return check_rest(config, name);
+	return 0;
+}
+
+int mdfh_sockets_check(const struct mdfh_bypass_config *config, const char *name)
+{
+	int rc;
+
+	if (config->transport == MDFH_TRANSPORT_TCP)
+		return mdfh_error(-ENOTSUP,
+		    "%s: transport is TCP; this backend has only UDP: use the backend socket",
+		    name);
+	rc = mdfh_sockets_check_any(config, name);
+	return rc ? rc : check_rest(config, name);
 }
 
 /* How far the clock of the kernel's stamps may be from UTC, by its own account. What disciplines a
  * NIC's clock is not known here. */
-static void update_clock_quality(struct mdfh_sockets *s)
+void mdfh_sockets_update_clock(struct mdfh_sockets *s)
 {
 	struct timex t = {0};
 
@@ -565,11 +578,9 @@ static void update_clock_quality(struct mdfh_sockets *s)
 	s->time_error_ns = (uint32_t)t.maxerror * 1000;
 }
 
-int mdfh_sockets_open(
+int mdfh_sockets_prepare(
     struct mdfh_sockets *s, const char *name, const struct mdfh_bypass_config *config)
 {
-	int rc = 0;
-
 	s->name = name;
 	s->tx_fd[0] = s->tx_fd[1] = -1;
 	s->base.capabilities.size = sizeof(s->base.capabilities);
@@ -590,10 +601,20 @@ int mdfh_sockets_open(
 	for (uint32_t i = 0; i < config->flow_count; i++)
 		fill_flow(&s->flows[i], &config->flows[i], s->interface_index);
 	s->flow_count = config->flow_count;
+	return 0;
+}
+
+int mdfh_sockets_open(
+    struct mdfh_sockets *s, const char *name, const struct mdfh_bypass_config *config)
+{
+	int rc = mdfh_sockets_prepare(s, name, config);
+
+	if (rc)
+		return rc;
 	if (config->direction != MDFH_DIRECTION_SEND) {
 		s->receives = 1;
 		rc = open_receiving(s, config);
-		update_clock_quality(s);
+		mdfh_sockets_update_clock(s);
 	}
 	if (!rc && config->direction != MDFH_DIRECTION_RECEIVE)
 		rc = open_sending(s, config);
@@ -628,7 +649,7 @@ int mdfh_sockets_stats(struct mdfh_bypass *port)
 
 	if (!s->receives)
 		return 0;
-	update_clock_quality(s);
+	mdfh_sockets_update_clock(s);
 	for (uint32_t i = 0; i < s->flow_count; i++) {
 		struct flow *flow = &s->flows[i];
 		uint32_t now;

@@ -100,6 +100,18 @@ static const struct {
     {{.port = 5, .direction = MDFH_DIRECTION_SEND},
 	"config: host is not set; a port that only sends needs a destination"},
 
+    /* one connection */
+    {{.transport = MDFH_TRANSPORT_TCP}, NULL},
+    {{.transport = MDFH_TRANSPORT_TCP, .host = "::1", .port = 1}, NULL},
+    {{.transport = MDFH_TRANSPORT_TCP, .host = "::1"},
+	"config: port is 0 and transport is TCP; give the server's port, from 1 to 65535"},
+    {{.transport = MDFH_TRANSPORT_TCP, .port = 1},
+	"config: host is not set and transport is TCP; give the server's address"},
+    {{.transport = MDFH_TRANSPORT_TCP, .host = "ff15::1", .port = 1},
+	"config: host is ff15::1, a multicast group, and transport is TCP"},
+    {{.transport = MDFH_TRANSPORT_TCP, .flows = two_flows, .flow_count = 2},
+	"config: flow_count is 2 and transport is TCP; a connection is one flow: open a port for"},
+
     /* flows */
     {{.flows = two_flows, .flow_count = 2}, NULL},
     {{.flows = two_flows}, "config: flows is set and flow_count is 0; it must be from 1 to 64"},
@@ -309,7 +321,7 @@ static void keeps_what_is_set(void **state)
 	    .zero_copy_threshold = 200,
 	    .hugepages = MDFH_OFF,
 	    .direction = MDFH_DIRECTION_RECEIVE,
-	    .transport = MDFH_TRANSPORT_TCP,
+	    .transport = MDFH_TRANSPORT_UDP,
 	    .timestamps = MDFH_TIMESTAMPS_OFF,
 	    .busy_poll_us = 50,
 	    .poll_timeout_us = 2,

@@ -509,6 +509,13 @@ static void test_refuses(void **state)
 	refused((struct mdfh_bypass_config){.lower = &lower}, -ENOENT, "/nonexistent");
 	refused((struct mdfh_bypass_config){.lower = &lower, .host = "239.1.1.1", .port = 5000},
 	    -EINVAL, "belong to the lower port");
+	/* Nobody listens there, and nothing is asked to connect. */
+	refused(
+	    (struct mdfh_bypass_config){.lower = &(struct mdfh_bypass_config){.size = sizeof(lower),
+					    .transport = MDFH_TRANSPORT_TCP,
+					    .host = "127.0.0.1",
+					    .port = 1}},
+	    -ENOTSUP, "fault: transport of the lower port is TCP; a stream loses, repeats and");
 	lower.file = path;
 	assert_int_equal(mdfh_bypass_open(&lower, &port), 0);
 	assert_int_equal(mdfh_fault_counts(port, &counts), -EINVAL);

@@ -77,6 +77,10 @@ static void refuses_bad_options(void **state)
 	    open_null(
 		NULL, (struct mdfh_bypass_config){.timestamps = MDFH_TIMESTAMPS_SOFTWARE}, &port),
 	    -ENOTSUP);
+	assert_int_equal(
+	    open_null(NULL, (struct mdfh_bypass_config){.transport = MDFH_TRANSPORT_TCP}, &port),
+	    -ENOTSUP);
+	assert_error("null: transport is TCP");
 }
 
 /* A backend that can neither wait nor be polled is looked at again and again, to the end of the

@@ -474,8 +474,6 @@ static void refuses_what_it_cannot(void **state)
 		const char *want;
 	} cases[] = {
 	    {{0}, -EINVAL, "socket: there is no flow"},
-	    {{.host = "127.0.0.1", .transport = MDFH_TRANSPORT_TCP}, -ENOTSUP,
-		"socket: transport is TCP"},
 	    {{.host = "127.0.0.1", .require_zero_copy = MDFH_ON}, -ENOTSUP,
 		"socket: require_zero_copy is on, and the kernel copies"},
 	    {{.host = "127.0.0.1", .queue = 1}, -ENOTSUP, "socket: queue is 1"},

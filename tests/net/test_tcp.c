@@ -1,0 +1,818 @@
+/* test_tcp.c - the socket backend's TCP connection, against a server in the same thread: its bytes
+ * come once, whole and in order; its connections begin and end with marks; what goes wrong is
+ * counted, and mended after a pause. */
+#include <dirent.h>
+#include <fcntl.h>
+#include <netinet/tcp.h>
+
+#include "net/socket.h"
+#include "net/tcp_server.h"
+
+/* For tests that wait for attempts. */
+#define QUICK "reconnect_min_ms=1,reconnect_max_ms=4,reconnect_seed=1"
+
+static struct mdfh_bypass *open_port(struct mdfh_bypass_config config)
+{
+	struct mdfh_bypass *port;
+
+	config.size = sizeof(config);
+	config.transport = MDFH_TRANSPORT_TCP;
+	if (!config.host)
+		config.host = "127.0.0.1";
+	if (!config.poll_timeout_us)
+		config.poll_timeout_us = SERVER_WAIT_US;
+	assert_ok(mdfh_bypass_open(&config, &port));
+	return port;
+}
+
+static struct mdfh_bypass_stats stats_of(struct mdfh_bypass *port)
+{
+	struct mdfh_bypass_stats stats;
+
+	assert_ok(mdfh_bypass_stats(port, &stats));
+	return stats;
+}
+
+static int descriptor_of(struct mdfh_bypass *port)
+{
+	return ((struct mdfh_sockets *)port)->flows[0].fd;
+}
+
+static int count_descriptors(void)
+{
+	DIR *folder = opendir("/proc/self/fd");
+	int n = 0;
+
+	assert_non_null(folder);
+	while (readdir(folder))
+		n++;
+	closedir(folder);
+	return n;
+}
+
+/* Listen, open, accept, and see the mark. */
+static struct mdfh_bypass *open_connected(
+    struct mdfh_bypass_config config, int *listener, int *peer)
+{
+	struct mdfh_bypass *port;
+
+	config.port = 0;
+	*listener = server_listen(config.host ? config.host : "127.0.0.1", &config.port, 8);
+	port = open_port(config);
+	*peer = server_accept(*listener);
+	server_expect_mark(port, MDFH_PACKET_CONNECTED);
+	return port;
+}
+
+/* A port number on loopback where nobody listens. */
+static uint16_t unused_port(void)
+{
+	uint16_t number = 0;
+
+	close(server_listen("127.0.0.1", &number, 1));
+	return number;
+}
+
+/* Look until the counter has reached want. */
+static void wait_for_failures(struct mdfh_bypass *port, uint64_t want)
+{
+	struct mdfh_packet packet;
+
+	for (int i = 0; i < SERVER_LOOKS; i++) {
+		if (stats_of(port).connect_failures >= want)
+			return;
+		assert_int_equal(mdfh_bypass_recv_wait(port, &packet, 1), 0);
+	}
+	fail_msg("%llu attempts failed; %llu were to", (long long)stats_of(port).connect_failures,
+	    (long long)want);
+}
+
+/* Bytes ---------------------------------------------------------------------- */
+
+static void receives_bytes(const char *host, const char *interface)
+{
+	int listener, peer;
+	struct mdfh_bypass *port = open_connected(
+	    (struct mdfh_bypass_config){.host = host, .interface = interface}, &listener, &peer);
+	const struct mdfh_bypass_capabilities *can = mdfh_bypass_capabilities(port);
+	struct mdfh_packet packet;
+	struct mdfh_bypass_stats stats;
+
+	assert_int_equal(can->is_stream, 1);
+	assert_int_equal(can->is_finite, 0);
+	assert_int_equal(can->zero_copy, 0);
+	assert_int_equal(can->can_send, 1);
+	assert_int_equal(can->timestamps, MDFH_PLACE_KERNEL);
+	assert_true(mdfh_bypass_local_port(port, 0) != 0);
+	assert_string_equal(mdfh_bypass_name(port), "socket");
+	server_write(peer, "hello", 5);
+	packet = server_next(port);
+	assert_int_equal(packet.length, 5);
+	assert_memory_equal(packet.data, "hello", 5);
+	assert_true(packet.receive_ns != 0);
+	assert_int_equal(packet.flags & MDFH_PACKET_TIME_MASK, MDFH_PACKET_TIME_KERNEL);
+	mdfh_bypass_release(port, &packet, 1);
+	/* The last bytes come before the mark of the end. */
+	server_write(peer, "goodbye", 7);
+	close(peer);
+	server_expect_bytes(port, "goodbye", 7);
+	server_expect_mark(port, MDFH_PACKET_DISCONNECTED);
+	stats = stats_of(port);
+	assert_int_equal(stats.rx_packets, 4);
+	assert_int_equal(stats.rx_bytes, 12);
+	assert_int_equal(stats.connects, 1);
+	assert_int_equal(stats.disconnects, 1);
+	assert_int_equal(stats.connect_failures, 0);
+	assert_int_equal(stats.last_error, 0);
+	assert_int_equal(mdfh_bypass_local_port(port, 0), 0);
+	mdfh_bypass_close(port);
+	close(listener);
+}
+
+static void receives_ipv4_and_ipv6(void **state)
+{
+	(void)state;
+	receives_bytes("127.0.0.1", NULL);
+	receives_bytes("::1", NULL);
+	receives_bytes("127.0.0.1", "lo");
+}
+
+static void receives_whatever_the_borders(void **state)
+{
+	static uint8_t data[1 << 20];
+	int listener, peer;
+	struct mdfh_bypass *port = open_connected(
+	    (struct mdfh_bypass_config){.frame_size = 256, .rx_ring_size = 64, .batch_size = 16},
+	    &listener, &peer);
+	size_t sent = 0, got = 0;
+	int packets_max = 0;
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(data); i++)
+		data[i] = (uint8_t)(i * 7 + i / 251);
+	for (size_t i = 0; i < 300; i++)
+		server_write(peer, &data[i], 1);
+	server_expect_bytes(port, data, 300);
+	/* More than the receive buffer holds, so writing and reading take turns. */
+	fcntl(peer, F_SETFL, O_NONBLOCK);
+	while (got < sizeof(data)) {
+		struct mdfh_packet packets[16];
+		ssize_t n = send(peer, data + sent, sizeof(data) - sent, MSG_NOSIGNAL);
+		int count;
+
+		sent += n > 0 ? (size_t)n : 0;
+		count = mdfh_bypass_recv_wait(port, packets, 16);
+		assert_ok(count);
+		packets_max = count > packets_max ? count : packets_max;
+		for (int i = 0; i < count; i++) {
+			assert_in_range(packets[i].length, 1, 256);
+			/* Only the last of a batch is not full. */
+			assert_true(i == count - 1 || packets[i].length == 256);
+			assert_memory_equal(packets[i].data, data + got, packets[i].length);
+			got += packets[i].length;
+		}
+		mdfh_bypass_release(port, packets, count);
+	}
+	assert_int_equal(packets_max, 16);
+	assert_int_equal(stats_of(port).rx_bytes, sizeof(data) + 300);
+	mdfh_bypass_close(port);
+	close(peer);
+	close(listener);
+}
+
+static void sets_the_options_of_the_connection(void **state)
+{
+	static const struct {
+		int level, name, want;
+	} cases[] = {
+	    {IPPROTO_TCP, TCP_NODELAY, 1},
+	    {SOL_SOCKET, SO_KEEPALIVE, 1},
+	    {IPPROTO_TCP, TCP_KEEPIDLE, 6},
+	    {IPPROTO_TCP, TCP_KEEPINTVL, 2},
+	    {IPPROTO_TCP, TCP_KEEPCNT, 3},
+	    {IPPROTO_TCP, TCP_USER_TIMEOUT, 12000},
+	    {SOL_SOCKET, SO_RCVBUF, 131072},
+	};
+	int listener, peer;
+	struct mdfh_bypass *port =
+	    open_connected((struct mdfh_bypass_config){.receive_buffer_bytes = 65536,
+			       .backend_options = "keepalive_s=6"},
+		&listener, &peer);
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+		int value = 0;
+		socklen_t size = sizeof(value);
+
+		assert_int_equal(
+		    getsockopt(descriptor_of(port), cases[i].level, cases[i].name, &value, &size),
+		    0);
+		if (value != cases[i].want)
+			fail_msg("option %zu is %d", i, value);
+	}
+	assert_int_equal(mdfh_bypass_capabilities(port)->receive_buffer_bytes, 65536);
+	mdfh_bypass_close(port);
+	close(peer);
+	close(listener);
+}
+
+static void obeys_the_time_option(void **state)
+{
+	int listener, peer;
+	struct mdfh_bypass *port = open_connected(
+	    (struct mdfh_bypass_config){.timestamps = MDFH_TIMESTAMPS_OFF}, &listener, &peer);
+	struct mdfh_packet packet;
+
+	(void)state;
+	server_write(peer, "x", 1);
+	packet = server_next(port);
+	assert_int_equal(packet.receive_ns, 0);
+	assert_int_equal(packet.flags, MDFH_PACKET_STREAM);
+	assert_int_equal(packet.time_error_ns, UINT32_MAX);
+	close(peer);
+	packet = server_next(port);
+	assert_int_equal(packet.receive_ns, 0);
+	assert_int_equal(packet.flags, MDFH_PACKET_STREAM | MDFH_PACKET_DISCONNECTED);
+	mdfh_bypass_close(port);
+	close(listener);
+}
+
+/* Connections ------------------------------------------------------------------ */
+
+static void finds_a_server_that_comes_later(void **state)
+{
+	uint16_t number = unused_port();
+	struct mdfh_bypass *port =
+	    open_port((struct mdfh_bypass_config){.port = number, .backend_options = QUICK});
+	int listener, peer;
+
+	(void)state;
+	wait_for_failures(port, 3);
+	assert_int_equal(stats_of(port).last_error, ECONNREFUSED);
+	assert_int_equal(stats_of(port).connects, 0);
+	assert_non_null(
+	    strstr(mdfh_bypass_capabilities(port)->warning, "no connection to 127.0.0.1 port "));
+	assert_non_null(strstr(mdfh_bypass_capabilities(port)->warning, "Connection refused"));
+	listener = server_listen("127.0.0.1", &number, 8);
+	server_expect_mark(port, MDFH_PACKET_CONNECTED);
+	assert_int_equal(stats_of(port).connects, 1);
+	assert_null(strstr(mdfh_bypass_capabilities(port)->warning, "no connection"));
+	peer = server_accept(listener);
+	server_write(peer, "here", 4);
+	server_expect_bytes(port, "here", 4);
+	mdfh_bypass_close(port);
+	close(peer);
+	close(listener);
+}
+
+static void connects_again(void **state)
+{
+	int listener, peer;
+	struct mdfh_bypass *port =
+	    open_connected((struct mdfh_bypass_config){.backend_options = QUICK}, &listener, &peer);
+	struct mdfh_bypass_stats stats;
+
+	(void)state;
+	for (int round = 0; round < 20; round++) {
+		uint8_t data[2] = {(uint8_t)round, 1};
+
+		server_write(peer, data, 2);
+		server_expect_bytes(port, data, 2);
+		/* In order and by a reset, in turn. */
+		if (round % 2)
+			server_reset(peer);
+		else
+			close(peer);
+		server_expect_mark(port, MDFH_PACKET_DISCONNECTED);
+		assert_int_equal(stats_of(port).last_error, round % 2 ? ECONNRESET : 0);
+		server_expect_mark(port, MDFH_PACKET_CONNECTED);
+		peer = server_accept(listener);
+	}
+	stats = stats_of(port);
+	assert_int_equal(stats.connects, 21);
+	assert_int_equal(stats.disconnects, 20);
+	assert_int_equal(stats.connect_failures, 0);
+	assert_int_equal(stats.rx_bytes, 40);
+	mdfh_bypass_close(port);
+	close(peer);
+	close(listener);
+}
+
+static void gives_up_a_connect_that_hangs(void **state)
+{
+	struct sockaddr_storage address;
+	uint16_t number = 0;
+	/* A queue of one that is full: the kernel lets further requests go unanswered. */
+	int listener = server_listen("127.0.0.1", &number, 0), others[4], waiting;
+	socklen_t size = server_address("127.0.0.1", number, &address);
+	struct mdfh_bypass *port;
+
+	(void)state;
+	for (waiting = 0; waiting < 4; waiting++) {
+		others[waiting] = socket(AF_INET, SOCK_STREAM | SOCK_NONBLOCK, 0);
+		(void)connect(others[waiting], (struct sockaddr *)&address, size);
+	}
+	port = open_port((struct mdfh_bypass_config){
+	    .port = number, .backend_options = QUICK ",connect_timeout_ms=30"});
+	wait_for_failures(port, 2);
+	assert_int_equal(stats_of(port).last_error, ETIMEDOUT);
+	assert_int_equal(stats_of(port).connects, 0);
+	mdfh_bypass_close(port);
+	while (waiting)
+		close(others[--waiting]);
+	close(listener);
+}
+
+/* `ip route add unreachable 198.51.100.0/24` */
+static int refuse_network(void)
+{
+	struct {
+		struct nlmsghdr header;
+		struct rtmsg route;
+		struct rtattr to_head;
+		uint8_t to[4];
+	} request = {
+	    .header = {.nlmsg_len = sizeof(request),
+		.nlmsg_type = RTM_NEWROUTE,
+		.nlmsg_flags = NLM_F_REQUEST | NLM_F_CREATE | NLM_F_ACK},
+	    .route = {.rtm_family = AF_INET,
+		.rtm_dst_len = 24,
+		.rtm_table = RT_TABLE_MAIN,
+		.rtm_protocol = RTPROT_BOOT,
+		.rtm_type = RTN_UNREACHABLE},
+	    .to_head = {.rta_len = RTA_LENGTH(4), .rta_type = RTA_DST},
+	    .to = {198, 51, 100, 0},
+	};
+	struct {
+		struct nlmsghdr header;
+		struct nlmsgerr error;
+	} answer = {0};
+	int fd = socket(AF_NETLINK, SOCK_RAW | SOCK_CLOEXEC, NETLINK_ROUTE);
+	int rc = -1;
+
+	if (fd >= 0 && send(fd, &request, sizeof(request), 0) == (ssize_t)sizeof(request) &&
+	    recv(fd, &answer, sizeof(answer), MSG_TRUNC) > 0)
+		rc = answer.error.error;
+	close(fd);
+	return rc;
+}
+
+static void counts_hosts_that_cannot_be_reached(void **state)
+{
+	struct mdfh_bypass *port;
+
+	(void)state;
+	assert_int_equal(refuse_network(), 0);
+	port = open_port((struct mdfh_bypass_config){
+	    .host = "198.51.100.1", .port = 5, .backend_options = QUICK});
+	wait_for_failures(port, 3);
+	assert_int_equal(stats_of(port).last_error, EHOSTUNREACH);
+	assert_non_null(strstr(mdfh_bypass_capabilities(port)->warning, "No route to host"));
+	mdfh_bypass_close(port);
+	port = open_port((struct mdfh_bypass_config){
+	    .host = "203.0.113.1", .port = 5, .backend_options = QUICK});
+	wait_for_failures(port, 3);
+	assert_int_equal(stats_of(port).last_error, ENETUNREACH);
+	mdfh_bypass_close(port);
+}
+
+/* Where nobody listens, a client's own port may be chosen to be the one that it connects to, and
+ * TCP then connects it to itself. */
+static void is_not_its_own_server(void **state)
+{
+	static const char path[] = "/proc/sys/net/ipv4/ip_local_port_range";
+	struct sockaddr_storage address;
+	socklen_t size = server_address("127.0.0.1", 45000, &address);
+	struct mdfh_bypass *port;
+	char before[64] = "";
+	int fd = open(path, O_RDWR | O_CLOEXEC), one;
+
+	(void)state;
+	if (fd < 0) {
+		print_message("not run: %s cannot be written here\n", path);
+		skip();
+	}
+	assert_true(read(fd, before, sizeof(before) - 1) > 0);
+	assert_true(pwrite(fd, "45000 45000", 11, 0) > 0);
+	one = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+	if (connect(one, (struct sockaddr *)&address, size))
+		fail_msg("this kernel does not connect a socket to itself: %s", strerror(errno));
+	server_reset(one);
+	port = open_port((struct mdfh_bypass_config){.port = 45000, .backend_options = QUICK});
+	wait_for_failures(port, 5);
+	assert_int_equal(stats_of(port).connects, 0);
+	assert_int_equal(stats_of(port).last_error, ECONNREFUSED);
+	mdfh_bypass_close(port);
+	assert_true(pwrite(fd, before, strlen(before), 0) > 0);
+	close(fd);
+}
+
+/* Pauses ------------------------------------------------------------------------- */
+
+static void pauses_longer_each_time(void **state)
+{
+	static const uint64_t pauses_ms[] = {16, 32, 64, 80, 80, 80};
+	struct mdfh_bypass *port = open_port((struct mdfh_bypass_config){.port = unused_port(),
+	    .backend_options = "reconnect_min_ms=16,reconnect_max_ms=80,reconnect_seed=7"});
+	struct pollfd ready = {.fd = mdfh_bypass_capabilities(port)->poll_fd, .events = POLLIN};
+	struct mdfh_packet packet;
+	uint64_t last = 0, failures = 0;
+
+	(void)state;
+	/* Only what the descriptor wakes for, so that a wait without an end would be found. */
+	for (int wakes = 0; failures < 7; wakes++) {
+		uint64_t now;
+
+		assert_in_range(wakes, 0, 30);
+		assert_int_equal(mdfh_bypass_recv(port, &packet, 1), 0);
+		now = server_now_ns();
+		if (stats_of(port).connect_failures > failures) {
+			failures = stats_of(port).connect_failures;
+			if (failures > 1) {
+				uint64_t pause_ns = pauses_ms[failures - 2] * 1000000;
+
+				assert_true(now - last >= pause_ns / 2);
+				/* On a machine that does not stand still. */
+				assert_true(now - last < pause_ns + 2000000000);
+			}
+			last = now;
+			/* Nothing to do before the pause is over. */
+			assert_int_equal(poll(&ready, 1, 0), 0);
+		}
+		assert_int_equal(poll(&ready, 1, 10000), 1);
+	}
+	mdfh_bypass_close(port);
+}
+
+/* A server that takes connections only to drop them is not hammered; one that was of use is come
+ * back to at once. */
+static void pauses_until_a_connection_was_of_use(void **state)
+{
+	int listener, peer;
+	struct mdfh_bypass *port = open_connected(
+	    (struct mdfh_bypass_config){.backend_options = "reconnect_min_ms=1,reconnect_max_ms="
+							   "600000,reconnect_seed=3"},
+	    &listener, &peer);
+	uint64_t before;
+
+	(void)state;
+	for (uint64_t pause_ms = 1; pause_ms <= 512; pause_ms *= 2) {
+		close(peer);
+		server_expect_mark(port, MDFH_PACKET_DISCONNECTED);
+		before = server_now_ns();
+		server_expect_mark(port, MDFH_PACKET_CONNECTED);
+		assert_true(server_now_ns() - before >= pause_ms * 400000);
+		peer = server_accept(listener);
+	}
+	/* The next pause would be of 512 ms at least. */
+	server_write(peer, "x", 1);
+	server_expect_bytes(port, "x", 1);
+	close(peer);
+	server_expect_mark(port, MDFH_PACKET_DISCONNECTED);
+	before = server_now_ns();
+	server_expect_mark(port, MDFH_PACKET_CONNECTED);
+	assert_true(server_now_ns() - before < 500000000);
+	mdfh_bypass_close(port);
+	close(listener);
+}
+
+/* Waiting -------------------------------------------------------------------------- */
+
+static int is_ready(struct mdfh_bypass *port, int timeout_ms)
+{
+	struct pollfd ready = {.fd = mdfh_bypass_capabilities(port)->poll_fd, .events = POLLIN};
+	int rc = poll(&ready, 1, timeout_ms);
+
+	assert_true(rc >= 0);
+	return rc;
+}
+
+static void wakes_for_what_there_is_to_do(void **state)
+{
+	uint16_t number = 0;
+	int listener = server_listen("127.0.0.1", &number, 8), peer;
+	struct mdfh_bypass *port =
+	    open_port((struct mdfh_bypass_config){.port = number, .backend_options = QUICK});
+	struct mdfh_packet packet;
+
+	(void)state;
+	for (int round = 0; round < 3; round++) {
+		/* The connection is complete. */
+		assert_int_equal(is_ready(port, 10000), 1);
+		assert_int_equal(mdfh_bypass_recv(port, &packet, 1), 1);
+		assert_true(packet.flags & MDFH_PACKET_CONNECTED);
+		/* Nothing comes, and nothing wakes. */
+		assert_int_equal(is_ready(port, 20), 0);
+		peer = server_accept(listener);
+		server_write(peer, "x", 1);
+		assert_int_equal(is_ready(port, 10000), 1);
+		server_expect_bytes(port, "x", 1);
+		assert_int_equal(is_ready(port, 0), 0);
+		/* The end, then the time of the next attempt. */
+		close(peer);
+		assert_int_equal(is_ready(port, 10000), 1);
+		assert_int_equal(mdfh_bypass_recv(port, &packet, 1), 1);
+		assert_true(packet.flags & MDFH_PACKET_DISCONNECTED);
+		assert_int_equal(is_ready(port, 10000), 1);
+		assert_int_equal(mdfh_bypass_recv(port, &packet, 1), 0);
+	}
+	mdfh_bypass_close(port);
+	close(listener);
+}
+
+static void leaves_no_descriptor_open(void **state)
+{
+	uint16_t number = 0, nobody = unused_port();
+	int listener = server_listen("127.0.0.1", &number, 64), peer, before = count_descriptors();
+
+	(void)state;
+	/* Connecting, connected, waiting, and with packets held. */
+	for (int i = 0; i < 20; i++) {
+		struct mdfh_bypass *port = open_port((struct mdfh_bypass_config){
+		    .port = i % 4 == 3 ? nobody : number, .backend_options = QUICK});
+
+		if (i % 4 == 3) {
+			wait_for_failures(port, 2);
+		} else {
+			peer = server_accept(listener);
+			if (i % 4) {
+				server_expect_mark(port, MDFH_PACKET_CONNECTED);
+				server_write(peer, "x", 1);
+				server_next(port);
+			}
+			close(peer);
+		}
+		mdfh_bypass_close(port);
+	}
+	assert_int_equal(count_descriptors(), before);
+	close(listener);
+}
+
+/* Sending --------------------------------------------------------------------------- */
+
+static void sends_packets_whole(void **state)
+{
+	int listener, peer;
+	struct mdfh_bypass *port = open_connected((struct mdfh_bypass_config){0}, &listener, &peer);
+	struct mdfh_packet out[100];
+	uint8_t data[100], got[5050];
+	size_t bytes = 0;
+
+	(void)state;
+	memset(data, 'a', sizeof(data));
+	for (uint32_t i = 0; i < 100; i++)
+		out[i] = (struct mdfh_packet){
+		    .data = data, .length = i, .flow = i % 2 ? 0 : MDFH_FLOW_NONE};
+	assert_int_equal(mdfh_bypass_send(port, out, 100), 100);
+	while (bytes < 4950) {
+		ssize_t n = recv(peer, got, sizeof(got), 0);
+
+		assert_true(n > 0);
+		bytes += (size_t)n;
+	}
+	assert_int_equal(bytes, 4950);
+	assert_int_equal(stats_of(port).tx_packets, 100);
+	assert_int_equal(stats_of(port).tx_bytes, 4950);
+	out[0].flow = 1;
+	assert_int_equal(mdfh_bypass_send(port, out, 2), -EDESTADDRREQ);
+	assert_error("socket: packet 0 is for flow 1; a connection has only flow 0");
+	out[0].flow = 0;
+	out[1].length = 65536;
+	assert_int_equal(mdfh_bypass_send(port, out, 2), 1);
+	assert_int_equal(mdfh_bypass_send(port, out + 1, 1), -EMSGSIZE);
+	assert_int_equal(stats_of(port).tx_failed, 4);
+	mdfh_bypass_close(port);
+	close(peer);
+	close(listener);
+}
+
+/* Fill the way to the peer. Returns how many packets of data were taken; the last may stand half
+ * in the kernel and half in the port. */
+static size_t fill_the_way(
+    struct mdfh_bypass *port, const uint8_t *data, uint32_t length, size_t max)
+{
+	int bytes = 4096;
+	size_t taken = 0;
+
+	assert_int_equal(
+	    setsockopt(descriptor_of(port), SOL_SOCKET, SO_SNDBUF, &bytes, sizeof(bytes)), 0);
+	for (int empty = 0; empty < 2 && taken < max;) {
+		const struct mdfh_packet packet = {.data = data + taken * length, .length = length};
+		int n = mdfh_bypass_send(port, &packet, 1);
+
+		assert_ok(n);
+		taken += (size_t)n;
+		empty = n ? 0 : empty + 1;
+	}
+	assert_in_range(taken, 1, max - 1);
+	return taken;
+}
+
+enum { LONG = 60000, LONGS = 100 };
+static uint8_t long_data[(size_t)LONG * LONGS];
+
+static void finishes_what_it_took_in_part(void **state)
+{
+	int listener, peer;
+	struct mdfh_bypass *port = open_connected((struct mdfh_bypass_config){0}, &listener, &peer);
+	const struct mdfh_packet last = {.data = (const uint8_t *)"end", .length = 3};
+	uint64_t failed;
+	size_t taken, got = 0;
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(long_data); i++)
+		long_data[i] = (uint8_t)(i * 13 + i / 60000);
+	taken = fill_the_way(port, long_data, LONG, LONGS);
+	failed = stats_of(port).tx_failed;
+	assert_true(failed >= 2);
+	assert_int_equal(stats_of(port).tx_packets, taken);
+	assert_int_equal(stats_of(port).tx_bytes, taken * LONG);
+	/* What was taken arrives to its last byte, by nothing but recv. */
+	fcntl(peer, F_SETFL, O_NONBLOCK);
+	for (int looks = 0; got < taken * LONG; looks++) {
+		uint8_t data[4096];
+		struct mdfh_packet packet;
+		ssize_t n = recv(peer, data, sizeof(data), 0);
+
+		assert_in_range(looks, 0, 100000);
+		if (n <= 0) {
+			/* It wakes for room to send on. */
+			assert_int_equal(mdfh_bypass_recv_wait(port, &packet, 1), 0);
+			continue;
+		}
+		assert_memory_equal(data, long_data + got, (size_t)n);
+		got += (size_t)n;
+	}
+	assert_int_equal(is_ready(port, 0), 0);
+	assert_int_equal(mdfh_bypass_send(port, &last, 1), 1);
+	fcntl(peer, F_SETFL, 0);
+	{
+		char text[8];
+
+		assert_int_equal(recv(peer, text, sizeof(text), 0), 3);
+		assert_memory_equal(text, "end", 3);
+	}
+	mdfh_bypass_close(port);
+	close(peer);
+	close(listener);
+}
+
+/* The rest of a packet belongs to its connection, and is gone with it. */
+static void keeps_no_rest_for_the_next_connection(void **state)
+{
+	int listener, peer;
+	struct mdfh_bypass *port =
+	    open_connected((struct mdfh_bypass_config){.backend_options = QUICK}, &listener, &peer);
+	const struct mdfh_packet first = {.data = (const uint8_t *)"fresh", .length = 5};
+	char text[16];
+
+	(void)state;
+	for (int round = 0; round < 2; round++) {
+		fill_the_way(port, long_data, LONG, LONGS);
+		if (round)
+			server_reset(peer);
+		else
+			close(peer);
+		server_expect_mark(port, MDFH_PACKET_DISCONNECTED);
+		assert_int_equal(mdfh_bypass_send(port, &first, 1), 0);
+		server_expect_mark(port, MDFH_PACKET_CONNECTED);
+		peer = server_accept(listener);
+		assert_int_equal(mdfh_bypass_send(port, &first, 1), 1);
+		assert_int_equal(recv(peer, text, sizeof(text), 0), 5);
+		assert_memory_equal(text, "fresh", 5);
+	}
+	mdfh_bypass_close(port);
+	close(peer);
+	close(listener);
+}
+
+/* A send that fails does not take away what the server had sent before. */
+static void reads_on_after_a_send_failed(void **state)
+{
+	int listener, peer;
+	struct mdfh_bypass *port =
+	    open_connected((struct mdfh_bypass_config){.backend_options = QUICK}, &listener, &peer);
+	const struct mdfh_packet packet = {.data = (const uint8_t *)"x", .length = 1};
+
+	(void)state;
+	server_write(peer, "last words", 10);
+	close(peer);
+	/* The first meets a peer that has gone, and is answered by a reset; the second fails. */
+	assert_int_equal(mdfh_bypass_send(port, &packet, 1), 1);
+	for (int i = 0; i < 3; i++)
+		(void)mdfh_bypass_send(port, &packet, 1);
+	assert_true(stats_of(port).tx_failed > 0);
+	server_expect_bytes(port, "last words", 10);
+	server_expect_mark(port, MDFH_PACKET_DISCONNECTED);
+	assert_true(stats_of(port).last_error == EPIPE || stats_of(port).last_error == ECONNRESET);
+	server_expect_mark(port, MDFH_PACKET_CONNECTED);
+	mdfh_bypass_close(port);
+	close(listener);
+}
+
+static void sends_nothing_without_a_connection(void **state)
+{
+	struct mdfh_bypass *port =
+	    open_port((struct mdfh_bypass_config){.port = unused_port(), .backend_options = QUICK});
+	const struct mdfh_packet packet = {.data = (const uint8_t *)"x", .length = 1};
+
+	(void)state;
+	assert_int_equal(mdfh_bypass_send(port, &packet, 1), 0);
+	wait_for_failures(port, 2);
+	assert_int_equal(mdfh_bypass_send(port, &packet, 1), 0);
+	assert_int_equal(stats_of(port).tx_failed, 2);
+	assert_int_equal(stats_of(port).tx_packets, 0);
+	mdfh_bypass_close(port);
+}
+
+/* Refusals ----------------------------------------------------------------------------- */
+
+static void refuses_what_it_cannot(void **state)
+{
+	static const struct mdfh_flow with_source = {
+	    .group = "127.0.0.1", .source = "127.0.0.2", .port = 5};
+	static const struct mdfh_flow two[] = {
+	    {.group = "127.0.0.1", .port = 5}, {.group = "127.0.0.1", .port = 6}};
+	static const struct {
+		struct mdfh_bypass_config config;
+		int error;
+		const char *want;
+	} cases[] = {
+	    {{0}, -EINVAL, "socket: there is no flow; set host and port"},
+	    {{.host = "127.0.0.1"}, -EINVAL, "config: port is 0 and transport is TCP"},
+	    {{.port = 5}, -EINVAL, "config: host is not set and transport is TCP"},
+	    {{.host = "239.1.1.1", .port = 5}, -EINVAL,
+		"config: host is 239.1.1.1, a multicast group, and transport is TCP"},
+	    {{.flows = two, .flow_count = 2}, -EINVAL,
+		"config: flow_count is 2 and transport is TCP"},
+	    {{.flows = &with_source, .flow_count = 1}, -EINVAL,
+		"config: flows[0].source is 127.0.0.2 and transport is TCP"},
+	    {{.host = "127.0.0.1", .port = 5, .direction = MDFH_DIRECTION_SEND}, -ENOTSUP,
+		"socket: direction is send and transport is TCP"},
+	    {{.host = "127.0.0.1", .port = 5, .require_zero_copy = MDFH_ON}, -ENOTSUP,
+		"socket: require_zero_copy is on"},
+	    {{.host = "127.0.0.1", .port = 5, .queue = 1}, -ENOTSUP, "socket: queue is 1"},
+	    {{.host = "127.0.0.1", .port = 5, .interface = "nosuch0"}, -ENODEV,
+		"socket: interface 'nosuch0'"},
+	    {{.host = "fe80::1", .port = 5}, -EINVAL,
+		"connect to fe80::1 port 5 (a link-local address needs interface)"},
+	    {{.host = "127.0.0.1", .port = 5, .backend_options = "reconnect=1"}, -EINVAL,
+		"has the key 'reconnect', which the backend socket does not know"},
+	    {{.host = "127.0.0.1", .port = 5, .backend_options = "reconnect_min_ms=0"}, -EINVAL,
+		"reconnect_min_ms=0; it must be from 1 to 600000"},
+	    {{.host = "127.0.0.1", .port = 5, .backend_options = "connect_timeout_ms=x"}, -EINVAL,
+		"connect_timeout_ms=x; it must be from 1 to 600000"},
+	    {{.host = "127.0.0.1", .port = 5, .backend_options = "reconnect_min_ms=6000"}, -EINVAL,
+		"reconnect_min_ms=6000 and reconnect_max_ms is 5000; the first pause must not"},
+	    {{.host = "127.0.0.1", .port = 5, .backend_options = "keepalive_s=7201"}, -EINVAL,
+		"keepalive_s=7201; it must be from 1 to 7200"},
+	};
+	int before = count_descriptors();
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+		struct mdfh_bypass_config config = cases[i].config;
+		struct mdfh_bypass *port;
+		int rc;
+
+		config.size = sizeof(config);
+		config.transport = MDFH_TRANSPORT_TCP;
+		rc = mdfh_bypass_open(&config, &port);
+		if (rc != cases[i].error)
+			fail_msg("case %zu: %d, %s", i, rc, mdfh_error_text());
+		assert_error(cases[i].want);
+		assert_null(port);
+	}
+	assert_int_equal(count_descriptors(), before);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+	    cmocka_unit_test(receives_ipv4_and_ipv6),
+	    cmocka_unit_test(receives_whatever_the_borders),
+	    cmocka_unit_test(sets_the_options_of_the_connection),
+	    cmocka_unit_test(obeys_the_time_option),
+	    cmocka_unit_test(finds_a_server_that_comes_later),
+	    cmocka_unit_test(connects_again),
+	    cmocka_unit_test(gives_up_a_connect_that_hangs),
+	    cmocka_unit_test(counts_hosts_that_cannot_be_reached),
+	    cmocka_unit_test(is_not_its_own_server),
+	    cmocka_unit_test(pauses_longer_each_time),
+	    cmocka_unit_test(pauses_until_a_connection_was_of_use),
+	    cmocka_unit_test(wakes_for_what_there_is_to_do),
+	    cmocka_unit_test(leaves_no_descriptor_open),
+	    cmocka_unit_test(sends_packets_whole),
+	    cmocka_unit_test(finishes_what_it_took_in_part),
+	    cmocka_unit_test(keeps_no_rest_for_the_next_connection),
+	    cmocka_unit_test(reads_on_after_a_send_failed),
+	    cmocka_unit_test(sends_nothing_without_a_connection),
+	    cmocka_unit_test(refuses_what_it_cannot),
+	};
+
+	if (test_enter_namespace()) {
+		fprintf(stderr, "skipped: no network namespace without privilege here\n");
+		return TEST_SKIPPED;
+	}
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
