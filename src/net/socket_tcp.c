@@ -41,6 +41,7 @@ struct tcp_port {
 	struct mdfh_frames frames;
 	enum state state;
 	int announce;    /* the connection is up, and no mark has said so */
+	int farewell;    /* it was ended by reconnect, and no mark has said so */
 	int brought;     /* the connection has brought bytes */
 	int send_error;  /* errno of a send that failed: recv will come to the end of the bytes */
 	uint32_t events; /* that epoll watches the connection for */
@@ -76,17 +77,19 @@ static uint64_t monotonic_ns(void)
 	return (uint64_t)t.tv_sec * 1000000000u + (uint64_t)t.tv_nsec;
 }
 
-/* Set what is due, and have the timer wake whoever polls; 0 = nothing is. A timer of a valid
- * descriptor cannot fail to be set. */
-static void set_due(struct tcp_port *p, uint64_t due_ns, int wake)
+/* When whoever polls is to wake; 0 = not by time. A timer that is valid cannot fail to be set. */
+static void set_timer(struct tcp_port *p, uint64_t at_ns)
 {
-	struct itimerspec at = {{0}, {0}};
+	const struct itimerspec at = {.it_value = {.tv_sec = (time_t)(at_ns / 1000000000u),
+					  .tv_nsec = (long)(at_ns % 1000000000u)}};
 
-	p->due_ns = due_ns;
-	if (wake)
-		at.it_value = (struct timespec){.tv_sec = (time_t)(due_ns / 1000000000u),
-		    .tv_nsec = (long)(due_ns % 1000000000u)};
 	(void)timerfd_settime(p->timer_fd, TFD_TIMER_ABSTIME, &at, NULL);
+}
+
+static void set_due(struct tcp_port *p, uint64_t due_ns)
+{
+	p->due_ns = due_ns;
+	set_timer(p, due_ns);
 }
 
 /* SplitMix64. */
@@ -105,7 +108,7 @@ static void wait_for_next(struct tcp_port *p)
 	uint64_t half_ns = p->pause_ms * 500000u;
 
 	p->state = WAITING;
-	set_due(p, monotonic_ns() + half_ns + draw(p) % (half_ns + 1), 1);
+	set_due(p, monotonic_ns() + half_ns + draw(p) % (half_ns + 1));
 	p->pause_ms = p->pause_ms * 2 < p->max_ms ? p->pause_ms * 2 : p->max_ms;
 }
 
@@ -221,7 +224,8 @@ static int established(struct tcp_port *p, int operation)
 	p->brought = 0;
 	p->failures = 0;
 	p->sockets.base.stats.connects++;
-	set_due(p, monotonic_ns() + p->max_ms * 1000000u, 0);
+	p->due_ns = monotonic_ns() + p->max_ms * 1000000u;
+	set_timer(p, 0);
 	return 0;
 }
 
@@ -254,7 +258,7 @@ static int begin(struct tcp_port *p)
 	if (rc)
 		return rc;
 	p->state = CONNECTING;
-	set_due(p, monotonic_ns() + p->connect_ms * 1000000u, 1);
+	set_due(p, monotonic_ns() + p->connect_ms * 1000000u);
 	return 0;
 }
 
@@ -551,13 +555,18 @@ static int tcp_recv(struct mdfh_bypass *port, struct mdfh_packet *packets, int n
 	struct tcp_port *p = (struct tcp_port *)port;
 	int got = 0;
 
+	if (p->farewell) {
+		put_mark(p, &packets[got++], MDFH_PACKET_DISCONNECTED);
+		p->farewell = 0;
+		set_timer(p, p->due_ns);
+	}
 	if (p->state != UP)
 		drive(p);
-	if (p->announce) {
+	if (p->announce && got < n) {
 		put_mark(p, &packets[got++], MDFH_PACKET_CONNECTED);
 		p->announce = 0;
 	}
-	if (p->state == UP && got < n) {
+	if (p->state == UP && !p->announce && got < n) {
 		(void)send_rest(p);
 		got += read_bytes(p, packets + got, (unsigned)(n - got));
 	}
@@ -640,6 +649,26 @@ static int tcp_send(struct mdfh_bypass *port, const struct mdfh_packet *packets,
 	return sound ? taken : error;
 }
 
+static int tcp_reconnect(struct mdfh_bypass *port, uint64_t pause_ns)
+{
+	struct tcp_port *p = (struct tcp_port *)port;
+	uint64_t now_ns = monotonic_ns();
+	uint64_t due_ns = pause_ns < UINT64_MAX / 4 ? now_ns + pause_ns : UINT64_MAX / 2;
+
+	if (p->state == UP) {
+		p->farewell = !p->announce; /* of a beginning that nobody was told of, no end */
+		connection_ended(p, ECONNABORTED);
+	} else if (p->state == CONNECTING) {
+		drop_socket(p);
+		wait_for_next(p);
+	}
+	if (p->due_ns < due_ns)
+		set_due(p, due_ns);
+	if (p->farewell)
+		set_timer(p, now_ns);
+	return 0;
+}
+
 /* Control path ---------------------------------------------------------- */
 
 static int tcp_stats(struct mdfh_bypass *port)
@@ -676,4 +705,5 @@ static const struct mdfh_bypass_ops tcp_ops = {
     .close = tcp_close,
     .stats = tcp_stats,
     .local_port = mdfh_sockets_local_port,
+    .reconnect = tcp_reconnect,
 };

@@ -87,6 +87,15 @@ static void wait_for_failures(struct mdfh_bypass *port, uint64_t want)
 	    (long long)want);
 }
 
+static int is_ready(struct mdfh_bypass *port, int timeout_ms)
+{
+	struct pollfd ready = {.fd = mdfh_bypass_capabilities(port)->poll_fd, .events = POLLIN};
+	int rc = poll(&ready, 1, timeout_ms);
+
+	assert_true(rc >= 0);
+	return rc;
+}
+
 /* Bytes ---------------------------------------------------------------------- */
 
 static void receives_bytes(const char *host, const char *interface)
@@ -407,6 +416,42 @@ static void is_not_its_own_server(void **state)
 	close(fd);
 }
 
+static void connects_anew_when_told(void **state)
+{
+	int listener, peer;
+	struct mdfh_bypass *port =
+	    open_connected((struct mdfh_bypass_config){.backend_options = QUICK}, &listener, &peer);
+	uint64_t before;
+	char byte;
+
+	(void)state;
+	before = server_now_ns();
+	assert_ok(mdfh_bypass_reconnect(port, 50000000));
+	assert_int_equal(recv(peer, &byte, 1, 0), 0);
+	close(peer);
+	assert_int_equal(is_ready(port, 0), 1);
+	server_expect_mark(port, MDFH_PACKET_DISCONNECTED);
+	assert_int_equal(is_ready(port, 0), 0);
+	assert_int_equal(stats_of(port).last_error, ECONNABORTED);
+	server_expect_mark(port, MDFH_PACKET_CONNECTED);
+	assert_true(server_now_ns() - before >= 50000000);
+	peer = server_accept(listener);
+	server_write(peer, "x", 1);
+	server_expect_bytes(port, "x", 1);
+	assert_int_equal(stats_of(port).disconnects, 1);
+
+	/* While waiting: only later, and never sooner. */
+	close(peer);
+	server_expect_mark(port, MDFH_PACKET_DISCONNECTED);
+	before = server_now_ns();
+	assert_ok(mdfh_bypass_reconnect(port, 50000000));
+	assert_ok(mdfh_bypass_reconnect(port, 0));
+	server_expect_mark(port, MDFH_PACKET_CONNECTED);
+	assert_true(server_now_ns() - before >= 50000000);
+	mdfh_bypass_close(port);
+	close(listener);
+}
+
 /* Pauses ------------------------------------------------------------------------- */
 
 static void pauses_longer_each_time(void **state)
@@ -477,15 +522,6 @@ static void pauses_until_a_connection_was_of_use(void **state)
 }
 
 /* Waiting -------------------------------------------------------------------------- */
-
-static int is_ready(struct mdfh_bypass *port, int timeout_ms)
-{
-	struct pollfd ready = {.fd = mdfh_bypass_capabilities(port)->poll_fd, .events = POLLIN};
-	int rc = poll(&ready, 1, timeout_ms);
-
-	assert_true(rc >= 0);
-	return rc;
-}
 
 static void wakes_for_what_there_is_to_do(void **state)
 {
@@ -798,6 +834,7 @@ int main(void)
 	    cmocka_unit_test(gives_up_a_connect_that_hangs),
 	    cmocka_unit_test(counts_hosts_that_cannot_be_reached),
 	    cmocka_unit_test(is_not_its_own_server),
+	    cmocka_unit_test(connects_anew_when_told),
 	    cmocka_unit_test(pauses_longer_each_time),
 	    cmocka_unit_test(pauses_until_a_connection_was_of_use),
 	    cmocka_unit_test(wakes_for_what_there_is_to_do),
