@@ -7,7 +7,7 @@ cd "$(dirname "$0")/.."
 
 case "${1:-}" in
 format)
-	git ls-files '*.c' '*.h' | xargs clang-format --dry-run -Werror
+	git ls-files '*.c' '*.h' '*.cc' | xargs clang-format --dry-run -Werror
 	;;
 tidy)
 	[ -f build-clang/build.ninja ] || CC=clang scripts/build.sh build-clang

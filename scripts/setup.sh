@@ -8,7 +8,7 @@ set -euo pipefail
 build_packages=(gcc libc6-dev meson ninja-build pkg-config python3 tzdata iproute2 util-linux
 	libpcap-dev libcyaml-dev libyaml-dev libnuma-dev libzstd-dev zlib1g-dev libjansson-dev)
 test_packages=(libcmocka-dev libseccomp-dev libck-dev libdpdk-dev clang clang-tidy clang-format
-	libclang-rt-14-dev g++ tshark valgrind procps git)
+	libclang-rt-14-dev g++ libsystemd-dev tshark valgrind procps git)
 
 case "${1:-build}" in
 build) wanted=("${build_packages[@]}") ;;

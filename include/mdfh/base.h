@@ -5,7 +5,9 @@
  *            carries no meaning; mdfh_error_text() has the full sentence.
  *   Prices   int64, units of 1e-9 of the currency.
  *   Times    ns since the Unix epoch (UTC); 0 = unknown.
- *   Sizes    bytes. */
+ *   Sizes    bytes.
+ *   C++      some functions have the name of the struct that they fill, as stat(2) has: write
+ *            `struct mdfh_bypass_stats stats;`. */
 #ifndef MDFH_BASE_H
 #define MDFH_BASE_H
 
