@@ -49,6 +49,7 @@ enum option_key {
 	KEY_BUSY_POLL,
 	KEY_DEPTH,
 	KEY_LATENCY_SAMPLE,
+	KEY_CHECK,
 	KEY_BOOKS_OUT,
 	KEY_PRINT,
 	KEY_JSON,
@@ -92,6 +93,8 @@ static const struct argp_option options[] = {
     {"inject-loss", KEY_LOSS, "PPM", 0, "Lose packets on each line on purpose (the fault backend)",
 	0},
     {0, 0, 0, 0, "When to end, what to show:", 3},
+    {"check", KEY_CHECK, 0, 0,
+	"Open everything, say what each line got, and end: no packet is read", 0},
     {"seconds", KEY_SECONDS, "N", 0, "End after N seconds", 0},
     {"stay", KEY_STAY, 0, 0, "Go on after the end of the session", 0},
     {"books-out", KEY_BOOKS_OUT, "FILE", 0, "Write every live order at the end", 0},
@@ -114,6 +117,7 @@ struct run {
 	uint32_t core;
 	char *symbols[1024];
 	unsigned symbols_count;
+	int check;
 	double seconds;
 	int stay;
 	const char *books_out;
@@ -162,6 +166,7 @@ static double decimal(struct argp_state *state, const char *option, const char *
 static int describes(int key)
 {
 	switch (key) {
+	case KEY_CHECK:
 	case KEY_SECONDS:
 	case KEY_STAY:
 	case KEY_BOOKS_OUT:
@@ -223,6 +228,9 @@ static error_t parse(int key, char *argument, struct argp_state *state)
 		return 0;
 	case KEY_DATE:
 		run->config.session_date = argument;
+		return 0;
+	case KEY_CHECK:
+		run->check = 1;
 		return 0;
 	case KEY_SECONDS:
 		run->seconds = decimal(state, "seconds", argument);
@@ -572,7 +580,12 @@ int mdfh_command_run(int argc, char **argv)
 	} else if (mdfh_handler_create(config, &handler)) {
 		fprintf(stderr, "mdfh run: %s\n", mdfh_error_text());
 	} else {
-		status = run_handler(run, config, handler);
+		if (run->check) {
+			run_report_check(handler, config);
+			status = 0;
+		} else {
+			status = run_handler(run, config, handler);
+		}
 		mdfh_handler_destroy(handler);
 	}
 	mdfh_handler_config_free(loaded);

@@ -172,6 +172,47 @@ static unsigned busiest(const struct run_consumed *consumed, uint32_t rows[BUSIE
 	return n;
 }
 
+void run_report_check(struct mdfh_handler *handler, const struct mdfh_handler_config *config)
+{
+	for (unsigned i = 0; i < mdfh_handler_channels(handler); i++) {
+		struct mdfh_channel_report channel;
+
+		mdfh_handler_channel_report(handler, i, &channel);
+		for (unsigned l = 0; l < channel.lines; l++) {
+			const struct mdfh_line_config *line = &config->channels[i].lines[l];
+			const struct mdfh_bypass_capabilities *can;
+			struct mdfh_port_report port;
+
+			mdfh_handler_port_report(handler, channel.ports[l], &port);
+			can = port.capabilities;
+			printf("%s line %c  %s", channel.name, (char)('A' + l), port.backend);
+			if (line->group)
+				printf(", %s", line->group);
+			if (line->interface)
+				printf(" on %s", line->interface);
+			if (line->file)
+				printf(", %s", line->file);
+			printf(", %s%s", can->zero_copy ? "zero-copy" : "copy: ", can->copy_reason);
+			if (can->receive_buffer_bytes)
+				printf(", socket buffer %s bytes",
+				    text_grouped(can->receive_buffer_bytes));
+			printf("%s\n", can->hugepages ? ", hugepages" : "");
+			if (can->warning[0])
+				printf("    %s\n", can->warning);
+		}
+	}
+	for (unsigned i = 0; i < config->consumers_count; i++) {
+		struct mdfh_consumer_stats stats;
+
+		mdfh_consumer_stats(
+		    mdfh_handler_consumer(handler, config->consumers[i].name), &stats);
+		printf("consumer %s  %s slots%s%s\n", config->consumers[i].name,
+		    text_grouped(stats.capacity),
+		    config->consumers[i].shared_name ? ", shared as " : "",
+		    config->consumers[i].shared_name ? config->consumers[i].shared_name : "");
+	}
+}
+
 /* Text ---------------------------------------------------------------------------------------- */
 
 static void print_channels(const struct run_report *report)

@@ -29,6 +29,9 @@ double run_report_elapsed(const struct run_report *report);
 /* One line on standard error; in_place: over the last one. */
 void run_report_status(struct run_report *report, int in_place);
 
+/* What each line of an opened handler got, on standard output. */
+void run_report_check(struct mdfh_handler *handler, const struct mdfh_handler_config *config);
+
 /* The summary on standard output. Returns 1 if nothing was lost or dropped. */
 int run_report_end(struct run_report *report, int json, int quiet);
 

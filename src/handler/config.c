@@ -175,7 +175,7 @@ int mdfh_handler_config_parse(
 {
 	void *loaded;
 	int err = mdfh_yaml_parse(
-	    text, length, name, "docs/configuration.md lists the keys", &handler_schema, &loaded);
+	    text, length, name, "mdfh.yaml(5) lists the keys", &handler_schema, &loaded);
 
 	*config = loaded;
 	if (!err)
