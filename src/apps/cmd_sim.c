@@ -8,6 +8,7 @@
 #include <stdatomic.h>
 #include <stdio.h>
 #include <string.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "apps/commands.h"
@@ -53,12 +54,29 @@ static int finish(const struct sim_run *run)
 
 /* Progress ------------------------------------------------------------------------------ */
 
-static void show_progress(void *context, uint64_t messages)
+/* At most once a second, by a clock of its own: a capture's goes as fast as it is written. A
+ * terminal has one line that changes, everything else a line each time. */
+static void show_progress(const struct sim_options *options, const char *done, uint64_t messages)
+{
+	static time_t shown;
+	struct timespec now;
+
+	if (!options->status && !isatty(STDERR_FILENO))
+		return;
+	clock_gettime(CLOCK_MONOTONIC, &now);
+	if (now.tv_sec == shown)
+		return;
+	shown = now.tv_sec;
+	fprintf(stderr, "%smdfh sim: %3.0f %% %s%s", options->status ? "" : "\r",
+	    100 * (double)messages / (double)options->day.messages, done,
+	    options->status ? "\n" : " ");
+}
+
+static void show_sent(void *context, uint64_t messages)
 {
 	const struct sim_options *options = context;
 
-	fprintf(stderr, "\rmdfh sim: %3.0f %% sent ",
-	    100 * (double)messages / (double)options->day.messages);
+	show_progress(options, options->out ? "written" : "sent", messages);
 }
 
 static int wait_for_listeners(const struct sim_options *options)
@@ -74,55 +92,62 @@ static int wait_for_listeners(const struct sim_options *options)
 static int wait_for_day(struct mdfh_stream *stream, const struct sim_options *options)
 {
 	while (!interrupted && !mdfh_stream_wait_ready(stream, 500)) {
-		if (isatty(STDERR_FILENO))
-			fprintf(stderr, "\rmdfh sim: %3.0f %% generated ",
-			    100 * (double)mdfh_stream_made(stream) / (double)options->day.messages);
+		show_progress(options, "generated", mdfh_stream_made(stream));
 	}
 	return interrupted != 0;
 }
 
 /* A file of messages ---------------------------------------------------------------------- */
 
-static int write_binaryfile(const struct sim_options *options)
+/* All messages, each with its length before it, then a record of no bytes, which ends the session.
+ * An error of the day, or -EIO and the reason. */
+static int write_records(struct mdfh_day *day, FILE *stream, struct sim_run *run)
 {
-	FILE *stream = fopen(options->out, "we");
-	struct sim_run run = {.options = options};
-	struct mdfh_day *day = NULL;
 	uint8_t record[MDFH_DAY_MESSAGE_MAX + 2] = {0};
 	int length = 0;
-	int status;
 
-	if (!stream) {
-		mdfh_error_errno(-errno, "%s", options->out);
-		return fail();
-	}
-	if (mdfh_day_create(&options->day, &day)) {
-		fclose(stream);
-		return fail();
-	}
 	while (!interrupted && (length = mdfh_day_next(day, record + 2)) > 0) {
 		record[1] = (uint8_t)length;
-		fwrite(record, 1, (size_t)length + 2, stream);
-		run.messages++;
-		run.bytes += (uint64_t)length + 2;
+		if (fwrite(record, 1, (size_t)length + 2, stream) != (size_t)length + 2)
+			return mdfh_error_errno(-errno, "%s", run->options->out);
+		run->messages++;
+		run->bytes += (uint64_t)length + 2;
+		if (!(run->messages & 0xffff))
+			show_sent((void *)run->options, run->messages);
 	}
-	/* A record of no bytes ends the session. */
-	fwrite((const uint8_t[2]){0, 0}, 1, 2, stream);
-	run.bytes += 2;
-	run.book = mdfh_day_book(day);
-	if (length < 0 || ferror(stream)) {
-		fclose(stream);
-		if (length >= 0)
-			mdfh_error(-EIO, "%s: could not be written", options->out);
-		status = fail();
-	} else if (fclose(stream)) {
-		mdfh_error_errno(-errno, "%s", options->out);
-		status = fail();
-	} else {
-		status = finish(&run);
+	if (length < 0)
+		return length;
+	run->bytes += 2;
+	if (fwrite((const uint8_t[2]){0, 0}, 1, 2, stream) != 2 || fflush(stream))
+		return mdfh_error_errno(-errno, "%s", run->options->out);
+	return 0;
+}
+
+static int write_binaryfile(const struct sim_options *options)
+{
+	struct sim_run run = {.options = options};
+	struct sim_file file = {0};
+	struct mdfh_day *day = NULL;
+	FILE *stream = NULL;
+	int err = mdfh_day_create(&options->day, &day);
+
+	if (!err)
+		err = sim_file_name(&file, options->out);
+	if (!err) {
+		stream = fopen(file.temporary, "we");
+		if (!stream)
+			err = mdfh_error_errno(-errno, "%s", file.temporary);
 	}
+	if (!err)
+		err = write_records(day, stream, &run);
+	if (stream && fclose(stream) && !err)
+		err = mdfh_error_errno(-errno, "%s", file.temporary);
+	err = sim_file_finish(&file, err);
+	if (!err)
+		run.book = mdfh_day_book(day);
+	err = err ? fail() : finish(&run);
 	mdfh_day_destroy(day);
-	return status;
+	return err;
 }
 
 /* Packets ---------------------------------------------------------------------------------- */
@@ -194,6 +219,34 @@ static int create_publisher(const struct sim_options *options, struct mdfh_strea
 	return mdfh_publisher_create(&config, publisher);
 }
 
+/* The most packets a second: one for each message, or full ones and those that --flush-us closes;
+ * in the highest burst. */
+static double packets_per_s_max(const struct sim_options *options)
+{
+	double rate = options->rate * options->burst;
+
+	for (unsigned i = 0; options->scenario && i < options->scenario->events_count; i++)
+		rate = fmax(rate, options->rate * options->scenario->events[i].factor);
+	return fmin(rate, rate * MDFH_DAY_MESSAGE_MAX / (options->payload - 72 + 1) +
+			      1e6 / fmax((double)options->flush_us, 1));
+}
+
+static void add_faults(const struct sim_options *options, struct mdfh_sender_config *config)
+{
+	const struct mdfh_scenario *scenario = options->scenario;
+
+	for (unsigned i = 0; scenario && i < scenario->lines_count; i++) {
+		const struct mdfh_scenario_fault *fault = &scenario->lines[i];
+
+		config->faults[config->faults_count++] = (struct mdfh_line_fault){
+		    .line = fault->line,
+		    .is_silent = fault->is_silent,
+		    .drop_ppm = fault->drop_ppm,
+		    .skew_ns = fault->skew_us * 1000ull,
+		};
+	}
+}
+
 static int send_day(const struct sim_options *options, struct mdfh_stream *stream,
     struct sim_output *output, int64_t midnight_ns)
 {
@@ -204,21 +257,19 @@ static int send_day(const struct sim_options *options, struct mdfh_stream *strea
 	struct mdfh_sender_config config = {
 	    .transport = *sim_output_transport(output),
 	    .payload_max = options->payload,
-	    /* One for each message, or full ones and those that --flush-us closes. */
-	    .packets_per_s_max = fmin(
-		options->rate, options->rate * MDFH_DAY_MESSAGE_MAX / (options->payload - 72 + 1) +
-				   1e6 / fmax((double)options->flush_us, 1)),
+	    .packets_per_s_max = packets_per_s_max(options),
 	    .lines = options->lines,
 	    .seed = options->day.seed,
 	    .skew_ns = options->skew_us * 1000,
 	    .heartbeat_ns = options->heartbeat_ms * 1000000,
 	    .linger_ns = (uint64_t)(options->linger_s * 1e9),
 	    .drop = {options->drop[0], options->drop[1]},
-	    .progress = isatty(STDERR_FILENO) ? show_progress : NULL,
+	    .progress = show_sent,
 	    .progress_context = (void *)options,
 	};
 	int status = 2;
 
+	add_faults(options, &config);
 	if (create_publisher(options, stream, &publisher))
 		goto out_error;
 	config.publisher = publisher;
@@ -233,7 +284,7 @@ static int send_day(const struct sim_options *options, struct mdfh_stream *strea
 		mdfh_sender_stop(sender);
 	if (mdfh_sender_run(sender))
 		goto out_error;
-	if (config.progress)
+	if (isatty(STDERR_FILENO) && !options->status)
 		fputc('\n', stderr);
 
 	run.sent = mdfh_sender_stats(sender);
@@ -245,6 +296,8 @@ static int send_day(const struct sim_options *options, struct mdfh_stream *strea
 		run.book = mdfh_day_book(repeated);
 	}
 	status = finish(&run);
+	if (!status && sim_summary_is_late(&run))
+		status = 1;
 	goto out;
 
 out_error:
@@ -264,12 +317,16 @@ int mdfh_command_sim(int argc, char **argv)
 	struct sim_output *output = NULL;
 	int64_t midnight_ns = 0;
 	int status = 2;
+	int err;
 
 	if (sim_options_parse(argc, argv, &options))
 		return 2;
 	catch_signals();
-	if (sim_options_is_binaryfile(&options))
-		return write_binaryfile(&options);
+	if (sim_options_is_binaryfile(&options)) {
+		status = write_binaryfile(&options);
+		sim_options_free(&options);
+		return status;
+	}
 
 	if (open_output(&options, &output, &midnight_ns) ||
 	    mdfh_stream_start(&options.day, 0, &stream) || wait_for_listeners(&options))
@@ -278,8 +335,10 @@ int mdfh_command_sim(int argc, char **argv)
 		fprintf(stderr, "mdfh sim: interrupted before the first message\n");
 	else
 		status = send_day(&options, stream, output, midnight_ns);
-	if (sim_output_close(output))
+	err = status == 2 ? -ECANCELED : 0;
+	if (sim_output_close(output, err) != err)
 		status = fail();
 	mdfh_stream_stop(stream);
+	sim_options_free(&options);
 	return status;
 }

@@ -34,11 +34,13 @@ enum {
 	KEY_CLOCK,
 	KEY_TRANSMIT,
 	KEY_TTL,
+	KEY_STATUS,
+	KEY_MAX_LATE,
 };
 
 static const struct argp_option argp_options[] = {
     {0, 0, 0, 0, "Where to:", 1},
-    {"group", 'g', "GROUP:PORT", 0, "Line A (239.1.1.1:26477)", 1},
+    {"group", 'g', "GROUP:PORT", 0, "Line A (239.1.1.1:26477); IPv6: [ff15::1]:26477", 1},
     {"group-b", KEY_GROUP_B, "GROUP:PORT", 0, "Line B: the same packets again (none)", 1},
     {"interface", 'i', "NAME", 0, "Network interface (lo)", 1},
     {"out", 'o', "FILE", 0,
@@ -61,6 +63,11 @@ static const struct argp_option argp_options[] = {
     {"heartbeat", KEY_HEARTBEAT, "MS", 0, "Silence before a heartbeat (1000)", 2},
     {"linger", KEY_LINGER, "S", 0, "Repeat the end of session for so long (1)", 2},
     {0, 0, 0, 0, "What:", 3},
+    {"scenario", 'S', "FILE", 0,
+	"The day's timetable, YAML: phases, halts, bursts, faults of lines and so on; other "
+	"options "
+	"override it",
+	3},
     {"seed", KEY_SEED, "N", 0, "Equal seeds give equal days (1)", 3},
     {"symbols", KEY_SYMBOLS, "N", 0, "Symbols (8000, fewer on a short day)", 3},
     {"live-orders", KEY_LIVE_ORDERS, "N", 0,
@@ -78,6 +85,10 @@ static const struct argp_option argp_options[] = {
     {"books-out", KEY_BOOKS_OUT, "FILE", 0,
 	"Write the books at the end, for `mdfh compare`; the file appears when it is complete", 4},
     {"json", KEY_JSON, 0, 0, "Summary as JSON", 4},
+    {"status", KEY_STATUS, 0, 0,
+	"A line of progress each second, to standard error (only on a terminal)", 4},
+    {"max-late", KEY_MAX_LATE, "US", 0,
+	"Exit with 1 if a message went out more than so much after its time", 4},
     {0},
 };
 
@@ -161,6 +172,7 @@ static error_t parse_option(int key, char *arg, struct argp_state *state)
 		return 0;
 	case 's':
 		o->seconds = read_number(state, "seconds", arg, 0.001, 86400);
+		o->day.messages = 0; /* those of a scenario */
 		return 0;
 	case KEY_MESSAGES:
 		o->day.messages = read_whole(state, "messages", arg, 1, 100000000000ull);
@@ -222,6 +234,15 @@ static error_t parse_option(int key, char *arg, struct argp_state *state)
 	case KEY_JSON:
 		o->json = 1;
 		return 0;
+	case 'S':
+		o->scenario_path = arg;
+		return 0;
+	case KEY_STATUS:
+		o->status = 1;
+		return 0;
+	case KEY_MAX_LATE:
+		o->max_late_us = read_whole(state, "max-late", arg, 0, 3600000000u);
+		return 0;
 	case ARGP_KEY_ARG:
 		argp_error(state, "'%s' is no option; mdfh sim takes options only", arg);
 		return 0;
@@ -243,6 +264,49 @@ int sim_options_is_binaryfile(const struct sim_options *options)
 	return options->out && ends_with(options->out, ".itch");
 }
 
+/* The scenario's values where it has any, as if they were the defaults. */
+static int apply_scenario(struct sim_options *o)
+{
+	const struct mdfh_scenario *s = o->scenario;
+
+	if (s->seed)
+		o->day.seed = *s->seed;
+	if (s->rate > 0)
+		o->rate = s->rate;
+	if (s->seconds > 0)
+		o->seconds = s->seconds;
+	if (s->messages && s->seconds > 0)
+		o->rate = (double)s->messages / s->seconds;
+	if (s->burst > 0)
+		o->burst = s->burst;
+	o->day.messages = s->messages;
+	o->day.symbols = s->symbols;
+	o->day.live_orders = s->live_orders;
+	o->day.scenario = s;
+	o->skew_us = s->skew_us;
+	if (s->drop_a && mdfh_drop_parse(s->drop_a, &o->drop[0]))
+		return -1;
+	return s->drop_b ? mdfh_drop_parse(s->drop_b, &o->drop[1]) : 0;
+}
+
+static const struct sim_options defaults = {
+    .endpoints = {{.group = "239.1.1.1", .port = 26477}},
+    .lines = 1,
+    .interface = "lo",
+    .session = "MDFHSIM   ",
+    .rate = 100000,
+    .seconds = 10,
+    .burst = 10,
+    .linger_s = 1,
+    .heartbeat_ms = 1000,
+    .flush_us = 50,
+    .payload = 1400,
+    .ttl = 1,
+    .max_late_us = UINT64_MAX,
+    .day = {.seed = 1},
+};
+
+/* Twice when there is a scenario: for its name, and again over what it says. */
 int sim_options_parse(int argc, char **argv, struct sim_options *options)
 {
 	static const struct argp argp = {
@@ -253,28 +317,38 @@ int sim_options_parse(int argc, char **argv, struct sim_options *options)
 		"Messages go out at the times of a schedule that waits for nobody; what went "
 		"out late is in the summary. Sending is refused on any interface but loopback "
 		"or a veth pair in a network namespace without a default route, to groups outside "
-		"239.0.0.0/8 and with a ttl above 1, unless --transmit says that it is "
-		"meant.\n\nExit status: 0 done, 2 could not be done.",
+		"239.0.0.0/8 and ff11::/16 to ff15::/16 and with a ttl above 1, unless --transmit "
+		"says that it is meant.\n\nExit status: 0 done, 1 later than --max-late, 2 could "
+		"not be done.",
 	};
-	*options = (struct sim_options){
-	    .endpoints = {{.group = "239.1.1.1", .port = 26477}},
-	    .lines = 1,
-	    .interface = "lo",
-	    .session = "MDFHSIM   ",
-	    .rate = 100000,
-	    .seconds = 10,
-	    .burst = 10,
-	    .linger_s = 1,
-	    .heartbeat_ms = 1000,
-	    .flush_us = 50,
-	    .payload = 1400,
-	    .ttl = 1,
-	    .day = {.seed = 1},
-	};
+	struct mdfh_scenario *scenario;
 
+	*options = defaults;
 	if (argp_parse(&argp, argc, argv, 0, NULL, options))
 		return 2;
+	if (options->scenario_path) {
+		if (mdfh_scenario_load(options->scenario_path, &scenario)) {
+			fprintf(stderr, "mdfh sim: %s\n", mdfh_error_text());
+			return 2;
+		}
+		*options = defaults;
+		options->scenario = scenario;
+		if (apply_scenario(options)) {
+			fprintf(stderr, "mdfh sim: %s: %s\n",
+			    options->scenario->name ? options->scenario->name : "scenario",
+			    mdfh_error_text());
+			return 2;
+		}
+		if (argp_parse(&argp, argc, argv, 0, NULL, options))
+			return 2;
+	}
 	if (!options->day.messages)
 		options->day.messages = (uint64_t)(options->rate * options->seconds);
+	options->day.rate = options->rate;
 	return 0;
+}
+
+void sim_options_free(struct sim_options *options)
+{
+	mdfh_scenario_free(options->scenario);
 }

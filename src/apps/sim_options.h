@@ -14,6 +14,8 @@ struct sim_options {
 	const char *out;
 	const char *books_out;
 	const char *date;
+	const char *scenario_path;
+	struct mdfh_scenario *scenario; /* NULL = the usual day */
 	char session[MDFH_PUBLISHER_SESSION_SIZE + 1];
 	struct mdfh_drop drop[MDFH_SENDER_LINES_MAX];
 	struct mdfh_day_config day;
@@ -27,14 +29,17 @@ struct sim_options {
 	uint64_t flush_us;
 	uint32_t payload;
 	uint32_t ttl;
+	uint64_t max_late_us; /* UINT64_MAX = none */
 	unsigned wait_s;
 	enum sim_clock clock;
 	int transmit;
 	int json;
+	int status;
 };
 
-/* 0, or 2 after a complaint. What was left out has its default. */
+/* 0, or 2 after a complaint. What was left out is the scenario's, else it has its default. */
 int sim_options_parse(int argc, char **argv, struct sim_options *options);
+void sim_options_free(struct sim_options *options);
 
 /* Whether the day goes into a file of messages, not of packets. */
 int sim_options_is_binaryfile(const struct sim_options *options);

@@ -30,6 +30,7 @@ struct sim_output {
 	struct mdfh_bypass *ports[MDFH_SENDER_LINES_MAX];
 	struct mdfh_capture_writer *writer;
 	struct mdfh_frame_header headers[MDFH_SENDER_LINES_MAX];
+	struct sim_file file;
 	uint64_t time_ns; /* a capture's clock: goes where it is told to */
 };
 
@@ -38,24 +39,51 @@ struct sim_output {
 int sim_endpoint_parse(const char *text, struct sim_endpoint *endpoint)
 {
 	const char *colon = strrchr(text, ':');
-	size_t length = colon ? (size_t)(colon - text) : 0;
-	struct in_addr address;
+	int is_v6 = *text == '[';
+	const char *start = text + is_v6;
+	size_t length = colon && colon > start ? (size_t)(colon - start) : 0;
+	uint8_t address[16];
 	char *end = NULL;
 	unsigned long port = 0;
 
 	memset(endpoint, 0, sizeof(*endpoint));
+	if (is_v6 && length)
+		length = start[length - 1] == ']' ? length - 1 : 0;
 	if (length && length < sizeof(endpoint->group)) {
-		memcpy(endpoint->group, text, length);
+		memcpy(endpoint->group, start, length);
 		errno = 0;
 		port = strtoul(colon + 1, &end, 10);
 	}
 	if (!port || errno || port > 65535 || *end || colon[1] < '0' || colon[1] > '9' ||
-	    inet_pton(AF_INET, endpoint->group, &address) != 1)
+	    inet_pton(is_v6 ? AF_INET6 : AF_INET, endpoint->group, address) != 1)
 		return mdfh_error(-EINVAL,
-		    "group is '%s'; it must be an IPv4 group and a port, like 239.1.1.1:26477",
+		    "group is '%s'; it must be a group and a port, like 239.1.1.1:26477 or "
+		    "[ff15::1]:26477",
 		    text);
 	endpoint->port = (uint16_t)port;
 	return 0;
+}
+
+/* IPv6 lists its routes without a header; that of loopback is no way out. */
+static int has_default_route6(void)
+{
+	FILE *routes = fopen("/proc/net/ipv6_route", "re");
+	char line[256];
+	int is_found = 0;
+
+	while (routes && !is_found && fgets(line, sizeof(line), routes)) {
+		char destination[33];
+		char device[32];
+		unsigned length;
+
+		/* Destination Length Source Length Gateway Metric RefCnt Use Flags Device */
+		if (sscanf(line, "%32s %x %*s %*s %*s %*s %*s %*s %*s %31s", destination, &length,
+			device) == 3)
+			is_found = !length && strcmp(device, "lo") != 0;
+	}
+	if (routes)
+		fclose(routes);
+	return is_found;
 }
 
 /* Whether this network namespace leads nowhere: it has no default route, as a namespace made for a
@@ -64,7 +92,7 @@ static int is_closed_namespace(void)
 {
 	FILE *routes = fopen("/proc/net/route", "re");
 	char line[256];
-	int is_closed = 1;
+	int is_closed = !has_default_route6();
 
 	if (!routes)
 		return 0;
@@ -112,16 +140,25 @@ static int check_interface(const char *name)
 	    name);
 }
 
+/* Groups that stay within one site: 239.0.0.0/8, and of IPv6 those that nobody has registered
+ * (ff1x) with a scope up to the site's (5). */
+static int stays_within_site(const char *group)
+{
+	struct in_addr v4;
+	uint8_t v6[16];
+
+	if (inet_pton(AF_INET, group, &v4) == 1)
+		return ntohl(v4.s_addr) >> 24 == 239;
+	return inet_pton(AF_INET6, group, v6) == 1 && v6[0] == 0xff && v6[1] >= 0x11 &&
+	       v6[1] <= 0x15;
+}
+
 int sim_output_check(const char *interface, const struct sim_endpoint *endpoint, uint32_t ttl)
 {
-	struct in_addr address;
-
-	if (inet_pton(AF_INET, endpoint->group, &address) != 1)
-		return mdfh_error(
-		    -EINVAL, "group is '%s'; it must be an IPv4 address", endpoint->group);
-	if (ntohl(address.s_addr) >> 24 != 239)
+	if (!stays_within_site(endpoint->group))
 		return mdfh_error(-EPERM,
-		    "group %s is outside 239.0.0.0/8, the groups that stay within one site: "
+		    "group %s is outside 239.0.0.0/8 and ff11::/16 to ff15::/16, the groups that "
+		    "stay within one site: "
 		    "the packets could reach others who take them for real; --transmit says that "
 		    "this is meant",
 		    endpoint->group);
@@ -133,27 +170,42 @@ int sim_output_check(const char *interface, const struct sim_endpoint *endpoint,
 	return check_interface(interface);
 }
 
+/* Whether somebody has joined: the kernel lists IPv4 groups as a number in memory order, those of
+ * IPv6 as 32 digits in the third column. 1, 0, or an error. */
+static int is_joined(const char *group)
+{
+	uint8_t address[16];
+	int is_v6 = inet_pton(AF_INET6, group, address) == 1;
+	const char *path = is_v6 ? "/proc/net/igmp6" : "/proc/net/igmp";
+	FILE *groups = fopen(path, "re");
+	char wanted[40] = "";
+	char line[256];
+	int is_found = 0;
+
+	if (!groups)
+		return mdfh_error_errno(-errno, "%s", path);
+	for (int i = 0; is_v6 && i < 16; i++)
+		snprintf(wanted + 2 * i, 3, "%02x", address[i]);
+	if (!is_v6) {
+		struct in_addr v4 = {0};
+
+		inet_pton(AF_INET, group, &v4);
+		snprintf(wanted, sizeof(wanted), "\t\t\t\t%08X", v4.s_addr);
+	}
+	while (!is_found && fgets(line, sizeof(line), groups))
+		is_found =
+		    is_v6 ? strstr(line, wanted) != NULL : !strncmp(line, wanted, strlen(wanted));
+	fclose(groups);
+	return is_found;
+}
+
 int sim_output_wait_for_listener(const struct sim_endpoint *endpoint, unsigned seconds)
 {
-	struct in_addr address;
-	char wanted[16];
-
-	if (inet_pton(AF_INET, endpoint->group, &address) != 1)
-		return mdfh_error(-EINVAL, "group is '%s'", endpoint->group);
-	/* The kernel prints the address as a number in memory order. */
-	snprintf(wanted, sizeof(wanted), "\t\t\t\t%08X", address.s_addr);
 	for (unsigned i = 0; i <= seconds * 20; i++) {
-		FILE *groups = fopen("/proc/net/igmp", "re");
-		char line[256];
-		int is_found = 0;
+		int is_found = is_joined(endpoint->group);
 
-		if (!groups)
-			return mdfh_error_errno(-errno, "/proc/net/igmp");
-		while (!is_found && fgets(line, sizeof(line), groups))
-			is_found = !strncmp(line, wanted, strlen(wanted));
-		fclose(groups);
 		if (is_found)
-			return 0;
+			return is_found < 0 ? is_found : 0;
 		nanosleep(&(struct timespec){.tv_nsec = 50000000}, NULL);
 	}
 	return mdfh_error(-ETIMEDOUT,
@@ -225,7 +277,7 @@ int sim_output_open_sockets(const char *interface, const struct sim_endpoint *en
 		err = mdfh_bypass_open(&config, &output->ports[i]);
 	}
 	if (err) {
-		sim_output_close(output);
+		sim_output_close(output, err);
 		return err;
 	}
 	/* Sleeps end when they should, not up to 50 us later. */
@@ -290,13 +342,18 @@ int sim_output_open_capture(const char *path, const struct sim_endpoint *endpoin
 
 		header->source_port = SOURCE_PORT;
 		header->destination_port = endpoints[i].port;
-		err = mdfh_frame_address("127.0.0.1", header->source);
+		err = mdfh_frame_address(
+		    strchr(endpoints[i].group, ':') ? "::1" : "127.0.0.1", header->source);
 		if (!err)
 			err = mdfh_frame_address(endpoints[i].group, header->destination);
 	}
 	if (!err)
-		err = mdfh_capture_writer_open(path, MDFH_LINK_ETHERNET, &output->writer);
+		err = sim_file_name(&output->file, path);
+	if (!err)
+		err = mdfh_capture_writer_open(
+		    output->file.temporary, MDFH_LINK_ETHERNET, &output->writer);
 	if (err) {
+		sim_file_finish(&output->file, err);
 		free(output);
 		return err;
 	}
@@ -309,7 +366,7 @@ const struct mdfh_sender_output *sim_output_transport(const struct sim_output *o
 	return &output->transport;
 }
 
-int sim_output_close(struct sim_output *output)
+int sim_output_close(struct sim_output *output, int failed)
 {
 	int err;
 
@@ -318,6 +375,36 @@ int sim_output_close(struct sim_output *output)
 	for (unsigned i = 0; i < MDFH_SENDER_LINES_MAX; i++)
 		mdfh_bypass_close(output->ports[i]);
 	err = mdfh_capture_writer_close(output->writer);
+	err = sim_file_finish(&output->file, err ? err : failed);
 	free(output);
+	return err;
+}
+
+/* Files that appear whole -------------------------------------------------------------- */
+
+int sim_file_name(struct sim_file *file, const char *path)
+{
+	const char *dot = strrchr(path, '.');
+
+	file->path = path;
+	if (asprintf(&file->temporary, "%.*s.part%s", (int)(dot - path), path, dot) < 0) {
+		file->temporary = NULL;
+		return mdfh_error(-ENOMEM, "output: a name for %s", path);
+	}
+	return 0;
+}
+
+int sim_file_finish(struct sim_file *file, int failed)
+{
+	int err = failed;
+
+	if (!file->temporary)
+		return failed;
+	if (!failed && rename(file->temporary, file->path))
+		err = mdfh_error_errno(-errno, "rename %s to %s", file->temporary, file->path);
+	if (err)
+		unlink(file->temporary);
+	free(file->temporary);
+	file->temporary = NULL;
 	return err;
 }

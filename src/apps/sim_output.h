@@ -15,7 +15,19 @@ struct sim_endpoint {
 
 struct sim_output;
 
-/* "239.1.1.1:26477" into its parts. 0, or -EINVAL. */
+/* A file that gets its name when it is complete; until then it has .part before its suffix. */
+struct sim_file {
+	const char *path; /* with a suffix; borrowed */
+	char *temporary;
+};
+
+int sim_file_name(struct sim_file *file, const char *path);
+
+/* Rename it, or, after a failure, remove it. 0, or the failure, or why there is no renaming. A file
+ * without a name is allowed. */
+int sim_file_finish(struct sim_file *file, int failed);
+
+/* "239.1.1.1:26477" or "[ff15::1]:26477" into its parts. 0, or -EINVAL. */
 int sim_endpoint_parse(const char *text, struct sim_endpoint *endpoint);
 
 /* 0 if sending there can do no harm, else -EPERM and the reason. */
@@ -34,7 +46,7 @@ int sim_output_open_capture(const char *path, const struct sim_endpoint *endpoin
 /* Borrowed; what the sender is given. */
 const struct mdfh_sender_output *sim_output_transport(const struct sim_output *output);
 
-/* Reports what could not be written. NULL is allowed. */
-int sim_output_close(struct sim_output *output);
+/* Reports what could not be written. After a failure a capture is removed. NULL is allowed. */
+int sim_output_close(struct sim_output *output, int failed);
 
 #endif

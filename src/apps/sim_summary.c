@@ -13,13 +13,13 @@ static json_t *line_json(const struct mdfh_sender_line *line)
 {
 	const struct mdfh_histogram *lateness = line->lateness_ns;
 
-	return json_pack("{s:I,s:I,s:I,s:I,s:I,s:I,s:I,s:I,s:{s:f,s:f,s:f,s:f}}", "packets",
+	return json_pack("{s:I,s:I,s:I,s:I,s:I,s:I,s:I,s:I,s:I,s:{s:f,s:f,s:f,s:f}}", "packets",
 	    (json_int_t)line->packets, "messages", (json_int_t)line->messages, "bytes",
 	    (json_int_t)line->bytes, "heartbeats", (json_int_t)line->heartbeats, "ends_of_session",
 	    (json_int_t)line->ends, "dropped_packets", (json_int_t)line->dropped_packets,
 	    "dropped_messages", (json_int_t)line->dropped_messages, "late_messages",
-	    (json_int_t)line->late_messages, "lateness_us", "p50",
-	    microseconds(mdfh_histogram_percentile(lateness, 50)), "p99",
+	    (json_int_t)line->late_messages, "refused_calls", (json_int_t)line->refused_calls,
+	    "lateness_us", "p50", microseconds(mdfh_histogram_percentile(lateness, 50)), "p99",
 	    microseconds(mdfh_histogram_percentile(lateness, 99)), "p999",
 	    microseconds(mdfh_histogram_percentile(lateness, 99.9)), "max",
 	    microseconds(mdfh_histogram_max(lateness)));
@@ -28,6 +28,26 @@ static json_t *line_json(const struct mdfh_sender_line *line)
 static double sent_seconds(const struct mdfh_sender_stats *sent)
 {
 	return sent->last_ns > sent->first_ns ? (double)(sent->last_ns - sent->first_ns) / 1e9 : 0;
+}
+
+/* A second late in the end, or one in a hundred messages late: the rate was too high for here. */
+static int schedule_held(const struct sim_run *run)
+{
+	uint64_t late = 0;
+	uint64_t messages = 0;
+
+	for (uint32_t i = 0; i < run->options->lines; i++) {
+		late += run->sent->lines[i].late_messages;
+		messages += run->sent->lines[i].messages;
+	}
+	return late * 100 <= messages && run->sent->last_ns < run->sent->last_due_ns + 1000000000u;
+}
+
+static double due_seconds(const struct mdfh_sender_stats *sent)
+{
+	return sent->last_due_ns > sent->first_ns
+		   ? (double)(sent->last_due_ns - sent->first_ns) / 1e9
+		   : 0;
 }
 
 static int print_json(const struct sim_run *run)
@@ -51,6 +71,12 @@ static int print_json(const struct sim_run *run)
 		json_object_set_new(root, "seconds", json_real(seconds));
 		json_object_set_new(
 		    root, "rate", json_real(seconds > 0 ? (double)run->messages / seconds : 0));
+		json_object_set_new(root, "due_seconds", json_real(due_seconds(run->sent)));
+		json_object_set_new(root, "due_rate",
+		    json_real(due_seconds(run->sent) > 0
+				  ? (double)run->messages / due_seconds(run->sent)
+				  : 0));
+		json_object_set_new(root, "schedule_held", json_boolean(schedule_held(run)));
 		json_object_set_new(
 		    root, "lost_on_both", json_integer((json_int_t)run->sent->lost_on_both));
 		json_object_set_new(root, "interrupted", json_boolean(run->sent->is_interrupted));
@@ -85,6 +111,14 @@ static void print_text(const struct sim_run *run)
 			    microseconds(mdfh_histogram_max(line->lateness_ns)),
 			    (unsigned long long)line->late_messages, MDFH_SENDER_LATE_NS / 1000);
 		}
+		if (!schedule_held(run))
+			printf("the schedule was not held: the last packet was due after %.3f s "
+			       "(%.0f messages/s) and went out after %.3f s\n",
+			    due_seconds(run->sent),
+			    due_seconds(run->sent) > 0
+				? (double)run->messages / due_seconds(run->sent)
+				: 0,
+			    seconds);
 		if (run->sent->lost_on_both)
 			printf("left out of every line: %llu messages\n",
 			    (unsigned long long)run->sent->lost_on_both);
@@ -96,6 +130,26 @@ static void print_text(const struct sim_run *run)
 	    (unsigned long long)mdfh_refbook_orders(run->book),
 	    (unsigned long long)mdfh_refbook_symbols(run->book),
 	    (unsigned long long)mdfh_refbook_checksum(run->book));
+}
+
+int sim_summary_is_late(const struct sim_run *run)
+{
+	uint64_t allowed_ns = run->options->max_late_us * 1000;
+
+	for (uint32_t i = 0; run->options->max_late_us < UINT64_MAX && i < run->options->lines;
+	     i++) {
+		uint64_t worst = mdfh_histogram_max(run->sent->lines[i].lateness_ns);
+
+		if (worst > allowed_ns) {
+			fprintf(stderr,
+			    "mdfh sim: line %c: a message went out %.1f us after its time; "
+			    "--max-late allows %llu us\n",
+			    'A' + (int)i, microseconds(worst),
+			    (unsigned long long)run->options->max_late_us);
+			return 1;
+		}
+	}
+	return 0;
 }
 
 int sim_summary_print(const struct sim_run *run)

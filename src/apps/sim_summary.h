@@ -12,6 +12,9 @@ struct sim_run { /* what a summary needs */
 	uint64_t bytes;
 };
 
+/* Whether a message went out later than --max-late allows. */
+int sim_summary_is_late(const struct sim_run *run);
+
 /* 0, or a negative error of the output. */
 int sim_summary_print(const struct sim_run *run);
 

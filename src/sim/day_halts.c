@@ -21,17 +21,18 @@ int write_trading_action(
 	return (int)itch50_encode_stock_trading_action(out, &message);
 }
 
-static int write_collar(struct mdfh_day *day, uint16_t locate, uint8_t *out)
+int write_collar(struct mdfh_day *day, uint16_t locate, double percent, uint8_t *out)
 {
 	const struct symbol *symbol = &day->symbols[locate];
 	uint32_t price = (uint32_t)symbol->fair * symbol->tick;
+	uint32_t width = (uint32_t)((double)price * percent / 100);
 	struct itch50_luld_auction_collar message = {
 	    .locate = locate,
 	    .tracking = tracking(day),
 	    .timestamp = day->time_ns,
 	    .collar_reference_price = price,
-	    .upper_collar_price = price + price / 20,
-	    .lower_collar_price = price - price / 20,
+	    .upper_collar_price = price + width,
+	    .lower_collar_price = price - width,
 	    .collar_extension = below(day, 3),
 	};
 
@@ -39,7 +40,7 @@ static int write_collar(struct mdfh_day *day, uint16_t locate, uint8_t *out)
 	return (int)itch50_encode_luld_auction_collar(out, &message);
 }
 
-static int write_operational_halt(struct mdfh_day *day, uint16_t locate, char action, uint8_t *out)
+int write_operational_halt(struct mdfh_day *day, uint16_t locate, char action, uint8_t *out)
 {
 	struct itch50_operational_halt message = {
 	    .locate = locate,
@@ -53,7 +54,8 @@ static int write_operational_halt(struct mdfh_day *day, uint16_t locate, char ac
 	return (int)itch50_encode_operational_halt(out, &message);
 }
 
-/* The next message of a halted symbol; after its last one the halt is taken off the list. */
+/* The next message of a symbol that was halted by chance; after its last one the halt is taken off
+ * the list. */
 int write_halt_step(struct mdfh_day *day, uint32_t which, uint8_t *out)
 {
 	struct halt *halt = &day->halts[which];
@@ -65,29 +67,30 @@ int write_halt_step(struct mdfh_day *day, uint32_t which, uint8_t *out)
 	halt->due = day->sent + 20 + below(day, 200);
 	if (halt->kind == HALT_OPERATIONAL) {
 		if (step == 0) {
-			symbol->is_quiet = 1;
+			symbol->halts++;
 			return write_operational_halt(day, locate, 'H', out);
 		}
-		symbol->is_quiet = 0;
+		symbol->halts--;
 		*halt = day->halts[--day->halts_open];
 		return write_operational_halt(day, locate, 'T', out);
 	}
 	switch (step) {
 	case 0:
-		symbol->is_quiet = 1;
+		symbol->halts++;
 		return write_trading_action(
 		    day, locate, halt->kind == HALT_NEWS ? 'H' : 'P', reason, out);
 	case 1:
 		if (halt->kind == HALT_VOLATILITY)
-			return write_collar(day, locate, out);
+			return write_collar(day, locate, 5, out);
 		return write_trading_action(day, locate, 'Q', "T3  ", out);
 	case 2:
 		return write_imbalance(day, locate, 'H', out);
 	case 3:
 		return write_cross(day, locate, 'H', 100ull * below(day, 200), out);
 	default:
-		symbol->is_quiet = 0;
 		*halt = day->halts[--day->halts_open];
+		if (--symbol->halts) /* one of the scenario's holds still */
+			return 0;
 		return write_trading_action(day, locate, 'T', reason, out);
 	}
 }
@@ -101,13 +104,14 @@ int write_due_halt(struct mdfh_day *day, uint8_t *out)
 		if (day->halts[i].due <= day->sent)
 			return write_halt_step(day, i, out);
 	}
-	if (day->sent < day->halt_next || day->halts_open == HALTS_MAX)
+	if (!day->halts_left || day->sent < day->halt_next || day->halts_open == HALTS_MAX)
 		return 0;
+	day->halts_left--;
 	day->halt_next += day->halt_every;
 	{
 		uint16_t locate = draw_symbol(day);
 
-		if (day->symbols[locate].is_quiet)
+		if (day->symbols[locate].halts)
 			return 0;
 		day->halts[day->halts_open] = (struct halt){
 		    .locate = locate, .kind = (uint8_t)(day->halts_begun++ % HALT_KINDS)};

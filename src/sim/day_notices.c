@@ -36,7 +36,7 @@ int directory(struct mdfh_day *day, uint8_t *out)
 	    .issue_sub_type = {'Z', ' '},
 	    .authenticity = locate % 1000 == 999 ? 'T' : 'P',
 	    .short_sale_threshold = 'N',
-	    .ipo_flag = 'N',
+	    .ipo_flag = day->symbols[locate].is_closed ? 'Y' : 'N',
 	    .luld_tier = locate % 8 ? '2' : '1',
 	    .etp_flag = 'N',
 	    .inverse_indicator = 'N',
@@ -51,7 +51,11 @@ int trading_states(struct mdfh_day *day, uint8_t *out)
 {
 	uint16_t locate;
 
-	return spin(day, 1, &locate) ? write_trading_action(day, locate, 'T', "    ", out) : 0;
+	if (!spin(day, 1, &locate))
+		return 0;
+	if (day->symbols[locate].is_closed)
+		return write_trading_action(day, locate, 'H', "IPO1", out);
+	return write_trading_action(day, locate, 'T', "    ", out);
 }
 
 int reg_sho(struct mdfh_day *day, uint8_t *out)
@@ -106,13 +110,56 @@ int retail(struct mdfh_day *day, uint8_t *out)
 	return (int)itch50_encode_rpii(out, &message);
 }
 
-/* The market-wide circuit breaker levels, and a new listing by offering and one by itself. */
+/* A quoting period: its release at a time, or its cancellation. */
+int write_ipo(
+    struct mdfh_day *day, uint16_t locate, char qualifier, uint64_t release_ns, uint8_t *out)
+{
+	const struct symbol *symbol = &day->symbols[locate];
+	struct itch50_ipo_quoting_period message = {
+	    .tracking = tracking(day),
+	    .timestamp = day->time_ns,
+	    .quotation_release_time = qualifier == 'C' ? 0 : (uint32_t)(release_ns / SECOND_NS),
+	    .release_qualifier = qualifier,
+	    .ipo_price = (uint32_t)symbol->fair * symbol->tick,
+	};
+
+	memcpy(message.stock, symbol->name, sizeof(message.stock));
+	return (int)itch50_encode_ipo_quoting_period(out, &message);
+}
+
+/* price in dollars, 0 = the fair one. */
+int write_listing(struct mdfh_day *day, uint16_t locate, double price, uint8_t *out)
+{
+	const struct symbol *symbol = &day->symbols[locate];
+	uint32_t near =
+	    price > 0 ? (uint32_t)(price * 10000 + 0.5) : (uint32_t)symbol->fair * symbol->tick;
+	struct itch50_direct_listing message = {
+	    .locate = locate,
+	    .tracking = tracking(day),
+	    .timestamp = day->time_ns,
+	    .open_eligibility = 'N',
+	    .minimum_price = near - near / 5,
+	    .maximum_price = near + near / 5,
+	    .near_execution_price = near,
+	    .near_execution_time = day->time_ns,
+	    .lower_collar = near - near / 10,
+	    .upper_collar = near + near / 10,
+	};
+
+	memcpy(message.stock, symbol->name, sizeof(message.stock));
+	return (int)itch50_encode_direct_listing(out, &message);
+}
+
+/* The market-wide circuit breaker levels, and a new listing by offering and one by itself where
+ * the scenario has none of its own. */
 int notices(struct mdfh_day *day, uint8_t *out)
 {
 	uint16_t locate = (uint16_t)(1 + day->config.symbols / 2);
-	const struct symbol *symbol = &day->symbols[locate];
-	uint32_t price = (uint32_t)symbol->fair * symbol->tick;
+	int is_own = 0;
 
+	for (unsigned i = 0; i < day->scenario->events_count; i++)
+		is_own |= day->scenario->events[i].kind == MDFH_EVENT_IPO ||
+			  day->scenario->events[i].kind == MDFH_EVENT_DIRECT_LISTING;
 	switch (day->step++) {
 	case 0:
 		return (int)itch50_encode_mwcb_decline_level(
@@ -122,33 +169,10 @@ int notices(struct mdfh_day *day, uint8_t *out)
 			     .level_2 = 391500000000u,
 			     .level_3 = 360000000000u,
 			 });
-	case 1: {
-		struct itch50_ipo_quoting_period message = {
-		    .timestamp = day->time_ns,
-		    .quotation_release_time = 10 * 3600,
-		    .release_qualifier = 'A',
-		    .ipo_price = price,
-		};
-
-		memcpy(message.stock, symbol->name, sizeof(message.stock));
-		return (int)itch50_encode_ipo_quoting_period(out, &message);
-	}
-	case 2: {
-		struct itch50_direct_listing message = {
-		    .locate = locate,
-		    .timestamp = day->time_ns,
-		    .open_eligibility = 'N',
-		    .minimum_price = price - price / 5,
-		    .maximum_price = price + price / 5,
-		    .near_execution_price = price,
-		    .near_execution_time = 9 * HOUR_NS + HOUR_NS / 2,
-		    .lower_collar = price - price / 10,
-		    .upper_collar = price + price / 10,
-		};
-
-		memcpy(message.stock, symbol->name, sizeof(message.stock));
-		return (int)itch50_encode_direct_listing(out, &message);
-	}
+	case 1:
+		return is_own ? 0 : write_ipo(day, locate, 'A', 10 * HOUR_NS, out);
+	case 2:
+		return is_own ? 0 : write_listing(day, locate, 0, out);
 	default:
 		return 0;
 	}

@@ -161,14 +161,16 @@ int write_add(struct mdfh_day *day, uint16_t locate, uint8_t *out)
 		side = BUY + SELL - side;
 		price = order_price(day, locate, side);
 	}
-	if (!price || orders_make_room(day, symbol))
-		return price ? -ENOMEM : 0;
+	if (!price || symbol->is_closed)
+		return 0;
+	if (orders_make_room(day, symbol))
+		return -ENOMEM;
 	id = order_id(day);
 	if (mdfh_refbook_add(day->book, locate, id, side, shares, price) < 0)
 		return -ENOMEM;
 	symbol->orders[symbol->count++] = id;
 	symbol->live++;
-	if (one_in(day, 50)) {
+	if (one_in(day, 90)) {
 		struct itch50_add_order_mpid message = {
 		    .locate = locate,
 		    .tracking = tracking(day),
@@ -351,7 +353,7 @@ static int write_sweep(struct mdfh_day *day, uint8_t *out)
 
 static int write_execution(struct mdfh_day *day, uint16_t locate, uint8_t *out)
 {
-	if (day->symbols[locate].is_quiet)
+	if (day->symbols[locate].halts)
 		return 0;
 	day->sweep_locate = locate;
 	day->sweep_side = (uint8_t)stale_side(day, locate);
@@ -368,7 +370,7 @@ static int write_execution_at_price(struct mdfh_day *day, uint16_t locate, uint8
 	int64_t price;
 	uint32_t done;
 
-	if (day->symbols[locate].is_quiet || !mdfh_refbook_head(day->book, locate, side, &head))
+	if (day->symbols[locate].halts || !mdfh_refbook_head(day->book, locate, side, &head))
 		return 0;
 	price = head.price + (side == BUY ? 1 : -1) * (int64_t)day->symbols[locate].tick;
 	if (price < 1 || price > PRICE_MAX)
@@ -388,7 +390,7 @@ static int write_hidden_trade(struct mdfh_day *day, uint16_t locate, uint8_t *ou
 	    .price = (uint32_t)symbol->fair * symbol->tick,
 	};
 
-	if (symbol->is_quiet)
+	if (symbol->halts)
 		return 0;
 	message.match_number = match_number(day);
 	if (mdfh_refbook_trade(day->book, locate, message.shares, message.match_number) < 0)
@@ -398,9 +400,8 @@ static int write_hidden_trade(struct mdfh_day *day, uint16_t locate, uint8_t *ou
 	return (int)itch50_encode_trade(out, &message);
 }
 
-int write_broken_trade(struct mdfh_day *day, uint8_t *out)
+static int write_break(struct mdfh_day *day, struct print *print, uint8_t *out)
 {
-	struct print *print = &day->breakable[below(day, BREAKABLE)];
 	struct itch50_broken_trade message = {
 	    .locate = print->locate,
 	    .tracking = tracking(day),
@@ -408,23 +409,83 @@ int write_broken_trade(struct mdfh_day *day, uint8_t *out)
 	    .match_number = print->match,
 	};
 
-	if (!print->match)
-		return 0;
 	mdfh_refbook_break(day->book, print->match);
 	print->match = 0;
 	return (int)itch50_encode_broken_trade(out, &message);
 }
 
-static void drift(struct mdfh_day *day, struct symbol *symbol)
+int write_broken_trade(struct mdfh_day *day, uint8_t *out)
 {
+	struct print *print = &day->breakable[below(day, BREAKABLE)];
+
+	return print->match ? write_break(day, print, out) : 0;
+}
+
+/* The newest print of this symbol, of any for locate 0, that is not broken yet. */
+int write_newest_broken(struct mdfh_day *day, uint16_t locate, uint8_t *out)
+{
+	for (uint32_t i = 1; i <= BREAKABLE; i++) {
+		struct print *print = &day->breakable[(day->breakable_next - i) % BREAKABLE];
+
+		if (print->match && (!locate || print->locate == locate))
+			return write_break(day, print, out);
+	}
+	return 0;
+}
+
+/* Where the fair price of a symbol that has news is by now. */
+static void follow_news(struct mdfh_day *day, uint16_t locate)
+{
+	struct symbol *symbol = &day->symbols[locate];
+	const struct news *news = &day->news[symbol->news - 1];
+
+	for (unsigned i = 0; i < news->event->symbols_count; i++) {
+		if (news->locates[i] == locate)
+			move_fair(symbol, news_fair(day, news, i));
+	}
+}
+
+static void drift(struct mdfh_day *day, uint16_t locate)
+{
+	struct symbol *symbol = &day->symbols[locate];
 	uint64_t bits = mdfh_random_next(&day->random);
 
-	if (bits & 7)
+	if (symbol->news) {
+		follow_news(day, locate);
 		return;
-	if (bits & 8 && symbol->fair < symbol->fair_high)
+	}
+	if ((bits & 2047) >= symbol->volatility || symbol->is_closed)
+		return;
+	if (bits & 2048 && symbol->fair < symbol->fair_high)
 		symbol->fair++;
-	else if (!(bits & 8) && symbol->fair > symbol->fair_low)
+	else if (!(bits & 2048) && symbol->fair > symbol->fair_low)
 		symbol->fair--;
+}
+
+/* The symbol of the next message: one of a burst's or of the news, or by its activity. */
+static uint16_t pick_symbol(struct mdfh_day *day)
+{
+	if (day->burst_left && day->burst->symbols_count)
+		return day->burst_locates[below(day, day->burst->symbols_count)];
+	for (unsigned i = 0; day->news_open && i < day->scenario->events_count; i++) {
+		const struct news *news = &day->news[i];
+
+		if (news->is_open && below(day, 10000) < news->percent)
+			return news->locates[below(day, news->event->symbols_count)];
+	}
+	return draw_symbol(day);
+}
+
+/* Whether news have left orders behind on the wrong side of the price. */
+static int is_stale(const struct mdfh_day *day, uint16_t locate)
+{
+	const struct symbol *symbol = &day->symbols[locate];
+	struct mdfh_refbook_level best;
+	int64_t fair = (int64_t)symbol->fair * symbol->tick;
+
+	if (mdfh_refbook_level(day->book, locate, BUY, 0, &best) && best.price > fair)
+		return 1;
+	return mdfh_refbook_level(day->book, locate, SELL, 0, &best) && best.price <= fair;
 }
 
 /* Add or delete, whichever brings the symbol nearer to its number of live orders. */
@@ -447,33 +508,42 @@ static int write_add_or_delete(struct mdfh_day *day, uint16_t locate, uint8_t *o
 	return length;
 }
 
-/* One message of the continuous market. imbalances: chance in 10,000 of an imbalance message of
- * that cross. 0 only when nothing can be done with the drawn symbol. */
-int write_trading(struct mdfh_day *day, uint32_t imbalances, char cross, uint8_t *out)
+/* One message of the continuous market. imbalances: percent of messages that are one of that cross.
+ * 0 only when nothing can be done with the drawn symbol. An aggressor who takes several orders
+ * uses up later turns, so that executions keep their part of the mix. */
+int write_trading(struct mdfh_day *day, double imbalances, char cross, uint8_t *out)
 {
-	uint32_t draw = below(day, 10000);
+	const struct mix *mix = &day->mix;
+	uint32_t draw = below(day, 1000000);
 	uint16_t locate;
 	int length = 0;
 
-	if (day->sweep_shares)
+	if (day->sweep_shares) {
 		length = write_sweep(day, out);
-	if (length)
-		return length;
-	locate = draw_symbol(day);
-	drift(day, &day->symbols[locate]);
-	if (draw < 230) /* and what sweeps add to it */
+		if (length) {
+			day->sweep_debt++;
+			return length;
+		}
+	}
+	locate = pick_symbol(day);
+	drift(day, locate);
+	if (imbalances > 0 && below(day, 1000000) < (uint32_t)(imbalances * 10000))
+		return write_imbalance(day, locate, cross, out);
+	if (day->symbols[locate].news && is_stale(day, locate) && one_in(day, 2))
 		length = write_execution(day, locate, out);
-	else if (draw < 242)
+	else if (draw < mix->executions && day->sweep_debt)
+		day->sweep_debt--;
+	else if (draw < mix->executions)
+		length = write_execution(day, locate, out);
+	else if (draw < mix->off_price)
 		length = write_execution_at_price(day, locate, out);
-	else if (draw < 842)
+	else if (draw < mix->replaces)
 		length = write_replace(day, locate, out);
-	else if (draw < 942)
+	else if (draw < mix->cancels)
 		length = write_cancel(day, locate, out);
-	else if (draw < 1042)
+	else if (draw < mix->hidden_trades)
 		length = write_hidden_trade(day, locate, out);
-	else if (draw < 1043)
+	else if (draw < mix->broken_trades)
 		length = write_broken_trade(day, out);
-	else if (draw < 1043 + imbalances)
-		length = write_imbalance(day, locate, cross, out);
 	return length ? length : write_add_or_delete(day, locate, out);
 }

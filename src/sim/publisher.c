@@ -16,7 +16,14 @@ struct mdfh_publisher {
 	const uint8_t *held; /* the message that did not go into the last packet */
 	uint32_t held_length;
 	uint64_t held_due_ns;
+	uint32_t held_faults;
 	uint64_t taken; /* messages taken from the stream */
+
+	/* Since the pace last changed. */
+	double rate;
+	double burst;
+	uint64_t segment_first; /* message, from 0 */
+	uint64_t segment_ns;    /* when it is due */
 };
 
 /* Setup --------------------------------------------------------------------- */
@@ -81,8 +88,27 @@ uint64_t mdfh_publisher_due_ns(double rate, double burst, uint64_t i)
 
 /* Packets ------------------------------------------------------------------- */
 
+/* When the message that was taken last is due, at the pace that holds for it. */
+static uint64_t held_due(struct mdfh_publisher *p, const struct mdfh_day_mark *mark)
+{
+	uint64_t i = p->taken++;
+	double rate = p->config.rate * mark->pace;
+	double burst = mark->is_burst ? 1 : p->config.burst;
+
+	if (rate < p->rate || rate > p->rate || burst < p->burst || burst > p->burst) {
+		if (i)
+			p->segment_ns +=
+			    mdfh_publisher_due_ns(p->rate, p->burst, i - p->segment_first);
+		p->segment_first = i;
+		p->rate = rate;
+		p->burst = burst;
+	}
+	return p->segment_ns + mdfh_publisher_due_ns(rate, burst, i - p->segment_first);
+}
+
 static int hold_next(struct mdfh_publisher *p)
 {
+	const struct mdfh_day_mark *mark;
 	int length;
 
 	if (p->held)
@@ -93,7 +119,9 @@ static int hold_next(struct mdfh_publisher *p)
 		return length;
 	}
 	p->held_length = (uint32_t)length;
-	p->held_due_ns = mdfh_publisher_due_ns(p->config.rate, p->config.burst, p->taken++);
+	mark = mdfh_stream_mark(p->config.stream);
+	p->held_due_ns = held_due(p, mark);
+	p->held_faults = mark->faults;
 	return 1;
 }
 
@@ -121,10 +149,12 @@ int mdfh_publisher_next(struct mdfh_publisher *p, struct mdfh_publisher_packet *
 		if (!packet->messages) {
 			packet->first = p->taken;
 			opened_ns = p->held_due_ns;
+			packet->faults = p->held_faults;
 		} else if (p->held_due_ns > opened_ns + p->config.flush_ns) {
 			break;
-		} else if (packet->length + p->held_length > p->config.payload_max) {
-			is_full = 1;
+		} else if (p->held_faults != packet->faults ||
+			   packet->length + p->held_length > p->config.payload_max) {
+			is_full = 1; /* or closed: a line's fault holds for whole packets */
 			break;
 		}
 		memcpy(packet->data + packet->length, p->held, p->held_length);

@@ -1,8 +1,9 @@
 /* publisher.h - messages into MoldUDP64 packets, each with the time at which it is due.
  *
- * The schedule is absolute and known beforehand: message i is due at a time that depends on i and
- * the rate alone. It is even but for a burst of 1 ms at `burst` times the rate in the middle of
- * every 100 ms, which the rest of the 100 ms makes up for. A packet is due when it is full (with
+ * The schedule is absolute and known beforehand: message i is due at a time that depends on i, the
+ * rate and the day's timetable alone. It is even but for a burst of 1 ms at `burst` times the rate
+ * in the middle of every 100 ms, which the rest of the 100 ms makes up for. Where the timetable
+ * changes the pace, the schedule goes on from there at the new rate. A packet is due when it is full (with
  * its last message), or when its first message has waited for flush_ns. Reads no clock.
  *
  * Threads: one. */
@@ -35,6 +36,7 @@ struct mdfh_publisher_packet {
 	uint32_t messages;
 	uint64_t first;  /* sequence number */
 	uint64_t due_ns; /* since the start */
+	uint32_t faults; /* of its first message: bit per entry of the scenario's lines */
 };
 
 struct mdfh_publisher;

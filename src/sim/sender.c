@@ -17,7 +17,9 @@
 
 struct slot {
 	struct mdfh_publisher_packet packet;
+	uint64_t due_ns[MDFH_SENDER_LINES_MAX];
 	uint8_t dropped; /* bit per line */
+	uint8_t silent;  /* likewise: dropped, and no heartbeats either */
 };
 
 struct line {
@@ -25,7 +27,9 @@ struct line {
 	uint64_t skew_ns;
 	uint64_t last_ns; /* anything at all */
 	uint64_t next;    /* sequence number after its last packet */
+	uint64_t due_ns;  /* of the newest packet made */
 	uint64_t random;
+	int is_silent; /* since the packet before sent */
 };
 
 struct mdfh_sender {
@@ -97,11 +101,22 @@ bad:
 	    text, at, MDFH_SENDER_RANGES_MAX);
 }
 
+static uint64_t longest_skew_ns(const struct mdfh_sender_config *config)
+{
+	uint64_t longest = config->skew_ns;
+
+	for (uint32_t i = 0; i < config->faults_count; i++) {
+		if (config->faults[i].skew_ns > longest)
+			longest = config->faults[i].skew_ns;
+	}
+	return longest;
+}
+
 /* Slots for what line B may still have to send, and a batch more. */
 static int take_slots(struct mdfh_sender *sender)
 {
-	double waiting =
-	    (double)sender->config.skew_ns / 1e9 * sender->config.packets_per_s_max + 1;
+	uint64_t skew_ns = longest_skew_ns(&sender->config);
+	double waiting = (double)skew_ns / 1e9 * sender->config.packets_per_s_max + 1;
 	uint64_t wanted = waiting > 1e9 ? 1000000000u : (uint64_t)waiting;
 
 	sender->slots_count = 64;
@@ -111,8 +126,7 @@ static int take_slots(struct mdfh_sender *sender)
 		return mdfh_error(-EINVAL,
 		    "sender: line B %llu us behind line A needs %llu packet buffers at this rate; "
 		    "ask for less skew or a lower rate",
-		    (unsigned long long)sender->config.skew_ns / 1000,
-		    (unsigned long long)sender->slots_count);
+		    (unsigned long long)skew_ns / 1000, (unsigned long long)sender->slots_count);
 	sender->slots = calloc(sender->slots_count, sizeof(*sender->slots));
 	sender->bytes = malloc(sender->slots_count * sender->config.payload_max);
 	if (!sender->slots || !sender->bytes)
@@ -132,9 +146,12 @@ int mdfh_sender_create(const struct mdfh_sender_config *config, struct mdfh_send
 	*out = NULL;
 	if (config->lines < 1 || config->lines > MDFH_SENDER_LINES_MAX)
 		return mdfh_error(-EINVAL, "sender: lines is %u; it must be 1 or 2", config->lines);
-	if (config->skew_ns > 1000000000)
+	if (longest_skew_ns(config) > 1000000000)
 		return mdfh_error(-EINVAL, "sender: line B is %llu us behind; at most 1000000 us",
-		    (unsigned long long)config->skew_ns / 1000);
+		    (unsigned long long)longest_skew_ns(config) / 1000);
+	if (config->faults_count > MDFH_SENDER_FAULTS_MAX)
+		return mdfh_error(-EINVAL, "sender: %u faults of lines; at most %d",
+		    config->faults_count, MDFH_SENDER_FAULTS_MAX);
 	sender = calloc(1, sizeof(*sender));
 	if (!sender)
 		return mdfh_error(-ENOMEM, "sender: %zu bytes", sizeof(*sender));
@@ -145,7 +162,7 @@ int mdfh_sender_create(const struct mdfh_sender_config *config, struct mdfh_send
 		sender->lines[i] = (struct line){
 		    .skew_ns = i ? config->skew_ns : 0, .next = 1, .random = config->seed + i};
 		err =
-		    mdfh_histogram_create(10ull * 1000000000, &sender->stats.lines[i].lateness_ns);
+		    mdfh_histogram_create(3600ull * 1000000000, &sender->stats.lines[i].lateness_ns);
 		if (err)
 			goto fail;
 	}
@@ -188,9 +205,9 @@ static struct slot *slot_at(const struct mdfh_sender *sender, uint64_t packet)
 	return &sender->slots[packet & (sender->slots_count - 1)];
 }
 
-static uint64_t due_at(const struct mdfh_sender *sender, const struct line *line, uint64_t packet)
+static uint64_t due_at(const struct mdfh_sender *sender, unsigned line, uint64_t packet)
 {
-	return sender->config.start_ns + slot_at(sender, packet)->packet.due_ns + line->skew_ns;
+	return slot_at(sender, packet)->due_ns[line];
 }
 
 static int is_dropped(
@@ -206,6 +223,34 @@ static int is_dropped(
 	return 0;
 }
 
+/* When a line sends a new packet, and whether it does. */
+static void place_on_line(struct mdfh_sender *sender, struct slot *slot, unsigned number)
+{
+	struct line *line = &sender->lines[number];
+	uint64_t skew_ns = line->skew_ns;
+	uint8_t bit = (uint8_t)(1u << number);
+
+	if (is_dropped(line, &sender->config.drop[number], &slot->packet))
+		slot->dropped |= bit;
+	for (uint32_t i = 0; slot->packet.faults >> i && i < sender->config.faults_count; i++) {
+		const struct mdfh_line_fault *fault = &sender->config.faults[i];
+
+		if (fault->line != number || !(slot->packet.faults >> i & 1))
+			continue;
+		if (fault->drop_ppm && mdfh_random_below(&line->random, 1000000) < fault->drop_ppm)
+			slot->dropped |= bit;
+		if (fault->is_silent)
+			slot->silent |= bit;
+		if (fault->skew_ns)
+			skew_ns = fault->skew_ns;
+	}
+	slot->dropped |= slot->silent;
+	/* Where a skew shrinks, nothing overtakes. */
+	if (line->due_ns < sender->config.start_ns + slot->packet.due_ns + skew_ns)
+		line->due_ns = sender->config.start_ns + slot->packet.due_ns + skew_ns;
+	slot->due_ns[number] = line->due_ns;
+}
+
 /* Make packets until one is not due yet, so that the loop knows what it waits for. */
 static int make_packets(struct mdfh_sender *sender, uint64_t now_ns)
 {
@@ -213,7 +258,7 @@ static int make_packets(struct mdfh_sender *sender, uint64_t now_ns)
 
 	while (!sender->is_complete && sender->made - last->sent < sender->slots_count &&
 	       (sender->made == sender->lines[0].sent ||
-		   due_at(sender, &sender->lines[0], sender->made - 1) <= now_ns)) {
+		   due_at(sender, 0, sender->made - 1) <= now_ns)) {
 		struct slot *slot = slot_at(sender, sender->made);
 		uint8_t every_line = (uint8_t)((1u << sender->config.lines) - 1);
 		int rc = mdfh_publisher_next(sender->config.publisher, &slot->packet);
@@ -225,10 +270,9 @@ static int make_packets(struct mdfh_sender *sender, uint64_t now_ns)
 			break;
 		}
 		slot->dropped = 0;
-		for (unsigned i = 0; i < sender->config.lines; i++) {
-			if (is_dropped(&sender->lines[i], &sender->config.drop[i], &slot->packet))
-				slot->dropped |= (uint8_t)(1u << i);
-		}
+		slot->silent = 0;
+		for (unsigned i = 0; i < sender->config.lines; i++)
+			place_on_line(sender, slot, i);
 		if (slot->dropped == every_line)
 			sender->stats.lost_on_both += slot->packet.messages;
 		sender->made++;
@@ -253,6 +297,8 @@ static void count_packet(
 			stats->late_messages += packet->messages;
 		mdfh_histogram_record_n(stats->lateness_ns, late_ns, packet->messages);
 	}
+	if (sender->stats.last_due_ns < slot->due_ns[number])
+		sender->stats.last_due_ns = slot->due_ns[number];
 	if (!number) {
 		sender->stats.messages += packet->messages;
 		sender->stats.packets++;
@@ -270,7 +316,7 @@ static int send_due(struct mdfh_sender *sender, unsigned number, uint64_t end, u
 	int n = 0;
 	int taken = 0;
 
-	while (to < end && n < MDFH_SENDER_BATCH && due_at(sender, line, to) <= now_ns) {
+	while (to < end && n < MDFH_SENDER_BATCH && due_at(sender, number, to) <= now_ns) {
 		const struct slot *slot = slot_at(sender, to++);
 
 		if (slot->dropped & 1u << number)
@@ -284,6 +330,7 @@ static int send_due(struct mdfh_sender *sender, unsigned number, uint64_t end, u
 		taken = transport->send(transport->context, number, packets, n);
 		if (taken < 0)
 			return taken;
+		sender->stats.lines[number].refused_calls += taken < n;
 		now_ns = transport->now_ns(transport->context);
 	}
 	for (; line->sent < to; line->sent++) {
@@ -292,8 +339,9 @@ static int send_due(struct mdfh_sender *sender, unsigned number, uint64_t end, u
 
 		if (!is_left_out && !taken--)
 			break;
-		count_packet(sender, number, slot, now_ns - due_at(sender, line, line->sent));
+		count_packet(sender, number, slot, now_ns - due_at(sender, number, line->sent));
 		line->next = slot->packet.first + slot->packet.messages;
+		line->is_silent = slot->silent >> number & 1;
 		if (!is_left_out)
 			line->last_ns = now_ns;
 	}
@@ -325,7 +373,8 @@ static int send_heartbeats(struct mdfh_sender *sender, uint64_t now_ns)
 	for (unsigned i = 0; sender->config.heartbeat_ns && i < sender->config.lines; i++) {
 		int rc;
 
-		if (now_ns < sender->lines[i].last_ns + sender->config.heartbeat_ns)
+		if (sender->lines[i].is_silent ||
+		    now_ns < sender->lines[i].last_ns + sender->config.heartbeat_ns)
 			continue;
 		rc = send_notice(sender, i, 0, now_ns);
 		if (rc)
@@ -347,9 +396,9 @@ static uint64_t next_time(const struct mdfh_sender *sender)
 		const struct line *line = &sender->lines[i];
 		uint64_t end = i ? sender->lines[0].sent : sender->made;
 
-		if (line->sent < end && due_at(sender, line, line->sent) < next)
-			next = due_at(sender, line, line->sent);
-		if (sender->config.heartbeat_ns &&
+		if (line->sent < end && due_at(sender, i, line->sent) < next)
+			next = due_at(sender, i, line->sent);
+		if (sender->config.heartbeat_ns && !line->is_silent &&
 		    line->last_ns + sender->config.heartbeat_ns < next)
 			next = line->last_ns + sender->config.heartbeat_ns;
 	}

@@ -18,7 +18,8 @@
 enum {
 	MDFH_SENDER_LINES_MAX = 2,
 	MDFH_SENDER_RANGES_MAX = 64,
-	MDFH_SENDER_BATCH = 16,      /* most packets handed over at a time */
+	MDFH_SENDER_BATCH = 16, /* most packets handed over at a time */
+	MDFH_SENDER_FAULTS_MAX = 32,
 	MDFH_SENDER_LATE_NS = 100000 /* a message this much after its time counts as late */
 };
 
@@ -44,6 +45,14 @@ struct mdfh_drop {
 /* "1000ppm", "5000-5010,7000", or both with a comma between. 0, or -EINVAL. */
 int mdfh_drop_parse(const char *text, struct mdfh_drop *drop);
 
+/* What a line suffers while the bit of this entry is set in a packet's faults. */
+struct mdfh_line_fault {
+	unsigned line;
+	int is_silent;     /* no packets, no heartbeats */
+	uint32_t drop_ppm; /* besides the line's own */
+	uint64_t skew_ns;  /* of line B, instead of its own; 0 = its own */
+};
+
 struct mdfh_sender_config {
 	struct mdfh_sender_output transport;
 	struct mdfh_publisher *publisher; /* borrowed */
@@ -56,6 +65,8 @@ struct mdfh_sender_config {
 	uint64_t heartbeat_ns; /* silence before one; 0 = none */
 	uint64_t linger_ns;    /* how long the end of session is repeated */
 	struct mdfh_drop drop[MDFH_SENDER_LINES_MAX];
+	struct mdfh_line_fault faults[MDFH_SENDER_FAULTS_MAX];
+	uint32_t faults_count;
 	/* NULL, or called about once a second; waits for nothing. */
 	void (*progress)(void *context, uint64_t messages);
 	void *progress_context;
@@ -70,6 +81,7 @@ struct mdfh_sender_line {
 	uint64_t dropped_packets;
 	uint64_t dropped_messages;
 	uint64_t late_messages;             /* more than MDFH_SENDER_LATE_NS after their time */
+	uint64_t refused_calls;             /* the socket took nothing, or not all */
 	struct mdfh_histogram *lateness_ns; /* of messages */
 };
 
@@ -78,7 +90,8 @@ struct mdfh_sender_stats {
 	uint64_t packets;      /* of these, a line */
 	uint64_t lost_on_both; /* messages that no line carried */
 	uint64_t first_ns;
-	uint64_t last_ns;
+	uint64_t last_ns;     /* when the last packet had been sent */
+	uint64_t last_due_ns; /* when it should have been */
 	int is_interrupted;
 	struct mdfh_sender_line lines[MDFH_SENDER_LINES_MAX];
 };

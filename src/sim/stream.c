@@ -12,11 +12,16 @@
 
 #include "mdfh/error.h"
 
-enum { CHUNK_BYTES = 256 * 1024, FRAMED_MAX = MDFH_DAY_MESSAGE_MAX + 2 };
+enum { CHUNK_BYTES = 256 * 1024, FRAMED_MAX = MDFH_DAY_MESSAGE_MAX + 2, CHUNK_MARKS = 16 };
 
 struct chunk {
 	struct chunk *next;
 	uint32_t length;
+	uint32_t marks_count;
+	struct {
+		uint32_t offset; /* from here on */
+		struct mdfh_day_mark mark;
+	} marks[CHUNK_MARKS];
 	uint8_t bytes[CHUNK_BYTES];
 };
 
@@ -28,6 +33,7 @@ struct mdfh_stream {
 	/* The caller's. */
 	struct chunk *current;
 	uint32_t offset;
+	uint32_t mark_at; /* which of the current chunk's holds */
 
 	/* Both sides', under the lock. */
 	pthread_mutex_t lock;
@@ -45,6 +51,21 @@ struct mdfh_stream {
 
 /* Generator thread --------------------------------------------------------- */
 
+/* Note what holds from here on, if it is something new. */
+static void note_mark(struct chunk *chunk, const struct mdfh_day_mark *mark)
+{
+	const struct mdfh_day_mark *last;
+
+	if (chunk->marks_count) {
+		last = &chunk->marks[chunk->marks_count - 1].mark;
+		if (last->faults == mark->faults && last->is_burst == mark->is_burst &&
+		    !memcmp(&last->pace, &mark->pace, sizeof(mark->pace)))
+			return;
+	}
+	chunk->marks[chunk->marks_count].offset = chunk->length;
+	chunk->marks[chunk->marks_count++].mark = *mark;
+}
+
 /* Fill a chunk; returns what the day returned last: its length, 0 or an error. */
 static int fill(struct mdfh_stream *stream, struct chunk *chunk, uint64_t *messages)
 {
@@ -52,8 +73,10 @@ static int fill(struct mdfh_stream *stream, struct chunk *chunk, uint64_t *messa
 
 	chunk->next = NULL;
 	chunk->length = 0;
+	chunk->marks_count = 0;
 	*messages = 0;
-	while (length > 0 && chunk->length + FRAMED_MAX <= CHUNK_BYTES) {
+	while (length > 0 && chunk->length + FRAMED_MAX <= CHUNK_BYTES &&
+	       chunk->marks_count < CHUNK_MARKS) {
 		uint8_t *at = chunk->bytes + chunk->length;
 
 		length = mdfh_day_next(stream->day, at + 2);
@@ -61,6 +84,7 @@ static int fill(struct mdfh_stream *stream, struct chunk *chunk, uint64_t *messa
 			break;
 		at[0] = 0;
 		at[1] = (uint8_t)length;
+		note_mark(chunk, mdfh_day_mark(stream->day));
 		chunk->length += (uint32_t)length + 2;
 		++*messages;
 	}
@@ -238,6 +262,7 @@ static int next_chunk(struct mdfh_stream *stream)
 			stream->last = NULL;
 		stream->chunks--;
 		stream->offset = 0;
+		stream->mark_at = 0;
 		pthread_cond_signal(&stream->freed);
 	} else if (stream->result < 0) {
 		result = mdfh_error(stream->result, "%s", stream->reason);
@@ -258,10 +283,18 @@ int mdfh_stream_next_wait(struct mdfh_stream *stream, const uint8_t **framed)
 		if (result <= 0)
 			return result;
 	}
+	while (stream->mark_at + 1 < stream->current->marks_count &&
+	       stream->current->marks[stream->mark_at + 1].offset <= stream->offset)
+		stream->mark_at++;
 	*framed = stream->current->bytes + stream->offset;
 	length = (*framed)[1] + 2u; /* no message is longer than 255 bytes */
 	stream->offset += length;
 	return (int)length;
+}
+
+const struct mdfh_day_mark *mdfh_stream_mark(const struct mdfh_stream *stream)
+{
+	return &stream->current->marks[stream->mark_at].mark;
 }
 
 const struct mdfh_day *mdfh_stream_day(const struct mdfh_stream *stream)

@@ -29,6 +29,9 @@ uint64_t mdfh_stream_made(struct mdfh_stream *stream);
  * has fallen behind. Returns the length of both together, 0 at the end of the day, -ENOMEM. */
 int mdfh_stream_next_wait(struct mdfh_stream *stream, const uint8_t **framed);
 
+/* What holds for the message that was returned last. */
+const struct mdfh_day_mark *mdfh_stream_mark(const struct mdfh_stream *stream);
+
 /* The day itself, once next_wait has returned 0: its books are final. */
 const struct mdfh_day *mdfh_stream_day(const struct mdfh_stream *stream);
 
