@@ -161,8 +161,8 @@ int mdfh_sender_create(const struct mdfh_sender_config *config, struct mdfh_send
 		/* Silence before the start is broken by a heartbeat at once. */
 		sender->lines[i] = (struct line){
 		    .skew_ns = i ? config->skew_ns : 0, .next = 1, .random = config->seed + i};
-		err =
-		    mdfh_histogram_create(3600ull * 1000000000, &sender->stats.lines[i].lateness_ns);
+		err = mdfh_histogram_create(
+		    3600ull * 1000000000, &sender->stats.lines[i].lateness_ns);
 		if (err)
 			goto fail;
 	}

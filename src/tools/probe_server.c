@@ -138,7 +138,7 @@ void probe_server_close(struct probe_server *server)
 		close(server->listener);
 	if (server->client >= 0)
 		close(server->client);
-	sim_output_close(server->output);
+	sim_output_close(server->output, 0);
 	mdfh_histogram_destroy(server->stats.lateness_ns);
 	free(server->bytes);
 	free(server);
