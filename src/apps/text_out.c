@@ -6,10 +6,10 @@
 
 const char *text_grouped(uint64_t value)
 {
-	static _Thread_local char places[8][32];
+	static _Thread_local char places[16][32];
 	static _Thread_local unsigned next;
 	char digits[24];
-	char *out = places[next++ % 8];
+	char *out = places[next++ % 16];
 	int n = snprintf(digits, sizeof(digits), "%" PRIu64, value);
 	int at = 0;
 
@@ -24,9 +24,9 @@ const char *text_grouped(uint64_t value)
 
 const char *text_duration(uint64_t ns)
 {
-	static _Thread_local char places[8][24];
+	static _Thread_local char places[16][24];
 	static _Thread_local unsigned next;
-	char *out = places[next++ % 8];
+	char *out = places[next++ % 16];
 
 	if (ns < 10000)
 		snprintf(out, 24, "%" PRIu64 " ns", ns);

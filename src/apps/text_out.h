@@ -1,7 +1,7 @@
 /* text_out.h - numbers as people read them.
  *
  * Each call's text has its own place, which later calls of the same thread use again: good for the
- * eight calls that one printf may need. */
+ * sixteen calls that one printf may need. */
 #ifndef MDFH_APPS_TEXT_OUT_H
 #define MDFH_APPS_TEXT_OUT_H
 

@@ -5,12 +5,10 @@
  * server, which then sends its end mark, so that even an interrupted run is accounted for to the
  * last message. */
 #include <errno.h>
-#include <pthread.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 #include <unistd.h>
 
 #include "mdfh/clock.h"
@@ -19,6 +17,8 @@
 #include "tools/build_modules.h"
 #include "tools/probe_message.h"
 #include "tools/simulation_report.h"
+
+#define FOREVER_NS (UINT64_C(1) << 62)
 
 enum {
 	EXIT_LOST = 1,
@@ -30,11 +30,6 @@ struct simulation {
 	struct simulation_options options;
 	struct probe_server *server;
 	struct probe_client *client;
-	pthread_t server_thread;
-	/* The server thread stores last, with release: its error and text are there. */
-	atomic_int server_done;
-	int server_error;
-	char server_text[512];
 	uint64_t start_ns;
 	uint64_t live_messages;
 };
@@ -109,42 +104,11 @@ static int open_server(struct simulation *s, uint16_t port, uint64_t run)
 	return err;
 }
 
-/* Sleep, unless a signal ends the run. */
-static void pause_seconds(double seconds)
+static struct probe_server_start server_start(const struct simulation_options *o)
 {
-	uint64_t end_ns = mdfh_clock_now_ns() + (uint64_t)(seconds * 1e9);
-
-	while (!atomic_load(&interrupted) && mdfh_clock_now_ns() < end_ns) {
-		uint64_t left_ns = end_ns - mdfh_clock_now_ns();
-		long slice_ns = left_ns < 50000000 ? (long)left_ns : 50000000;
-
-		nanosleep(&(struct timespec){.tv_nsec = slice_ns}, NULL);
-	}
-}
-
-static int serve(struct simulation *s)
-{
-	const struct simulation_options *o = &s->options;
-	int err = o->server_core < 0 ? 0 : mdfh_cpu_pin((unsigned)o->server_core);
-
-	if (!err)
-		err = probe_server_wait_client(s->server, o->wait_s);
-	if (err)
-		return err;
-	if (o->start_delay_s > 0)
-		pause_seconds(o->start_delay_s);
-	return probe_server_run(s->server);
-}
-
-static void *run_server(void *argument)
-{
-	struct simulation *s = argument;
-
-	s->server_error = serve(s);
-	if (s->server_error)
-		snprintf(s->server_text, sizeof(s->server_text), "%s", mdfh_error_text());
-	atomic_store_explicit(&s->server_done, 1, memory_order_release);
-	return NULL;
+	return (struct probe_server_start){.core = o->server_core,
+	    .wait_s = o->wait_s,
+	    .delay_ns = (uint64_t)(o->start_delay_s * 1e9)};
 }
 
 /* Client ----------------------------------------------------------------------------- */
@@ -207,14 +171,15 @@ static int consume(struct simulation *s)
 {
 	const struct simulation_options *o = &s->options;
 	const int is_alone = o->mode == SIMULATION_CLIENT;
-	const double patience_s = o->start_delay_s + o->wait_s + SILENCE_S;
+	/* A server in this process says itself when it has ended. */
 	const struct probe_client_limits limits = {
-	    .first_wait_ns = (uint64_t)((is_alone ? o->wait_s : patience_s) * 1e9),
-	    .silence_ns = (uint64_t)((SILENCE_S + 2 * o->batch_size / o->rate) * 1e9),
+	    .first_wait_ns = is_alone ? o->wait_s * UINT64_C(1000000000) : FOREVER_NS,
+	    .silence_ns =
+		is_alone ? (uint64_t)((SILENCE_S + 2 * o->batch_size / o->rate) * 1e9) : FOREVER_NS,
 	    .duration_ns =
 		is_alone && !o->messages ? (uint64_t)((o->duration_s + SILENCE_S) * 1e9) : 0,
-	    .sender_done = is_alone ? NULL : &s->server_done,
-	    .stop = &stop_client,
+	    .sender_done = is_alone ? NULL : probe_server_done(s->server),
+	    .stop = is_alone ? &stop_client : NULL,
 	    .live = o->quiet ? NULL : show_live,
 	    .live_context = s,
 	};
@@ -256,7 +221,9 @@ static int run_both(struct simulation *s)
 {
 	const struct simulation_options *o = &s->options;
 	uint64_t run = make_run(o->seed);
+	const struct probe_server_start start = server_start(o);
 	uint16_t port = o->port;
+	int server_error;
 	int status;
 	int err;
 
@@ -276,25 +243,26 @@ static int run_both(struct simulation *s)
 	}
 	if (err)
 		return complain(mdfh_error_text());
-	err = pthread_create(&s->server_thread, NULL, run_server, s);
+	err = probe_server_serve_on_thread(s->server, &start);
 	if (err)
-		return complain(strerror(err));
+		return complain(mdfh_error_text());
 	err = consume(s);
-	if (err && err != -EINTR)
+	if (err)
 		complain(mdfh_error_text());
 	probe_server_stop(s->server);
-	pthread_join(s->server_thread, NULL);
-	if (s->server_error)
-		complain(s->server_text);
-	if (err == -ETIMEDOUT || (s->server_error && !probe_server_sent(s->server)))
+	server_error = probe_server_join(s->server);
+	if (server_error)
+		complain(mdfh_error_text());
+	if (server_error && !probe_server_sent(s->server))
 		return EXIT_NOT_RUN;
 	status = report(s, port);
-	return err || s->server_error ? EXIT_NOT_RUN : status;
+	return err || server_error ? EXIT_NOT_RUN : status;
 }
 
 static int run_server_alone(struct simulation *s)
 {
 	const struct simulation_options *o = &s->options;
+	const struct probe_server_start start = server_start(o);
 	int err = open_server(s, o->port, make_run(o->seed));
 
 	if (err)
@@ -302,7 +270,7 @@ static int run_server_alone(struct simulation *s)
 	if (!o->quiet)
 		fprintf(stderr, "serving %s on %s port %u\n", probe_transport_name(o->transport),
 		    simulation_address(o), probe_server_port(s->server));
-	err = serve(s);
+	err = probe_server_serve(s->server, &start);
 	if (err && !probe_server_sent(s->server))
 		return complain(mdfh_error_text());
 	if (err == -EPIPE) { /* and whether it has lost something, only the client can say */

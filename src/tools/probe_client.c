@@ -11,7 +11,6 @@
 #include <time.h>
 #include <unistd.h>
 
-#include "core/bytes.h"
 #include "mdfh/clock.h"
 #include "mdfh/cpu.h"
 #include "mdfh/error.h"
@@ -57,6 +56,8 @@ struct probe_client {
 	struct mdfh_bypass_capabilities capabilities;
 	uint16_t local_port;
 	char backend[64];
+	char copy_reason[128];
+	char warning[512];
 	struct mdfh_ring *ring;
 	struct snapshot snapshot;
 	int kernel_drops_fd;
@@ -75,9 +76,7 @@ struct probe_client {
 	uint64_t ring_waits;
 	uint64_t cpu_ns;
 	uint64_t snapshot_ns;
-	uint32_t partial_length;
-	int is_out_of_step; /* the stream no longer shows where a message begins */
-	uint8_t partial[PROBE_MESSAGE_MAX];
+	struct probe_stream stream;
 };
 
 const char *probe_stage_name(enum probe_stage stage)
@@ -149,71 +148,28 @@ static void take_datagram(
 	}
 }
 
-/* Bring the message whose beginning came with an earlier packet nearer to its end. Returns how many
- * bytes it took. */
-static uint32_t complete(struct probe_client *client, const struct mdfh_packet *packet,
-    const uint8_t *at, uint32_t left, uint64_t app_ns)
-{
-	uint32_t want = PROBE_HEADER;
-	struct probe_message message;
-	enum probe_verdict verdict;
-
-	if (client->partial_length >= PROBE_HEADER)
-		want = mdfh_load_be16(client->partial + 4);
-	want -= client->partial_length;
-	if (want > left)
-		want = left;
-	memcpy(client->partial + client->partial_length, at, want);
-	client->partial_length += want;
-	verdict = probe_message_read(client->partial, client->partial_length, &message);
-	if (verdict == PROBE_FOREIGN) {
-		client->is_out_of_step = 1;
-		hand_over_kind(client, MALFORMED, app_ns);
-	} else if (verdict != PROBE_SHORT) {
-		take_message(client, &message, verdict, packet, app_ns);
-		client->partial_length = 0;
-	}
-	return want;
-}
-
 static void take_stream(
     struct probe_client *client, const struct mdfh_packet *packet, uint64_t app_ns)
 {
 	const uint8_t *at = packet->data;
 	uint32_t left = packet->length;
+	struct probe_message message;
+	enum probe_verdict verdict;
 
-	while (left && !client->is_out_of_step) {
-		struct probe_message message;
-		enum probe_verdict verdict;
-		uint32_t used;
-
-		if (client->partial_length) {
-			used = complete(client, packet, at, left, app_ns);
-		} else {
-			verdict = probe_message_read(at, left, &message);
-			if (verdict == PROBE_SHORT) {
-				memcpy(client->partial, at, left);
-				client->partial_length = used = left;
-			} else if (verdict == PROBE_FOREIGN) {
-				client->is_out_of_step = 1;
-				hand_over_kind(client, MALFORMED, app_ns);
-				return;
-			} else {
-				take_message(client, &message, verdict, packet, app_ns);
-				used = message.length;
-			}
-		}
-		at += used;
-		left -= used;
+	while (probe_stream_next(&client->stream, &at, &left, &message, &verdict)) {
+		if (verdict == PROBE_FOREIGN)
+			hand_over_kind(client, MALFORMED, app_ns);
+		else
+			take_message(client, &message, verdict, packet, app_ns);
 	}
 }
 
 static void take_connection(struct probe_client *client, int is_new, uint64_t app_ns)
 {
-	if (client->partial_length)
+	if (client->stream.partial_length)
 		hand_over_kind(client, INCOMPLETE, app_ns);
-	client->partial_length = 0;
-	client->is_out_of_step = 0;
+	client->stream.partial_length = 0;
+	client->stream.is_out_of_step = 0;
 	hand_over_kind(client, is_new ? CONNECTED : DISCONNECTED, app_ns);
 }
 
@@ -290,10 +246,17 @@ static void *run_thread(void *argument)
 
 /* Open and close -------------------------------------------------------------------- */
 
-static void keep_name(struct probe_client *client)
+/* What is shown after the port has gone. */
+static void keep_texts(struct probe_client *client)
 {
+	const struct mdfh_bypass_capabilities *c = mdfh_bypass_capabilities(client->port);
 	const char *name = mdfh_bypass_name(client->port);
 
+	client->capabilities = *c;
+	snprintf(client->copy_reason, sizeof(client->copy_reason), "%s", c->copy_reason);
+	snprintf(client->warning, sizeof(client->warning), "%s", c->warning ? c->warning : "");
+	client->capabilities.copy_reason = client->copy_reason;
+	client->capabilities.warning = client->warning;
 	if (!strcmp(name, "fault"))
 		name = client->config.bypass.lower->backend;
 	if (!strcmp(name, "asio"))
@@ -339,9 +302,8 @@ int probe_client_open(const struct probe_client_config *config, struct probe_cli
 	if (!err)
 		err = mdfh_bypass_open(&config->bypass, &client->port);
 	if (!err) {
-		client->capabilities = *mdfh_bypass_capabilities(client->port);
 		client->local_port = mdfh_bypass_local_port(client->port, 0);
-		keep_name(client);
+		keep_texts(client);
 		mdfh_kernel_drops_read(client->kernel_drops_fd, &client->kernel_drops_before);
 		err = start_thread(client);
 	}

@@ -91,3 +91,48 @@ enum probe_verdict probe_message_read(
 		return PROBE_DAMAGED;
 	return PROBE_SOUND;
 }
+
+/* Bring the message that has begun nearer to its end. */
+static enum probe_verdict complete(
+    struct probe_stream *stream, const uint8_t **at, uint32_t *left, struct probe_message *message)
+{
+	uint32_t want = PROBE_HEADER;
+
+	if (stream->partial_length >= PROBE_HEADER)
+		want = mdfh_load_be16(stream->partial + 4);
+	want -= stream->partial_length;
+	if (want > *left)
+		want = *left;
+	memcpy(stream->partial + stream->partial_length, *at, want);
+	stream->partial_length += want;
+	*at += want;
+	*left -= want;
+	return probe_message_read(stream->partial, stream->partial_length, message);
+}
+
+int probe_stream_next(struct probe_stream *stream, const uint8_t **at, uint32_t *left,
+    struct probe_message *message, enum probe_verdict *verdict)
+{
+	while (*left && !stream->is_out_of_step) {
+		if (stream->partial_length) {
+			*verdict = complete(stream, at, left, message);
+			if (*verdict == PROBE_SHORT)
+				continue;
+			stream->partial_length = 0;
+		} else {
+			*verdict = probe_message_read(*at, *left, message);
+			if (*verdict == PROBE_SHORT) { /* so there are fewer than a message has */
+				memcpy(stream->partial, *at, *left);
+				stream->partial_length = *left;
+				*at += *left;
+				*left = 0;
+				return 0;
+			}
+			*at += message->length;
+			*left -= message->length;
+		}
+		stream->is_out_of_step = *verdict == PROBE_FOREIGN;
+		return 1;
+	}
+	return 0;
+}

@@ -53,4 +53,16 @@ void probe_message_stamp(uint8_t *at, uint64_t sent_ns);
 enum probe_verdict probe_message_read(
     const uint8_t *at, uint32_t size, struct probe_message *message);
 
+/* Messages of a stream, whose borders are anywhere. */
+struct probe_stream {
+	uint32_t partial_length; /* of a message that has begun; 0 = between two */
+	int is_out_of_step;      /* nothing shows any more where a message begins */
+	uint8_t partial[PROBE_MESSAGE_MAX];
+};
+
+/* The next message of *left bytes at *at, which are used up on the way. 1 and a message with its
+ * verdict (FOREIGN once, when the stream gets out of step), or 0 when more bytes are needed. */
+int probe_stream_next(struct probe_stream *stream, const uint8_t **at, uint32_t *left,
+    struct probe_message *message, enum probe_verdict *verdict);
+
 #endif

@@ -5,7 +5,7 @@
 #include <net/if.h>
 #include <netinet/tcp.h>
 #include <poll.h>
-#include <stdatomic.h>
+#include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -15,6 +15,7 @@
 
 #include "apps/sim_output.h"
 #include "mdfh/clock.h"
+#include "mdfh/cpu.h"
 #include "mdfh/error.h"
 #include "net/net.h"
 #include "tools/probe_message.h"
@@ -49,6 +50,13 @@ struct probe_server {
 	/* A flag and a count that nothing else depends on: relaxed. */
 	atomic_int is_stopped;
 	atomic_uint_fast64_t sent;
+	/* probe_server_serve_on_thread */
+	struct probe_server_start start;
+	pthread_t thread;
+	int has_thread;
+	atomic_int done; /* the thread stores last, with release: its error and text are there */
+	int error;
+	char text[512];
 };
 
 const char *probe_transport_name(enum probe_transport transport)
@@ -179,7 +187,7 @@ static int accept_client(struct probe_server *server, unsigned seconds)
 	return 0;
 }
 
-int probe_server_wait_client(struct probe_server *server, unsigned seconds)
+static int wait_client(struct probe_server *server, unsigned seconds)
 {
 	struct sim_endpoint endpoint = {.port = server->config.port};
 
@@ -210,10 +218,12 @@ static int send_tcp(struct probe_server *server, const struct mdfh_packet *packe
 	ssize_t sent;
 	int whole = 0;
 
-	for (int i = 0; i < n; i++)
-		pieces[i] = (struct iovec){(void *)packets[i].data, packets[i].length};
-	pieces[0].iov_base = (uint8_t *)pieces[0].iov_base + server->partly;
-	pieces[0].iov_len -= server->partly;
+	for (int i = 0; i < n; i++) {
+		size_t had = i ? 0 : server->partly;
+
+		pieces[i] =
+		    (struct iovec){(uint8_t *)packets[i].data + had, packets[i].length - had};
+	}
 	sent = sendmsg(server->client, &message, MSG_DONTWAIT | MSG_NOSIGNAL);
 	if (sent < 0 && (errno == EAGAIN || errno == EINTR || errno == ENOBUFS))
 		return 0;
@@ -404,7 +414,7 @@ static int send_end(struct probe_server *server)
 	return 0;
 }
 
-int probe_server_run(struct probe_server *server)
+static int send_run(struct probe_server *server)
 {
 	struct timespec cpu;
 	int rc;
@@ -417,6 +427,62 @@ int probe_server_run(struct probe_server *server)
 	if (!clock_gettime(CLOCK_THREAD_CPUTIME_ID, &cpu))
 		server->stats.cpu_ns = (uint64_t)cpu.tv_sec * 1000000000 + (uint64_t)cpu.tv_nsec;
 	return rc;
+}
+
+int probe_server_serve(struct probe_server *server, const struct probe_server_start *start)
+{
+	int err = start->core < 0 ? 0 : mdfh_cpu_pin((unsigned)start->core);
+	uint64_t go_ns;
+
+	if (!err)
+		err = wait_client(server, start->wait_s);
+	if (err)
+		return err;
+	go_ns = mdfh_clock_now_ns() + start->delay_ns;
+	while (!is_stopped(server) && mdfh_clock_now_ns() < go_ns) {
+		uint64_t slice_ns = mdfh_clock_now_ns() + STOP_LOOK_MS * UINT64_C(1000000);
+
+		server->transport->wait_until(
+		    server->transport->context, slice_ns < go_ns ? slice_ns : go_ns);
+	}
+	return send_run(server);
+}
+
+static void *run_thread(void *argument)
+{
+	struct probe_server *server = argument;
+
+	server->error = probe_server_serve(server, &server->start);
+	if (server->error)
+		snprintf(server->text, sizeof(server->text), "%s", mdfh_error_text());
+	atomic_store_explicit(&server->done, 1, memory_order_release);
+	return NULL;
+}
+
+int probe_server_serve_on_thread(
+    struct probe_server *server, const struct probe_server_start *start)
+{
+	int rc;
+
+	server->start = *start;
+	rc = -pthread_create(&server->thread, NULL, run_thread, server);
+	if (rc)
+		return mdfh_error_errno(rc, "server: no thread");
+	server->has_thread = 1;
+	return 0;
+}
+
+int probe_server_join(struct probe_server *server)
+{
+	if (server->has_thread)
+		pthread_join(server->thread, NULL);
+	server->has_thread = 0;
+	return server->error ? mdfh_error(server->error, "%s", server->text) : 0;
+}
+
+const atomic_int *probe_server_done(const struct probe_server *server)
+{
+	return &server->done;
 }
 
 void probe_server_stop(struct probe_server *server)

@@ -6,10 +6,11 @@
  * scheduled and messages.
  *
  * Threads: one, but for probe_server_stop and probe_server_sent, which any thread may call (and a
- * signal handler the first). */
+ * signal handler the first); probe_server_stats is for after serve or join. */
 #ifndef MDFH_TOOLS_PROBE_SERVER_H
 #define MDFH_TOOLS_PROBE_SERVER_H
 
+#include <stdatomic.h>
 #include <stdint.h>
 
 #include "mdfh/histogram.h"
@@ -54,13 +55,25 @@ void probe_server_close(struct probe_server *server);
 
 uint16_t probe_server_port(const struct probe_server *server);
 
-/* TCP: until a client is there. UDP: returns at once. Multicast: until somebody in this network
- * namespace has joined. -ETIMEDOUT after so long, -EINTR when it was stopped. */
-int probe_server_wait_client(struct probe_server *server, unsigned seconds);
+struct probe_server_start {
+	int core;        /* to pin the sending thread to; -1 = none */
+	unsigned wait_s; /* for the client: that it connects (TCP), or that somebody in this network
+	                  * namespace has joined (multicast); UDP waits for nobody */
+	uint64_t delay_ns; /* after that */
+};
 
-/* Send everything and then the end mark. 0, also when it was stopped or gave up; -EPIPE: the client
- * has gone; or another error of the sending. */
-int probe_server_run(struct probe_server *server);
+/* Wait for the client, send everything and then the end mark. 0, also when it was stopped while
+ * sending or gave up; -ETIMEDOUT: no client; -EINTR: stopped before there was one; -EPIPE: the
+ * client has gone; or another error of the sending. */
+int probe_server_serve(struct probe_server *server, const struct probe_server_start *start);
+
+/* The same on a thread of its own. join returns what serve did. */
+int probe_server_serve_on_thread(
+    struct probe_server *server, const struct probe_server_start *start);
+int probe_server_join(struct probe_server *server);
+
+/* Loaded with acquire, it is 1 once that thread sends nothing any more. */
+const atomic_int *probe_server_done(const struct probe_server *server);
 
 /* No more messages; the end mark is still sent. */
 void probe_server_stop(struct probe_server *server);

@@ -288,7 +288,7 @@ int simulation_print_text(const struct simulation_report *report)
 		print_drops(report->received);
 		if (report->options->verbose)
 			print_port(report);
-		if (report->capabilities->warning && *report->capabilities->warning)
+		if (*report->capabilities->warning)
 			printf("warning   %s\n", report->capabilities->warning);
 		print_work(report);
 		print_latency(report->received);
@@ -412,7 +412,7 @@ static json_t *port_json(const struct simulation_report *report)
 	json_object_set_new(object, "filters", json_string(place_name(c->filters)));
 	json_object_set_new(object, "hugepages", json_boolean(c->hugepages));
 	json_object_set_new(object, "numa_node", json_integer(c->numa_node));
-	json_object_set_new(object, "warning", json_string(c->warning ? c->warning : ""));
+	json_object_set_new(object, "warning", json_string(c->warning));
 	set_count(object, "receive_buffer_bytes", c->receive_buffer_bytes);
 	set_count(object, "hold_max", c->hold_max);
 	set_count(object, "rx_packets", p->rx_packets);
@@ -441,13 +441,14 @@ int simulation_print_json(const struct simulation_report *report)
 	json_object_set_new(root, "transport", json_string(probe_transport_name(o->transport)));
 	json_object_set_new(root, "address", json_string(simulation_address(o)));
 	set_count(root, "port_number", report->port);
-	json_object_set_new(root, "rate", json_real(o->rate));
-	set_count(root, "batch_size", o->batch_size);
-	set_count(root, "message_size", o->message_size);
-	set_count(root, "seed", o->seed);
 	json_object_set_new(root, "interrupted", json_boolean(report->is_interrupted));
-	if (report->sent)
+	if (report->sent) {
+		json_object_set_new(root, "rate", json_real(o->rate));
+		set_count(root, "batch_size", o->batch_size);
+		set_count(root, "message_size", o->message_size);
+		set_count(root, "seed", o->seed);
 		json_object_set_new(root, "sent", sent_json(report->sent));
+	}
 	if (report->received) {
 		json_object_set_new(root, "received", received_json(report));
 		json_object_set_new(root, "port", port_json(report));

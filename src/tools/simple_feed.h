@@ -1,0 +1,33 @@
+/* simple_feed.h - a simulated exchange on a thread of its own, for the ingestion of
+ * simple_bypass_test: a day of ITCH 5.0 in MoldUDP64. */
+#ifndef MDFH_TOOLS_SIMPLE_FEED_H
+#define MDFH_TOOLS_SIMPLE_FEED_H
+
+#include "sim/day.h"
+#include "sim/sender.h"
+
+struct simple_feed;
+
+struct simple_feed_config {
+	const char *address;
+	const char *interface; /* NULL = the kernel's choice */
+	uint16_t port;
+	uint64_t messages;
+	double rate;
+	uint64_t seed;
+};
+
+/* Make the day and begin to send it. */
+int simple_feed_start(const struct simple_feed_config *config, struct simple_feed **feed);
+
+/* 1 once everything has been sent. */
+int simple_feed_done(const struct simple_feed *feed);
+
+/* Wait for the end. 0, or the error of the sending. Then the day is final. */
+int simple_feed_join(struct simple_feed *feed);
+const struct mdfh_day *simple_feed_day(const struct simple_feed *feed);
+const struct mdfh_sender_stats *simple_feed_stats(const struct simple_feed *feed);
+
+void simple_feed_close(struct simple_feed *feed); /* NULL is allowed */
+
+#endif
