@@ -200,12 +200,29 @@ static void lengths(void **state)
 	assert_null(mdfh_schema_message(schema, UINT32_MAX));
 }
 
+/* The lines that docs/schemas.md shows. */
+static void documented(void **state)
+{
+	const uint64_t ns = 34200000000000;
+
+	(void)state;
+	/* clang-format off */
+	struct itch50_add_order add = {.locate = 7, .timestamp = ns, .order_ref = 1,
+	    .side = ITCH50_SIDE_BUY, .shares = 100, .stock = "IVOO    ", .price = 873900};
+	uint8_t message[ITCH50_ADD_ORDER_LENGTH];
+
+	itch50_encode_add_order(message, &add);
+	assert_int_equal(itch50_add_order_price(message), 873900);
+	/* clang-format on */
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 	    cmocka_unit_test(golden_messages),
 	    cmocka_unit_test(accessors_read_wire_bytes),
 	    cmocka_unit_test(lengths),
+	    cmocka_unit_test(documented),
 	};
 
 	return cmocka_run_group_tests_name("itch50", tests, NULL, NULL);
