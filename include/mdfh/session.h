@@ -1,7 +1,7 @@
 /* mdfh/session.h - what carries sequence numbers, and lines A and B merged into one stream.
  *
  * A session protocol (MoldUDP64, BinaryFILE, IEX-TP, MDP 3.0 packets) reads the header of a
- * packet. A channel merges the lines of one stream by sequence number and gives out ordered
+ * packet; that of a stream (SoupBinTCP, mdfh/soupbintcp.h) makes units of its bytes. A channel merges the lines of one stream by sequence number and gives out ordered
  * spans: runs of whole messages, gap markers, session begin and end, in one sequence. It knows
  * nothing of message bodies, reads no clock (time is an argument) and never looks outside the
  * bytes it is given.
@@ -24,6 +24,7 @@ enum mdfh_framing {
 	MDFH_FRAMING_LENGTH_BE16, /* u16 big-endian length (without itself) + message */
 	MDFH_FRAMING_LENGTH_LE16, /* the same, little-endian (IEX-TP) */
 	MDFH_FRAMING_SIZE_LE16, /* message starts with its u16 LE size, itself included (MDP 3.0) */
+	MDFH_FRAMING_SOUPBIN,   /* u16 big-endian length (without itself), 'S', message */
 };
 
 enum mdfh_unit_kind {
@@ -62,10 +63,13 @@ enum { MDFH_SESSION_TEXT = 24 }; /* bytes of a session id as text, with its NUL 
 
 /* One session protocol: a const table. */
 struct mdfh_session_ops {
-	const char *name; /* "moldudp64", "binaryfile", "iex-tp", "mdp3" */
+	const char *name; /* "moldudp64", "binaryfile", "iex-tp", "mdp3", "soupbintcp" */
 	enum mdfh_framing framing;
 	/* Sequence numbers count packets instead of messages (MDP 3.0). */
 	int counts_packets;
+	/* Packets are bytes of a stream, and numbers follow from the login: parse sees messages, but
+	 * no numbers (SEQUENCE), and a channel takes units instead of packets. */
+	int is_stream;
 	/* Parse one payload. 0, or -EBADMSG with unit->error SHORT or VERSION and no messages.
 	 * With 0, error may still be set: OVERRUN and COUNT leave the sound messages, TRAILING all
 	 * of them, SEQUENCE messages that can be shown and belong to no stream. */
@@ -95,10 +99,17 @@ static inline uint32_t mdfh_framing_next(enum mdfh_framing framing, const uint8_
 	}
 	if (left < 2)
 		return 0;
-	if (framing == MDFH_FRAMING_LENGTH_BE16)
+	if (framing == MDFH_FRAMING_LENGTH_BE16 || framing == MDFH_FRAMING_SOUPBIN)
 		size = (uint32_t)data[0] << 8 | data[1];
 	else
 		size = (uint32_t)data[1] << 8 | data[0];
+	if (framing == MDFH_FRAMING_SOUPBIN) {
+		if (size < 1 || size > left - 2)
+			return 0;
+		*message = data + 3;
+		*length = size - 1;
+		return size + 2;
+	}
 	if (framing == MDFH_FRAMING_SIZE_LE16) {
 		if (size < 2 || size > left)
 			return 0;
@@ -209,6 +220,12 @@ MDFH_API void mdfh_channel_destroy(struct mdfh_channel *channel);
  * called until it returns less before the next push (-EBUSY) and before the packet is released. */
 MDFH_API int mdfh_channel_push(struct mdfh_channel *channel, const struct mdfh_packet *packet,
     unsigned line, int64_t now_ns, struct mdfh_span *spans, int max);
+
+/* The same for a unit that was read elsewhere: of a stream. Of the packet only receive_ns and flags
+ * are used. An early unit longer than window_frame_size does not fit into the window. */
+MDFH_API int mdfh_channel_push_unit(struct mdfh_channel *channel, const struct mdfh_unit *unit,
+    const struct mdfh_packet *packet, unsigned line, int64_t now_ns, struct mdfh_span *spans,
+    int max);
 
 /* Let time pass: give up holes older than the window, drain what stands behind them. Cheap when
  * there is no hole. Call it at least every window_ns / 4. */

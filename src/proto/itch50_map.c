@@ -732,27 +732,30 @@ refuse:
 /* Data path ---------------------------------------------------------------- */
 
 /* Order messages from *at on, until one is not plain, or comes too near to the end of the span
- * for its loads, or count are done. Moves *at and returns how many: one op each. Kept out of line
- * so that everything stays in registers. */
-static __attribute__((noinline)) uint32_t read_orders(
-    struct itch50 *d, const uint8_t **at, const uint8_t *end, uint32_t count, struct mdfh_op *ops)
+ * for its loads, or count are done. Moves *at and returns how many: one op each. before is what
+ * stands between the length and the message and is counted by it: a constant, so that there is a
+ * loop of its own for each framing. */
+static inline __attribute__((always_inline)) uint32_t read_orders(struct itch50 *d,
+    const uint8_t **at, const uint8_t *end, uint32_t count, struct mdfh_op *ops, uint32_t before)
 {
 	const struct order_constants c = order_constants(d);
 	const struct mdfh_op *stop = ops + count;
 	const uint8_t *last = end - READ_MAX;
-	const uint8_t *m = *at + 2;
+	const uint8_t *m = *at + 2 + before;
 	uint64_t sequence = d->base.sequence;
 	uint64_t begun = sequence;
 
 	/* Whoever has READ_MAX bytes behind m has the whole of an order message. */
 	for (; ops < stop && m <= last; ops++, sequence++) {
-		/* Length, type, locate and three bytes more. */
-		uint64_t head = mdfh_load_be64(m - 2);
-		uint32_t length = (uint32_t)(head >> 48);
-		uint32_t row = d->locate[(uint16_t)(head >> 24)];
-		size_t type = (uint8_t)(head >> 40);
+		/* Length, what stands before, type, locate and some bytes more. */
+		uint64_t head = mdfh_load_be64(m - 2 - before);
+		uint32_t length = (uint32_t)(head >> 48) - before;
+		uint32_t row = d->locate[(uint16_t)(head >> (24 - 8 * before))];
+		size_t type = (uint8_t)(head >> (40 - 8 * before));
 		const struct order_layout *o = &d->orders[type];
 
+		if (before && length == UINT32_MAX) /* a length of 0 */
+			break;
 		if (LIKELY(row <= LOCATE_ROW)) {
 			if (!LIKELY(read_order(o, m, length, row, sequence, &c, ops)))
 				break;
@@ -762,10 +765,23 @@ static __attribute__((noinline)) uint32_t read_orders(
 			skip_message(ops, sequence, d->base.origin);
 		}
 		d->base.stats.by_type[type]++;
-		m += length + 2;
+		m += length + 2 + before;
 	}
-	*at = m - 2;
+	*at = m - 2 - before;
 	return (uint32_t)(sequence - begun);
+}
+
+/* Kept out of line so that everything stays in registers. */
+static __attribute__((noinline)) uint32_t read_plain_orders(
+    struct itch50 *d, const uint8_t **at, const uint8_t *end, uint32_t count, struct mdfh_op *ops)
+{
+	return read_orders(d, at, end, count, ops, 0);
+}
+
+static __attribute__((noinline)) uint32_t read_soup_orders(
+    struct itch50 *d, const uint8_t **at, const uint8_t *end, uint32_t count, struct mdfh_op *ops)
+{
+	return read_orders(d, at, end, count, ops, 1);
 }
 
 /* Budget: 5 ns an order message. */
@@ -778,15 +794,18 @@ static int itch50_next(struct mdfh_decoder *decoder, struct mdfh_op *ops, int ma
 	uint64_t begun = base->sequence;
 	uint64_t left = base->span.messages - (begun - base->span.first);
 	uint32_t n = 0, most = (uint32_t)(max - OPS_MAX) + 1;
+	uint32_t before = base->framing == MDFH_FRAMING_SOUPBIN; /* a packet type */
 
 	while (left > 0 && n < most) {
 		uint32_t count = left < most - n ? (uint32_t)left : most - n;
 		uint32_t length;
 
-		if (end - at >= 2 + READ_MAX)
-			count = read_orders(d, &at, end, count, ops + n);
-		else
+		if (end - at < 3 + READ_MAX)
 			count = 0;
+		else if (before)
+			count = read_soup_orders(d, &at, end, count, ops + n);
+		else
+			count = read_plain_orders(d, &at, end, count, ops + n);
 		base->sequence += count;
 		left -= count;
 		n += count;
@@ -799,7 +818,7 @@ static int itch50_next(struct mdfh_decoder *decoder, struct mdfh_op *ops, int ma
 			base->span.messages = base->sequence - base->span.first;
 			break;
 		}
-		if (length > end - at - 2) {
+		if (length > end - at - 2 || length < before) {
 			/* The rest of what was promised is not there. */
 			base->stats.errors[MDFH_DECODE_FRAMING]++;
 			ops[n++] = (struct mdfh_op){
@@ -814,7 +833,7 @@ static int itch50_next(struct mdfh_decoder *decoder, struct mdfh_op *ops, int ma
 			at = end;
 			break;
 		}
-		n += (uint32_t)map_message(d, at + 2, length, &ops[n]);
+		n += (uint32_t)map_message(d, at + 2 + before, length - before, &ops[n]);
 		at += length + 2;
 		base->sequence++;
 		left--;

@@ -762,13 +762,10 @@ static int push_slow(struct mdfh_channel *ch, const struct mdfh_unit *unit,
 
 /* Data path -------------------------------------------------------------- */
 
-int mdfh_channel_push(struct mdfh_channel *ch, const struct mdfh_packet *packet, unsigned line,
-    int64_t now_ns, struct mdfh_span *spans, int max)
+/* What every arrival begins with: 0, or why it cannot be taken. */
+static inline int begin_push(struct mdfh_channel *ch, unsigned line, int64_t now_ns)
 {
 	struct mdfh_line_stats *stats;
-	struct mdfh_unit unit;
-	struct line *l;
-	uint64_t next;
 
 	if (line >= ch->lines)
 		return mdfh_error(
@@ -780,33 +777,38 @@ int mdfh_channel_push(struct mdfh_channel *ch, const struct mdfh_packet *packet,
 		    ch->number);
 	if (ch->retired)
 		window_retire(ch);
-	l = &ch->line[line];
 	stats = &ch->stats.lines[line];
 	stats->packets++;
 	stats->last_ns = now_ns;
 	stats->is_down = 0;
-	l->heard_ns = now_ns;
+	ch->line[line].heard_ns = now_ns;
+	return 0;
+}
 
-	if (ch->session->parse(packet->data, packet->length, &unit)) {
-		refuse(ch, line, unit.error, MDFH_CAUSE_MALFORMED);
-		return advance(ch, now_ns, spans, max);
-	}
-	stats->messages += unit.claimed;
+static inline int push_unit(struct mdfh_channel *ch, const struct mdfh_unit *unit,
+    const struct mdfh_packet *packet, unsigned line, int64_t now_ns, struct mdfh_span *spans,
+    int max)
+{
+	struct mdfh_line_stats *stats = &ch->stats.lines[line];
+	struct line *l = &ch->line[line];
+	uint64_t next;
+
+	stats->messages += unit->claimed;
 
 	/* In order, nothing open, nothing skipped by this line; or the other line's copy of what
 	 * this one expects next. Budget: 10 ns. */
-	if (unit.kind == MDFH_UNIT_DATA && unit.error == MDFH_SESSION_OK && unit.first == l->next &&
-	    ch->expected == ch->known_end && unit.session[0] == ch->id[0] &&
-	    unit.session[1] == ch->id[1] && ch->joined && !ch->ending && !l->refused &&
-	    unit.messages) {
-		next = unit.first + (ch->session->counts_packets ? 1 : unit.messages);
-		if (unit.first == ch->expected) {
+	if (unit->kind == MDFH_UNIT_DATA && unit->error == MDFH_SESSION_OK &&
+	    unit->first == l->next && ch->expected == ch->known_end &&
+	    unit->session[0] == ch->id[0] && unit->session[1] == ch->id[1] && ch->joined &&
+	    !ch->ending && !l->refused && unit->messages) {
+		next = unit->first + (ch->session->counts_packets ? 1 : unit->messages);
+		if (unit->first == ch->expected) {
 			*spans = (struct mdfh_span){
-			    .data = unit.body,
-			    .first = unit.first,
-			    .messages = unit.messages,
+			    .data = unit->body,
+			    .first = unit->first,
+			    .messages = unit->messages,
 			    .receive_ns = (int64_t)packet->receive_ns,
-			    .length = unit.body_length,
+			    .length = unit->body_length,
 			    .channel = ch->number,
 			    .epoch = ch->epoch,
 			    .line = (uint8_t)line,
@@ -815,8 +817,8 @@ int mdfh_channel_push(struct mdfh_channel *ch, const struct mdfh_packet *packet,
 			};
 			l->next = next;
 			stats->last_sequence = next;
-			stats->delivered += next - unit.first;
-			ch->stats.delivered += next - unit.first;
+			stats->delivered += next - unit->first;
+			ch->stats.delivered += next - unit->first;
 			ch->stats.next_sequence = next;
 			ch->expected = next;
 			ch->known_end = next;
@@ -825,11 +827,35 @@ int mdfh_channel_push(struct mdfh_channel *ch, const struct mdfh_packet *packet,
 		if (next <= ch->expected) {
 			l->next = next;
 			stats->last_sequence = next;
-			stats->duplicates += next - unit.first;
+			stats->duplicates += next - unit->first;
 			return 0;
 		}
 	}
-	return push_slow(ch, &unit, packet, line, now_ns, spans, max);
+	return push_slow(ch, unit, packet, line, now_ns, spans, max);
+}
+
+int mdfh_channel_push(struct mdfh_channel *ch, const struct mdfh_packet *packet, unsigned line,
+    int64_t now_ns, struct mdfh_span *spans, int max)
+{
+	struct mdfh_unit unit;
+	int err = begin_push(ch, line, now_ns);
+
+	if (err)
+		return err;
+	if (ch->session->parse(packet->data, packet->length, &unit)) {
+		refuse(ch, line, unit.error, MDFH_CAUSE_MALFORMED);
+		return advance(ch, now_ns, spans, max);
+	}
+	return push_unit(ch, &unit, packet, line, now_ns, spans, max);
+}
+
+int mdfh_channel_push_unit(struct mdfh_channel *ch, const struct mdfh_unit *unit,
+    const struct mdfh_packet *packet, unsigned line, int64_t now_ns, struct mdfh_span *spans,
+    int max)
+{
+	int err = begin_push(ch, line, now_ns);
+
+	return err ? err : push_unit(ch, unit, packet, line, now_ns, spans, max);
 }
 
 int mdfh_channel_poll(struct mdfh_channel *ch, int64_t now_ns, struct mdfh_span *spans, int max)

@@ -8,6 +8,7 @@ extern const struct mdfh_session_ops mdfh_session_moldudp64;
 extern const struct mdfh_session_ops mdfh_session_binaryfile;
 extern const struct mdfh_session_ops mdfh_session_iextp;
 extern const struct mdfh_session_ops mdfh_session_mdp3;
+extern const struct mdfh_session_ops mdfh_session_soupbintcp;
 
 /* Fill body, body_length, messages and error of a unit from length bytes at data that should
  * hold unit->claimed messages. At most length / 2 steps. */

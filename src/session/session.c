@@ -8,6 +8,7 @@ static const struct mdfh_session_ops *const protocols[] = {
     &mdfh_session_binaryfile,
     &mdfh_session_iextp,
     &mdfh_session_mdp3,
+    &mdfh_session_soupbintcp,
 };
 
 const struct mdfh_session_ops *mdfh_session_find(const char *name)

@@ -19,6 +19,8 @@
 struct fixture {
 	struct mdfh_instruments *instruments;
 	struct mdfh_decoder *decoder;
+	struct mdfh_instruments *soup_instruments; /* the same again, framed as SoupBinTCP does */
+	struct mdfh_decoder *soup_decoder;
 	uint64_t next;
 	uint8_t bytes[65536];
 	uint32_t length;
@@ -44,12 +46,17 @@ static void start(const char *const *symbols, uint32_t count, int64_t midnight)
 	assert_int_equal(mdfh_instruments_create(16, &t.instruments), 0);
 	config.instruments = t.instruments;
 	assert_int_equal(mdfh_decoder_create("itch50", &config, &t.decoder), 0);
+	assert_int_equal(mdfh_instruments_create(16, &t.soup_instruments), 0);
+	config.instruments = t.soup_instruments;
+	assert_int_equal(mdfh_decoder_create("itch50", &config, &t.soup_decoder), 0);
 }
 
 static void stop(void)
 {
 	mdfh_decoder_destroy(t.decoder);
+	mdfh_decoder_destroy(t.soup_decoder);
 	mdfh_instruments_destroy(t.instruments);
+	mdfh_instruments_destroy(t.soup_instruments);
 }
 
 /* A message: hexadecimal digits, 'text' as it stands, spaces for the reader. "HEAD" stands for
@@ -82,6 +89,42 @@ static void add(const char *text)
 	t.messages++;
 }
 
+/* The same messages, each behind the type of a sequenced packet, make the same ops. */
+static void decode_as_soup(void)
+{
+	uint8_t *exact = malloc(t.length + t.messages + 1), *out = exact;
+	struct mdfh_span span = {
+	    .data = exact, .first = t.next, .messages = t.messages, .channel = 3};
+	struct mdfh_op ops[16];
+	int n, at = 0;
+
+	assert_non_null(exact);
+	for (uint32_t from = 0; from < t.length;) {
+		uint32_t length = (uint32_t)(t.bytes[from] << 8 | t.bytes[from + 1]);
+
+		/* A length that promises what is not there does so here, too. */
+		*out++ = (uint8_t)((length + 1) >> 8);
+		*out++ = (uint8_t)(length + 1);
+		*out++ = 'S';
+		length = length < t.length - from - 2 ? length : t.length - from - 2;
+		memcpy(out, t.bytes + from + 2, length);
+		out += length;
+		from += length + 2;
+	}
+	span.length = (uint32_t)(out - exact);
+	out = realloc(exact, span.length ? span.length : 1);
+	assert_non_null(out);
+	span.data = out;
+	mdfh_decoder_begin(t.soup_decoder, &span, MDFH_FRAMING_SOUPBIN, 9);
+	while ((n = mdfh_decoder_next(t.soup_decoder, ops, 16)) > 0) {
+		assert_true(at + n <= t.n);
+		assert_memory_equal(ops, t.ops + at, (size_t)n * sizeof(ops[0]));
+		at += n;
+	}
+	assert_int_equal(at, t.n);
+	free(out);
+}
+
 /* Decode what was added. The span ends where its buffer does, so that a sanitizer sees any byte
  * read behind it. */
 static void decode(void)
@@ -104,6 +147,7 @@ static void decode(void)
 	}
 	for (int i = 0; i < t.n; i++)
 		assert_int_equal(t.ops[i].origin, t.ops[i].kind == MDFH_OP_SESSION_BEGIN ? 0 : 9);
+	decode_as_soup();
 	t.next += t.messages;
 	t.length = 0;
 	t.messages = 0;
@@ -473,6 +517,8 @@ static void another_session(void **state)
 	start(NULL, 0, MIDNIGHT);
 	add(DIRECTORY);
 	decode();
+	mdfh_decoder_begin(t.soup_decoder, &begin, MDFH_FRAMING_SOUPBIN, 0);
+	assert_int_equal(mdfh_decoder_next(t.soup_decoder, t.ops, 16), 1);
 	mdfh_decoder_begin(t.decoder, &begin, MDFH_FRAMING_LENGTH_BE16, 0);
 	assert_int_equal(mdfh_decoder_next(t.decoder, t.ops, 16), 1);
 	assert_int_equal(t.ops[0].kind, MDFH_OP_SESSION_BEGIN);
