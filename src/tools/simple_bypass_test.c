@@ -400,12 +400,12 @@ static int ingest_day(
 }
 
 static void check_ingestion(enum probe_transport transport, const struct ingestion *in,
-    const struct mdfh_ingest_stats *stats, const struct mdfh_day *day)
+    const struct mdfh_ingest_stats *stats, const struct simple_feed *feed)
 {
-	uint64_t adds =
-	    mdfh_day_count(day, 'A') + mdfh_day_count(day, 'F') + mdfh_day_count(day, 'U');
-	uint64_t executes = mdfh_day_count(day, 'E') + mdfh_day_count(day, 'C');
-	uint64_t directories = mdfh_day_count(day, 'R');
+	uint64_t adds = simple_feed_count(feed, 'A') + simple_feed_count(feed, 'F') +
+			simple_feed_count(feed, 'U');
+	uint64_t executes = simple_feed_count(feed, 'E') + simple_feed_count(feed, 'C');
+	uint64_t directories = simple_feed_count(feed, 'R');
 
 	RESULT(stats->messages == options.messages && !stats->gaps && !stats->messages_lost &&
 		   !stats->events_dropped && !stats->packets_malformed && !in->disorder &&
@@ -488,7 +488,7 @@ static void test_ingestion(enum probe_transport transport)
 		RESULT(0, transport, "ingestion", "%s", mdfh_error_text());
 	} else {
 		mdfh_ingest_stats(ingest, &stats);
-		check_ingestion(transport, &in, &stats, simple_feed_day(feed));
+		check_ingestion(transport, &in, &stats, feed);
 	}
 	simple_feed_close(feed);
 	mdfh_ingest_close(ingest);

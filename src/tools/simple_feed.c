@@ -3,12 +3,15 @@
 
 #include <errno.h>
 #include <pthread.h>
+#include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "apps/sim_output.h"
 #include "mdfh/error.h"
+#include "sim/day.h"
+#include "sim/sender.h"
 
 enum { PAYLOAD = 1400, SYMBOLS = 100, FLUSH_NS = 50000, LINGER_NS = 200000000, WAIT_MS = 1000 };
 
@@ -107,14 +110,9 @@ int simple_feed_join(struct simple_feed *feed)
 	return feed->error ? mdfh_error(feed->error, "%s", feed->text) : 0;
 }
 
-const struct mdfh_day *simple_feed_day(const struct simple_feed *feed)
+uint64_t simple_feed_count(const struct simple_feed *feed, char type)
 {
-	return mdfh_stream_day(feed->stream);
-}
-
-const struct mdfh_sender_stats *simple_feed_stats(const struct simple_feed *feed)
-{
-	return mdfh_sender_stats(feed->sender);
+	return mdfh_day_count(mdfh_stream_day(feed->stream), (uint8_t)type);
 }
 
 void simple_feed_close(struct simple_feed *feed)
@@ -127,7 +125,7 @@ void simple_feed_close(struct simple_feed *feed)
 	}
 	mdfh_sender_destroy(feed->sender);
 	mdfh_publisher_destroy(feed->publisher);
-	sim_output_close(feed->output);
+	sim_output_close(feed->output, 0);
 	mdfh_stream_stop(feed->stream);
 	free(feed);
 }

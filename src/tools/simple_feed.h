@@ -3,8 +3,7 @@
 #ifndef MDFH_TOOLS_SIMPLE_FEED_H
 #define MDFH_TOOLS_SIMPLE_FEED_H
 
-#include "sim/day.h"
-#include "sim/sender.h"
+#include <stdint.h>
 
 struct simple_feed;
 
@@ -23,10 +22,11 @@ int simple_feed_start(const struct simple_feed_config *config, struct simple_fee
 /* 1 once everything has been sent. */
 int simple_feed_done(const struct simple_feed *feed);
 
-/* Wait for the end. 0, or the error of the sending. Then the day is final. */
+/* Wait for the end. 0, or the error of the sending. */
 int simple_feed_join(struct simple_feed *feed);
-const struct mdfh_day *simple_feed_day(const struct simple_feed *feed);
-const struct mdfh_sender_stats *simple_feed_stats(const struct simple_feed *feed);
+
+/* Messages of a type that the day had, once it has been joined. */
+uint64_t simple_feed_count(const struct simple_feed *feed, char type);
 
 void simple_feed_close(struct simple_feed *feed); /* NULL is allowed */
 
