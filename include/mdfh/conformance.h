@@ -1,9 +1,10 @@
 /* mdfh/conformance.h - one suite over every backend: same packets in, same packets out, same
  * counters, flows, lifecycle and errors. A backend is done when it passes.
  *
- * A feed opens ports of the backend under test and makes known datagrams arrive on them; the checks
- * only see the port. What a backend says it cannot do (its capabilities) makes a check "not
- * applicable", with the reason.
+ * A feed opens ports of the backend under test and makes known datagrams arrive on them, or is the
+ * server that they connect to; the checks only see the port. What a backend says it cannot do (its
+ * capabilities) makes a check "not applicable", with the reason. Packets and streams have a profile
+ * of checks each.
  *
  * Threads: one at a time; the suite counts the process's descriptors.
  * Traffic: none that leaves the machine. */
@@ -31,6 +32,21 @@ struct mdfh_conformance_datagram {
 	uint16_t flags; /* enum mdfh_conformance_flag */
 };
 
+/* What a stream connects to. No call waits but accept; results are 0, a count, or a negative errno
+ * with its sentence. */
+struct mdfh_conformance_server {
+	void *context;
+	/* Begin anew to take connections (on), or cease to: those not accepted are lost. */
+	int (*listen)(void *context, int on);
+	/* Wait for a connection; it takes the place of the one before, which is closed. */
+	int (*accept)(void *context);
+	/* As many bytes as fit now, 0 = none do. */
+	int (*write)(void *context, const uint8_t *data, uint32_t length);
+	/* What has come, 0 = nothing now, -ENODATA = the port has ended the connection. */
+	int (*read)(void *context, uint8_t *data, uint32_t length);
+	int (*hang_up)(void *context, int reset); /* close, by a reset or in order */
+};
+
 struct mdfh_conformance_feed {
 	size_t size;
 	const char *name; /* for people: "udp4" */
@@ -38,6 +54,7 @@ struct mdfh_conformance_feed {
 	int feeds;   /* 0 = the backend makes packets of its own: open has no datagrams */
 	int sources; /* 1 = knows how to send from a foreign source */
 	int loops;   /* 1 = what a port sends arrives on it again */
+	const struct mdfh_conformance_server *server; /* streams only; open has no datagrams */
 
 	/* Open a port with the sizes and switches of wanted and the feed's own backend, flows and
 	 * files, and see to it that the datagrams arrive on it, in this order. with_sources: every
@@ -55,6 +72,8 @@ enum mdfh_conformance_medium {
 	MDFH_CONFORMANCE_MULTICAST6 = 4,
 	MDFH_CONFORMANCE_FILE = 5, /* a capture file */
 	MDFH_CONFORMANCE_NONE = 6, /* the backend's own packets */
+	MDFH_CONFORMANCE_TCP4 = 7, /* a kernel TCP server on a loopback address */
+	MDFH_CONFORMANCE_TCP6 = 8,
 };
 
 struct mdfh_conformance_config {

@@ -24,13 +24,15 @@ static const struct {
     {"multicast6", MDFH_CONFORMANCE_MULTICAST6},
     {"file", MDFH_CONFORMANCE_FILE},
     {"none", MDFH_CONFORMANCE_NONE},
+    {"tcp4", MDFH_CONFORMANCE_TCP4},
+    {"tcp6", MDFH_CONFORMANCE_TCP6},
 };
 
 static const struct argp_option argp_options[] = {
     {"medium", 'm', "MEDIUM", 0,
 	"How packets reach the backend: udp4, udp6, multicast4, multicast6, file, none (it makes "
-	"its "
-	"own). Default: file for pcap, none for null, else udp4",
+	"its own); or what a stream of bytes connects to: tcp4, tcp6. Default: file for pcap, none "
+	"for null, else udp4",
 	0},
     {"interface", 'i', "NAME", 0, "Loopback device to use; multicast needs one", 0},
     {"options", 'o', "KEY=VALUE,...", 0, "The backend's own options", 0},
@@ -49,8 +51,8 @@ static error_t parse_option(int key, char *arg, struct argp_state *state)
 				options->config.medium = media[i].medium;
 		if (!options->config.medium)
 			argp_error(state,
-			    "medium is '%s'; it must be udp4, udp6, multicast4, multicast6, file "
-			    "or none",
+			    "medium is '%s'; it must be udp4, udp6, multicast4, multicast6, file, "
+			    "none, tcp4 or tcp6",
 			    arg);
 		return 0;
 	case 'i':

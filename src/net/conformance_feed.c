@@ -1,5 +1,5 @@
 /* conformance_feed.c - how packets reach a port under test: kernel sockets, a capture file, or the
- * backend itself. Bytes of frames are written out by hand here, so that the suite shares nothing
+ * backend itself; for streams, conformance_server.c. Bytes of frames are written out by hand here, so that the suite shares nothing
  * with the code that reads them. */
 #include <arpa/inet.h>
 #include <errno.h>
@@ -15,6 +15,7 @@
 
 #include "mdfh/conformance.h"
 #include "mdfh/error.h"
+#include "net/conformance_server.h"
 #include "net/net.h"
 
 struct feed {
@@ -22,6 +23,7 @@ struct feed {
 	enum mdfh_conformance_medium medium;
 	char *backend, *interface, *options;
 	int file; /* memory file of the capture, -1 = none yet */
+	struct conformance_server server;
 };
 
 /* Where the flows of a medium are, and from where they are sent. */
@@ -41,6 +43,8 @@ static const struct place {
     [MDFH_CONFORMANCE_FILE] = {"file", {"239.255.77.1", "239.255.77.1", "239.255.77.2"},
 	"10.77.0.1", "10.77.0.9", "239.255.77.77"},
     [MDFH_CONFORMANCE_NONE] = {"none", {NULL, NULL, NULL}, NULL, NULL, NULL},
+    [MDFH_CONFORMANCE_TCP4] = {"tcp4", {"127.0.0.1", NULL, NULL}, NULL, NULL, NULL},
+    [MDFH_CONFORMANCE_TCP6] = {"tcp6", {"::1", NULL, NULL}, NULL, NULL, NULL},
 };
 
 /* Kernel sockets ------------------------------------------------------- */
@@ -302,6 +306,32 @@ static int open_none(void *context, const struct mdfh_bypass_config *wanted, int
 	return mdfh_bypass_open(&config, port);
 }
 
+/* A stream --------------------------------------------------------------- */
+
+static int open_stream(void *context, const struct mdfh_bypass_config *wanted, int with_sources,
+    const struct mdfh_conformance_datagram *datagrams, int n, struct mdfh_bypass **port)
+{
+	struct feed *feed = context;
+	struct mdfh_bypass_config config = *wanted, upper;
+
+	(void)with_sources;
+	(void)datagrams;
+	(void)n;
+	config.backend = feed->backend;
+	config.interface = feed->interface;
+	config.backend_options = feed->options;
+	config.transport = MDFH_TRANSPORT_TCP;
+	config.host = feed->server.address;
+	config.port = feed->server.port;
+	if (strcmp(feed->backend, "fault") != 0)
+		return mdfh_bypass_open(&config, port);
+	upper = *wanted;
+	upper.backend = "fault";
+	upper.lower = &config;
+	config.backend = "socket";
+	return mdfh_bypass_open(&upper, port);
+}
+
 /* The feed -------------------------------------------------------------- */
 
 static enum mdfh_conformance_medium default_medium(const char *backend)
@@ -337,6 +367,7 @@ void mdfh_conformance_feed_close(struct mdfh_conformance_feed *base)
 		return;
 	if (feed->file >= 0)
 		close(feed->file);
+	mdfh_server_close(&feed->server);
 	free(feed->backend);
 	free(feed->interface);
 	free(feed->options);
@@ -357,9 +388,9 @@ int mdfh_conformance_feed_open(
 		    config ? config->size : 0, sizeof(*config));
 	backend = config->backend ? config->backend : "socket";
 	medium = config->medium ? config->medium : default_medium(backend);
-	if (medium > MDFH_CONFORMANCE_NONE)
+	if (medium > MDFH_CONFORMANCE_TCP6)
 		return mdfh_error(-EINVAL, "conformance: medium is %u; it must be from 0 to %d",
-		    (unsigned)medium, MDFH_CONFORMANCE_NONE);
+		    (unsigned)medium, MDFH_CONFORMANCE_TCP6);
 	if ((medium == MDFH_CONFORMANCE_MULTICAST4 || medium == MDFH_CONFORMANCE_MULTICAST6) &&
 	    !config->interface)
 		return mdfh_error(
@@ -377,6 +408,7 @@ int mdfh_conformance_feed_open(
 		return mdfh_error(-ENOMEM, "conformance: %zu bytes", sizeof(*feed));
 	feed->medium = medium;
 	feed->file = -1;
+	mdfh_server_init(&feed->server);
 	feed->backend = copy(backend);
 	feed->interface = copy(config->interface);
 	feed->options = copy(config->backend_options);
@@ -389,13 +421,21 @@ int mdfh_conformance_feed_open(
 	    .size = sizeof(feed->base),
 	    .name = places[medium].name,
 	    .context = feed,
-	    .feeds = medium != MDFH_CONFORMANCE_NONE,
+	    .feeds = medium < MDFH_CONFORMANCE_NONE,
 	    .sources = places[medium].foreign != NULL,
-	    .loops = medium < MDFH_CONFORMANCE_FILE,
-	    .open = medium == MDFH_CONFORMANCE_NONE   ? open_none
+	    .loops = medium<MDFH_CONFORMANCE_FILE, .server = medium> MDFH_CONFORMANCE_NONE
+			 ? &feed->server.base
+			 : NULL,
+	    .open = medium > MDFH_CONFORMANCE_NONE    ? open_stream
+		    : medium == MDFH_CONFORMANCE_NONE ? open_none
 		    : medium == MDFH_CONFORMANCE_FILE ? open_file
 						      : open_live,
 	};
+	if (medium > MDFH_CONFORMANCE_NONE) {
+		rc = mdfh_server_open(&feed->server, places[medium].flows[0]);
+		if (rc)
+			goto fail;
+	}
 	if (medium == MDFH_CONFORMANCE_FILE) {
 		feed->file = memfd_create("mdfh-conformance", MFD_CLOEXEC);
 		if (feed->file < 0) {

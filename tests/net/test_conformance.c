@@ -2,8 +2,10 @@
  * that is wrong on purpose, which the suite must say. */
 #include <errno.h>
 
+#include <sys/eventfd.h>
+
 #include "mdfh/backend.h"
-#include "mdfh/conformance.h"
+#include "net/conformance_trial.h"
 #include "net/net.h"
 #include "net/net_test.h"
 
@@ -50,6 +52,13 @@ static void socket_conforms(void **state)
 	assert_int_equal(run_medium("socket", MDFH_CONFORMANCE_MULTICAST6, "lo"), 21);
 }
 
+static void streams_conform(void **state)
+{
+	(void)state;
+	assert_int_equal(run_medium("socket", MDFH_CONFORMANCE_TCP4, NULL), 28);
+	assert_int_equal(run_medium("socket", MDFH_CONFORMANCE_TCP6, "lo"), 28);
+}
+
 static void pcap_conforms(void **state)
 {
 	(void)state;
@@ -81,9 +90,9 @@ static void refuses_bad_feeds(void **state)
 	(void)state;
 	assert_int_equal(mdfh_conformance_feed_open(&config, &feed), -EINVAL);
 	config.size = sizeof(config);
-	config.medium = MDFH_CONFORMANCE_NONE + 1;
+	config.medium = MDFH_CONFORMANCE_TCP6 + 1;
 	assert_int_equal(mdfh_conformance_feed_open(&config, &feed), -EINVAL);
-	assert_error("conformance: medium is 7");
+	assert_error("conformance: medium is 9");
 	config.medium = MDFH_CONFORMANCE_MULTICAST4;
 	assert_int_equal(mdfh_conformance_feed_open(&config, &feed), -EINVAL);
 	assert_error("name one");
@@ -189,15 +198,295 @@ static void finds_what_is_wrong(void **state)
 	mdfh_conformance_feed_close(wrong.good);
 }
 
+/* Wrong streams --------------------------------------------------------------- */
+
+enum stream_fault {
+	NO_FAULT,
+	BYTE_LOST,
+	BYTE_REPEATED,
+	BYTES_SWAPPED,
+	BYTE_DAMAGED,
+	PACKET_LOST,
+	PACKETS_SWAPPED,
+	NOT_FLAGGED,
+	EMPTY_PACKET,
+	NO_BEGINNING,
+	NO_END,
+	END_TWICE,
+	END_TOO_SOON,
+	TIME_MISSING,
+	PACKETS_MISCOUNTED,
+	BYTES_MISCOUNTED,
+	CONNECTS_MISCOUNTED,
+	RELEASED_TOO_SOON,
+	ALWAYS_AWAKE,
+	NEVER_AWAKE,
+	SENT_TWICE,
+	NOT_SENT,
+	SENT_IN_PART,
+	SENT_LATER,
+	DEAF,
+};
+
+static struct {
+	struct mdfh_conformance_feed *good;
+	int (*recv)(struct mdfh_bypass *port, struct mdfh_packet *packets, int n);
+	int (*send)(struct mdfh_bypass *port, const struct mdfh_packet *packets, int n);
+	enum stream_fault fault;
+	int packets; /* of bytes, so far */
+	int marks;
+	int descriptor; /* instead of the port's */
+	uint8_t kept[65536];
+	uint32_t kept_length;
+} stream;
+
+static void drop(struct mdfh_bypass *port, struct mdfh_packet *packets, int i, int *got)
+{
+	port->release(port, &packets[i], 1);
+	memmove(&packets[i], &packets[i + 1], (size_t)(*got - i - 1) * sizeof(packets[0]));
+	--*got;
+}
+
+/* What is done to the 2nd packet of bytes and those after it. */
+static void spoil_bytes(struct mdfh_bypass *port, struct mdfh_packet *packets, int i, int *got)
+{
+	struct mdfh_packet *p = &packets[i];
+	uint8_t *data = (uint8_t *)(uintptr_t)p->data;
+
+	switch (stream.fault) {
+	case BYTE_LOST:
+		p->length--;
+		return;
+	case BYTE_REPEATED:
+		memmove(data + 1, data, p->length - 1);
+		return;
+	case BYTES_SWAPPED:
+		if (p->length > 1) {
+			uint8_t first = data[0];
+
+			data[0] = data[p->length - 1];
+			data[p->length - 1] = first;
+		}
+		return;
+	case BYTE_DAMAGED:
+		data[p->length / 2] ^= 1;
+		return;
+	case PACKET_LOST:
+		drop(port, packets, i, got);
+		return;
+	case PACKETS_SWAPPED:
+		if (i && packets[i - 1].length) {
+			struct mdfh_packet first = packets[i - 1];
+
+			packets[i - 1] = *p;
+			*p = first;
+		}
+		return;
+	case EMPTY_PACKET:
+		p->length = 0;
+		return;
+	case TIME_MISSING:
+		p->receive_ns = 0;
+		return;
+	case BYTES_MISCOUNTED:
+		port->stats.rx_bytes++;
+		return;
+	case RELEASED_TOO_SOON:
+		port->release(port, p, 1);
+		return;
+	default:
+		return;
+	}
+}
+
+static void spoil_mark(struct mdfh_bypass *port, struct mdfh_packet *packets, int i, int *got)
+{
+	int begins = packets[i].flags & MDFH_PACKET_CONNECTED;
+
+	stream.marks++;
+	if ((stream.fault == NO_BEGINNING && begins) || (stream.fault == NO_END && !begins)) {
+		drop(port, packets, i, got);
+	} else if (stream.fault == END_TWICE && stream.marks == 3) {
+		packets[i].flags ^= MDFH_PACKET_CONNECTED | MDFH_PACKET_DISCONNECTED;
+	} else if (stream.fault == CONNECTS_MISCOUNTED && !begins) {
+		port->stats.connects++;
+	}
+}
+
+static int spoilt_recv(struct mdfh_bypass *port, struct mdfh_packet *packets, int n)
+{
+	int got = stream.recv(port, packets, n);
+
+	if (stream.fault == DEAF && stream.marks > 1)
+		return 0;
+	for (int i = 0; i < got; i++) {
+		unsigned flags = packets[i].flags;
+
+		if (stream.fault == PACKETS_MISCOUNTED)
+			port->stats.rx_packets++;
+		if (stream.fault == NOT_FLAGGED)
+			packets[i].flags &= (uint16_t)~MDFH_PACKET_STREAM;
+		if (flags & (MDFH_PACKET_CONNECTED | MDFH_PACKET_DISCONNECTED))
+			spoil_mark(port, packets, i, &got);
+		else if (++stream.packets > 1)
+			spoil_bytes(port, packets, i, &got);
+	}
+	/* The end comes before the last bytes. */
+	if (stream.fault == END_TOO_SOON && got && stream.marks == 3 && packets[0].length)
+		packets[0] = (struct mdfh_packet){.data = packets[0].data,
+		    .cookie = packets[0].cookie,
+		    .flags = MDFH_PACKET_STREAM | MDFH_PACKET_DISCONNECTED};
+	return got;
+}
+
+static int spoilt_send(struct mdfh_bypass *port, const struct mdfh_packet *packets, int n)
+{
+	struct mdfh_packet part = packets[0];
+	int taken;
+
+	switch (stream.fault) {
+	case SENT_TWICE:
+		(void)stream.send(port, packets, n);
+		return stream.send(port, packets, n);
+	case NOT_SENT:
+		return n;
+	case SENT_IN_PART:
+		part.length -= 1;
+		taken = stream.send(port, &part, 1);
+		port->stats.tx_bytes += (uint64_t)taken;
+		return taken;
+	case SENT_LATER:
+		/* Kept for the next connection, and then sent ahead of its own. */
+		part = (struct mdfh_packet){.data = stream.kept, .length = stream.kept_length};
+		if (stream.kept_length && stream.send(port, &part, 1) == 1)
+			stream.kept_length = 0;
+		taken = stream.send(port, packets, n);
+		if (!taken && !stream.kept_length) {
+			memcpy(stream.kept, packets[0].data, packets[0].length);
+			stream.kept_length = packets[0].length;
+		}
+		return taken;
+	default:
+		return stream.send(port, packets, n);
+	}
+}
+
+static int spoilt_open(void *context, const struct mdfh_bypass_config *wanted, int with_sources,
+    const struct mdfh_conformance_datagram *datagrams, int n, struct mdfh_bypass **port)
+{
+	int rc = stream.good->open(stream.good->context, wanted, with_sources, datagrams, n, port);
+
+	(void)context;
+	stream.packets = stream.marks = 0;
+	stream.kept_length = 0;
+	if (rc)
+		return rc;
+	stream.recv = (*port)->recv;
+	(*port)->recv = spoilt_recv;
+	stream.send = (*port)->send;
+	if (stream.send)
+		(*port)->send = spoilt_send;
+	if (stream.fault == ALWAYS_AWAKE || stream.fault == NEVER_AWAKE)
+		(*port)->capabilities.poll_fd = stream.descriptor;
+	return 0;
+}
+
+static void finds_what_is_wrong_with_streams(void **state)
+{
+	static const struct {
+		enum stream_fault fault;
+		const char *check;
+	} cases[] = {
+	    {BYTE_LOST, "bytes"},
+	    {BYTE_LOST, "large-writes"},
+	    {BYTE_REPEATED, "bytes"},
+	    {BYTES_SWAPPED, "bytes"},
+	    {BYTE_DAMAGED, "small-writes"},
+	    {PACKET_LOST, "bytes"},
+	    {PACKETS_SWAPPED, "bytes"},
+	    {NOT_FLAGGED, "bytes"},
+	    {EMPTY_PACKET, "bytes"},
+	    {NO_BEGINNING, "marks"},
+	    {NO_END, "marks"},
+	    {END_TWICE, "marks"},
+	    {END_TOO_SOON, "marks"},
+	    {TIME_MISSING, "stamps"},
+	    {PACKETS_MISCOUNTED, "counters"},
+	    {BYTES_MISCOUNTED, "counters"},
+	    {CONNECTS_MISCOUNTED, "closes"},
+	    {RELEASED_TOO_SOON, "hold"},
+	    {ALWAYS_AWAKE, "wakes"},
+	    {NEVER_AWAKE, "wakes"},
+	    {SENT_TWICE, "send"},
+	    {NOT_SENT, "send"},
+	    {SENT_IN_PART, "send-rest"},
+	    {SENT_LATER, "send-after-end"},
+	    {DEAF, "resets"},
+	};
+	const struct mdfh_conformance_config config = {
+	    .size = sizeof(config), .medium = MDFH_CONFORMANCE_TCP4};
+	struct mdfh_conformance_feed feed;
+
+	(void)state;
+	assert_ok(mdfh_conformance_feed_open(&config, &stream.good));
+	feed = *stream.good;
+	feed.open = spoilt_open;
+	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+		struct mdfh_conformance_result result = {0};
+		const struct conformance_check *check = mdfh_conformance_stream_checks;
+
+		while (strcmp(check->name, cases[i].check) != 0)
+			assert_true(++check <
+				    mdfh_conformance_stream_checks + mdfh_conformance_stream_count);
+		stream.descriptor = eventfd(cases[i].fault == ALWAYS_AWAKE, EFD_CLOEXEC);
+		/* It is the fault that is found. */
+		stream.fault = NO_FAULT;
+		assert_ok(mdfh_conformance_check(&feed, check, &result));
+		if (result.verdict != MDFH_CONFORMANCE_PASSED)
+			fail_msg("without a fault, %s: %s", check->name, result.detail);
+		stream.fault = cases[i].fault;
+		assert_ok(mdfh_conformance_check(&feed, check, &result));
+		if (result.verdict != MDFH_CONFORMANCE_FAILED)
+			fail_msg("fault %d is not found by %s", cases[i].fault, check->name);
+		close(stream.descriptor);
+	}
+	mdfh_conformance_feed_close(stream.good);
+}
+
+/* A port that hammers a server that is not there. */
+static void finds_pauses_that_are_too_short(void **state)
+{
+	const struct mdfh_conformance_config config = {.size = sizeof(config),
+	    .medium = MDFH_CONFORMANCE_TCP4,
+	    .backend_options = "reconnect_min_ms=1,reconnect_max_ms=1"};
+	struct mdfh_conformance_result results[MDFH_CONFORMANCE_CHECKS];
+	struct mdfh_conformance_feed *feed;
+	int n, found = 0;
+
+	(void)state;
+	assert_ok(mdfh_conformance_feed_open(&config, &feed));
+	n = mdfh_conformance_run(feed, results, MDFH_CONFORMANCE_CHECKS);
+	for (int i = 0; i < n; i++)
+		if (results[i].verdict == MDFH_CONFORMANCE_FAILED) {
+			assert_string_equal(results[i].name, "pauses");
+			found = 1;
+		}
+	assert_true(found);
+	mdfh_conformance_feed_close(feed);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 	    cmocka_unit_test(socket_conforms),
+	    cmocka_unit_test(streams_conform),
 	    cmocka_unit_test(pcap_conforms),
 	    cmocka_unit_test(null_conforms),
 	    cmocka_unit_test(fault_without_faults_conforms),
 	    cmocka_unit_test(refuses_bad_feeds),
 	    cmocka_unit_test(finds_what_is_wrong),
+	    cmocka_unit_test(finds_what_is_wrong_with_streams),
+	    cmocka_unit_test(finds_pauses_that_are_too_short),
 	};
 
 	if (test_enter_namespace()) {
