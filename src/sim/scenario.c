@@ -189,7 +189,7 @@ int mdfh_scenario_parse(
 {
 	void *loaded;
 	int err = mdfh_yaml_parse(
-	    text, length, name, "docs/scenarios.md lists the keys", &scenario_schema, &loaded);
+	    text, length, name, "mdfh.scenario(5) lists the keys", &scenario_schema, &loaded);
 
 	*scenario = NULL;
 	if (err)

@@ -1,5 +1,5 @@
 /* scenario.h - the timetable of a made-up day: its phases, symbols, mix of messages, events, and
- * what its lines suffer. docs/scenarios.md explains every key of the file.
+ * what its lines suffer. mdfh.scenario(5) explains every key of the file.
  *
  * Times are times of the venue's day, in ns since midnight. Threads: a scenario is only read once
  * it has been made. */

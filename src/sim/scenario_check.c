@@ -85,7 +85,7 @@ static int refuse(const struct source *source, const char *format, ...)
 	va_end(args);
 	if (source->is_list)
 		snprintf(entry, sizeof(entry), " %u", source->index + 1);
-	return mdfh_error(-EINVAL, "%s:%u: %s%s: %s (docs/scenarios.md lists the keys)",
+	return mdfh_error(-EINVAL, "%s:%u: %s%s: %s (mdfh.scenario(5) lists the keys)",
 	    source->name, line_of(source), source->list, entry, what);
 }
 

@@ -128,6 +128,25 @@ class Pages(unittest.TestCase):
         self.assertGreater(len(fields), 5)
         self.assertEqual({place.get(name, name): keys for name, keys in fields.items()}, tables)
 
+    def test_keys_of_scenarios(self):
+        schema = (SOURCE / 'src' / 'sim' / 'scenario.c').read_text()
+        fields = {}
+        for name, body in re.findall(r'cyaml_schema_field_t (\w+)_fields\[\] = \{(.*?)\n\};', schema, re.S):
+            fields[name] = set(re.findall(r'(?:CYAML_FIELD_\w+|STRING)\(\s*"(\w+)"', body))
+            fields[name] |= set(re.findall(r'PERCENT\((\w+)\)', body))
+        parts = re.split(r'^## (.+)\n', section('mdfh.scenario.5', 'KEYS'), flags=re.M)
+        tables = {title: set(re.findall(r'^\| `(\w+)` \| [^|]*\| [^|]*\|$', body, re.M))
+                  for title, body in zip(parts[1::2], parts[2::2])}
+        kinds = set(re.findall(r'\{"([a-z-]+)", MDFH_EVENT_', schema))
+        listed = set(re.findall(r'^\| `([a-z-]+)` \| .*`.*\| .+ \|$', parts[-3], re.M))
+        place = {'scenario': 'Top level', 'mix': 'mix', 'phase': 'phases', 'event': 'events',
+                 'instrument': 'instruments', 'fault': 'lines'}
+        self.assertEqual(len(kinds), 12)
+        self.assertEqual(kinds - listed, set())
+        for name, keys in fields.items():
+            self.assertEqual(keys - tables[place[name]], set(), name)
+            self.assertEqual(tables[place[name]] - keys - kinds, set(), name)
+
     def test_keys_of_the_summary(self):
         report = (SOURCE / 'src' / 'apps' / 'run_report.c').read_text()
         printed = set(re.findall(r'"([a-z][a-z0-9_]+)",\s', report))
