@@ -317,7 +317,6 @@ int mdfh_command_sim(int argc, char **argv)
 	struct sim_output *output = NULL;
 	int64_t midnight_ns = 0;
 	int status = 2;
-	int err;
 
 	if (sim_options_parse(argc, argv, &options))
 		return 2;
@@ -335,8 +334,9 @@ int mdfh_command_sim(int argc, char **argv)
 		fprintf(stderr, "mdfh sim: interrupted before the first message\n");
 	else
 		status = send_day(&options, stream, output, midnight_ns);
-	err = status == 2 ? -ECANCELED : 0;
-	if (sim_output_close(output, err) != err)
+	if (status == 2)
+		sim_output_discard(output);
+	else if (sim_output_close(output))
 		status = fail();
 	mdfh_stream_stop(stream);
 	sim_options_free(&options);

@@ -277,7 +277,7 @@ int sim_output_open_sockets(const char *interface, const struct sim_endpoint *en
 		err = mdfh_bypass_open(&config, &output->ports[i]);
 	}
 	if (err) {
-		sim_output_close(output, err);
+		sim_output_discard(output);
 		return err;
 	}
 	/* Sleeps end when they should, not up to 50 us later. */
@@ -366,18 +366,27 @@ const struct mdfh_sender_output *sim_output_transport(const struct sim_output *o
 	return &output->transport;
 }
 
-int sim_output_close(struct sim_output *output, int failed)
+static int close_output(struct sim_output *output, int failed)
 {
 	int err;
 
-	if (!output)
-		return 0;
 	for (unsigned i = 0; i < MDFH_SENDER_LINES_MAX; i++)
 		mdfh_bypass_close(output->ports[i]);
 	err = mdfh_capture_writer_close(output->writer);
 	err = sim_file_finish(&output->file, err ? err : failed);
 	free(output);
 	return err;
+}
+
+int sim_output_close(struct sim_output *output)
+{
+	return output ? close_output(output, 0) : 0;
+}
+
+void sim_output_discard(struct sim_output *output)
+{
+	if (output)
+		close_output(output, -ECANCELED);
 }
 
 /* Files that appear whole -------------------------------------------------------------- */

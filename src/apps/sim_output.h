@@ -46,7 +46,10 @@ int sim_output_open_capture(const char *path, const struct sim_endpoint *endpoin
 /* Borrowed; what the sender is given. */
 const struct mdfh_sender_output *sim_output_transport(const struct sim_output *output);
 
-/* Reports what could not be written. After a failure a capture is removed. NULL is allowed. */
-int sim_output_close(struct sim_output *output, int failed);
+/* Reports what could not be written, and removes the capture then. NULL is allowed. */
+int sim_output_close(struct sim_output *output);
+
+/* After a failure: the capture is removed. NULL is allowed. */
+void sim_output_discard(struct sim_output *output);
 
 #endif

@@ -124,9 +124,9 @@ static uint64_t trading_messages(const struct mdfh_day *day, uint64_t sent)
 
 	/* Open halts take up to four messages each before the market closes. */
 	for (uint32_t i = 0; i <= last; i++) {
-		enum mdfh_phase_kind kind = day->phases[i].kind;
+		enum mdfh_scenario_phase_kind kind = day->phases[i].kind;
 
-		if (kind != MDFH_PHASE_MARKET)
+		if (kind != MDFH_SCENARIO_MARKET)
 			continue;
 		if (!i || day->phases[i - 1].kind != kind)
 			taken += 1 + (i ? cross : 0);
@@ -274,9 +274,9 @@ static int resume_all(struct mdfh_day *day, uint8_t *out)
 /* One message of a trading phase: a planned one whose time has come, or a drawn one. */
 static int trading(struct mdfh_day *day, uint8_t *out)
 {
-	static const char crosses[] = {[MDFH_PHASE_PRE_MARKET] = 'O',
-	    [MDFH_PHASE_MARKET] = 'C',
-	    [MDFH_PHASE_AFTER_MARKET] = 'C'};
+	static const char crosses[] = {[MDFH_SCENARIO_PRE_MARKET] = 'O',
+	    [MDFH_SCENARIO_MARKET] = 'C',
+	    [MDFH_SCENARIO_AFTER_MARKET] = 'C'};
 	const struct mdfh_scenario_phase *phase = &day->phases[day->trading];
 	int length = 0;
 
@@ -286,7 +286,7 @@ static int trading(struct mdfh_day *day, uint8_t *out)
 		length = write_due_action(day, !day->phase_left, out);
 	if (length || !day->phase_left)
 		return length;
-	if (phase->kind == MDFH_PHASE_MARKET)
+	if (phase->kind == MDFH_SCENARIO_MARKET)
 		length = write_due_halt(day, out);
 	if (!length)
 		length = write_trading(day, phase->imbalances, crosses[phase->kind], out);
@@ -368,7 +368,7 @@ static void plan_random_halts(struct mdfh_day *day)
 	uint64_t messages = 0;
 
 	for (uint32_t i = 0; i < day->phases_count; i++) {
-		if (day->phases[i].kind == MDFH_PHASE_MARKET)
+		if (day->phases[i].kind == MDFH_SCENARIO_MARKET)
 			messages += (uint64_t)((double)day->trading_total * day->phases[i].share /
 					       day->shares_total);
 	}
@@ -395,12 +395,12 @@ static void enter_trading(struct mdfh_day *day, uint32_t number)
 	if (number + 1 == day->phases_count) {
 		uint64_t taken = day->sent + day->plan.messages_left + LATE_MESSAGES + 2;
 
-		if (phase->kind == MDFH_PHASE_MARKET)
+		if (phase->kind == MDFH_SCENARIO_MARKET)
 			taken += 1 + HALTS_MAX * 5ull;
 		day->phase_left = day->config.messages > taken ? day->config.messages - taken : 0;
 	}
-	if (phase->kind == MDFH_PHASE_MARKET &&
-	    (!number || day->phases[number - 1].kind != MDFH_PHASE_MARKET))
+	if (phase->kind == MDFH_SCENARIO_MARKET &&
+	    (!number || day->phases[number - 1].kind != MDFH_SCENARIO_MARKET))
 		plan_random_halts(day);
 	if (day->time_ns < phase->from_ns)
 		day->time_ns = phase->from_ns;
@@ -420,14 +420,14 @@ static void enter_cross(struct mdfh_day *day, uint64_t end_ns)
 /* What follows trading phase number; -1 = the first one comes. */
 static enum phase after_trading(const struct mdfh_day *day, int number)
 {
-	int is_market = number >= 0 && day->phases[number].kind == MDFH_PHASE_MARKET;
+	int is_market = number >= 0 && day->phases[number].kind == MDFH_SCENARIO_MARKET;
 	int is_last = number + 1 == (int)day->phases_count;
 
-	if (is_market && (is_last || day->phases[number + 1].kind != MDFH_PHASE_MARKET))
+	if (is_market && (is_last || day->phases[number + 1].kind != MDFH_SCENARIO_MARKET))
 		return PHASE_RESUME_ALL;
 	if (is_last)
 		return PHASE_SYSTEM_ENDS;
-	if (!is_market && day->phases[number + 1].kind == MDFH_PHASE_MARKET)
+	if (!is_market && day->phases[number + 1].kind == MDFH_SCENARIO_MARKET)
 		return PHASE_MARKET_OPENS;
 	return PHASE_TRADING;
 }

@@ -68,12 +68,12 @@ static int write_scripted_imbalance(struct mdfh_day *day, const struct action *a
 	    .cross = action->code,
 	};
 
-	if (event->kind != MDFH_EVENT_IMBALANCE)
+	if (event->kind != MDFH_SCENARIO_IMBALANCE)
 		return write_imbalance(day, action->locate, action->code, out);
 	imbalance.paired = event->paired ? event->paired : 100ull * below(day, 5000);
 	imbalance.shares = event->shares ? event->shares : 100ull * (1 + below(day, 600));
 	imbalance.direction = directions[event->side];
-	if (event->side == MDFH_SIDE_DEFAULT)
+	if (event->side == MDFH_SCENARIO_SIDE_DEFAULT)
 		imbalance.direction = one_in(day, 2) ? 'B' : 'S';
 	if (imbalance.direction == 'N')
 		imbalance.shares = 0;
@@ -190,7 +190,7 @@ static int run_action(struct mdfh_day *day, const struct action *action, uint8_t
 	case ACT_OPERATIONAL_HALT:
 		return write_operational(day, action, out);
 	case ACT_IMBALANCE:
-		if (event->kind != MDFH_EVENT_IMBALANCE && day->symbols[locate].halts > 1)
+		if (event->kind != MDFH_SCENARIO_IMBALANCE && day->symbols[locate].halts > 1)
 			return 0;
 		return write_scripted_imbalance(day, action, out);
 	case ACT_CROSS:

@@ -158,8 +158,8 @@ int notices(struct mdfh_day *day, uint8_t *out)
 	int is_own = 0;
 
 	for (unsigned i = 0; i < day->scenario->events_count; i++)
-		is_own |= day->scenario->events[i].kind == MDFH_EVENT_IPO ||
-			  day->scenario->events[i].kind == MDFH_EVENT_DIRECT_LISTING;
+		is_own |= day->scenario->events[i].kind == MDFH_SCENARIO_IPO ||
+			  day->scenario->events[i].kind == MDFH_SCENARIO_DIRECT_LISTING;
 	switch (day->step++) {
 	case 0:
 		return (int)itch50_encode_mwcb_decline_level(

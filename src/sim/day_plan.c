@@ -53,7 +53,7 @@ uint16_t *event_locates(const struct mdfh_day *day, unsigned number)
 			mdfh_error(-EINVAL,
 			    "scenario: event %u (%s): symbol '%s' is none of the day's %u; list it "
 			    "under 'instruments', or name it by its rank, like '#1'",
-			    number + 1, mdfh_event_name(event->kind), event->symbols[i],
+			    number + 1, mdfh_scenario_kind_name(event->kind), event->symbols[i],
 			    day->config.symbols);
 			free(locates);
 			return NULL;
@@ -112,7 +112,7 @@ static int add_resumption(
 
 static int add_halt(struct plan *plan, struct action at, const struct mdfh_scenario_event *event)
 {
-	int is_pause = event->kind == MDFH_EVENT_PAUSE;
+	int is_pause = event->kind == MDFH_SCENARIO_PAUSE;
 	const char *reason = is_pause ? "LUDP" : event->reason ? event->reason : "T1";
 	int err;
 
@@ -203,27 +203,27 @@ static int add_symbol_event(
 	static const char crosses[] = {'O', 'O', 'C', 'H'};
 
 	switch (event->kind) {
-	case MDFH_EVENT_HALT:
-	case MDFH_EVENT_PAUSE:
+	case MDFH_SCENARIO_HALT:
+	case MDFH_SCENARIO_PAUSE:
 		return add_halt(&day->plan, at, event);
-	case MDFH_EVENT_OPERATIONAL_HALT:
+	case MDFH_SCENARIO_OPERATIONAL_HALT:
 		return add_operational_halt(&day->plan, at, event);
-	case MDFH_EVENT_IPO:
+	case MDFH_SCENARIO_IPO:
 		return add_ipo(day, at, event);
-	case MDFH_EVENT_DIRECT_LISTING:
+	case MDFH_SCENARIO_DIRECT_LISTING:
 		at.act = ACT_LISTING;
 		return add_repeated(&day->plan, at, event, SECOND_NS);
-	case MDFH_EVENT_SHORT_SALE_RESTRICTION:
+	case MDFH_SCENARIO_SHORT_SALE_RESTRICTION:
 		at.act = ACT_SHORT_SALE;
 		return add(&day->plan, at, NULL);
-	case MDFH_EVENT_IMBALANCE:
+	case MDFH_SCENARIO_IMBALANCE:
 		at.act = ACT_IMBALANCE;
 		at.code = crosses[event->cross];
 		return add_repeated(&day->plan, at, event, SECOND_NS);
-	case MDFH_EVENT_BROKEN_TRADE:
+	case MDFH_SCENARIO_BROKEN_TRADE:
 		at.act = ACT_BREAK;
 		return add_repeated(&day->plan, at, event, 0);
-	case MDFH_EVENT_OFF_PRICE:
+	case MDFH_SCENARIO_OFF_PRICE:
 		at.act = ACT_OFF_PRICE;
 		return add_repeated(&day->plan, at, event, 0);
 	default:
@@ -242,17 +242,17 @@ static int add_event(struct mdfh_day *day, unsigned number)
 		at.locate = locates[i];
 		err = add_symbol_event(day, at, event);
 	}
-	if (!err && event->kind == MDFH_EVENT_CIRCUIT_BREAKER)
+	if (!err && event->kind == MDFH_SCENARIO_CIRCUIT_BREAKER)
 		err = add_circuit_breaker(day, at, event);
-	if (!err && event->kind == MDFH_EVENT_BROKEN_TRADE && !event->symbols_count) {
+	if (!err && event->kind == MDFH_SCENARIO_BROKEN_TRADE && !event->symbols_count) {
 		at.act = ACT_BREAK;
 		err = add_repeated(&day->plan, at, event, 0);
 	}
-	if (!err && event->kind == MDFH_EVENT_BURST) {
+	if (!err && event->kind == MDFH_SCENARIO_BURST) {
 		at.act = ACT_BURST;
 		err = add(&day->plan, at, NULL);
 	}
-	if (!err && event->kind == MDFH_EVENT_NEWS) {
+	if (!err && event->kind == MDFH_SCENARIO_NEWS) {
 		at.act = ACT_NEWS_BEGINS;
 		err = add(&day->plan, at, NULL);
 		at.act = ACT_NEWS_ENDS;
@@ -317,7 +317,7 @@ int plan_paces(struct mdfh_day *day, uint64_t trading)
 	for (unsigned i = 0; i < day->scenario->events_count; i++) {
 		const struct mdfh_scenario_event *event = &day->scenario->events[i];
 
-		if (event->kind != MDFH_EVENT_BURST)
+		if (event->kind != MDFH_SCENARIO_BURST)
 			continue;
 		is_plain = 0;
 		burst_span += day->config.rate * event->ms / 1000;

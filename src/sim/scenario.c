@@ -15,36 +15,36 @@
 #define COUNT(array) (sizeof(array) / sizeof((array)[0]))
 
 static const cyaml_strval_t phase_names[] = {
-    {"pre-market", MDFH_PHASE_PRE_MARKET},
-    {"market", MDFH_PHASE_MARKET},
-    {"after-market", MDFH_PHASE_AFTER_MARKET},
+    {"pre-market", MDFH_SCENARIO_PRE_MARKET},
+    {"market", MDFH_SCENARIO_MARKET},
+    {"after-market", MDFH_SCENARIO_AFTER_MARKET},
 };
 
 static const cyaml_strval_t event_names[] = {
-    {"halt", MDFH_EVENT_HALT},
-    {"pause", MDFH_EVENT_PAUSE},
-    {"operational-halt", MDFH_EVENT_OPERATIONAL_HALT},
-    {"circuit-breaker", MDFH_EVENT_CIRCUIT_BREAKER},
-    {"ipo", MDFH_EVENT_IPO},
-    {"direct-listing", MDFH_EVENT_DIRECT_LISTING},
-    {"short-sale-restriction", MDFH_EVENT_SHORT_SALE_RESTRICTION},
-    {"imbalance", MDFH_EVENT_IMBALANCE},
-    {"broken-trade", MDFH_EVENT_BROKEN_TRADE},
-    {"off-price", MDFH_EVENT_OFF_PRICE},
-    {"news", MDFH_EVENT_NEWS},
-    {"burst", MDFH_EVENT_BURST},
+    {"halt", MDFH_SCENARIO_HALT},
+    {"pause", MDFH_SCENARIO_PAUSE},
+    {"operational-halt", MDFH_SCENARIO_OPERATIONAL_HALT},
+    {"circuit-breaker", MDFH_SCENARIO_CIRCUIT_BREAKER},
+    {"ipo", MDFH_SCENARIO_IPO},
+    {"direct-listing", MDFH_SCENARIO_DIRECT_LISTING},
+    {"short-sale-restriction", MDFH_SCENARIO_SHORT_SALE_RESTRICTION},
+    {"imbalance", MDFH_SCENARIO_IMBALANCE},
+    {"broken-trade", MDFH_SCENARIO_BROKEN_TRADE},
+    {"off-price", MDFH_SCENARIO_OFF_PRICE},
+    {"news", MDFH_SCENARIO_NEWS},
+    {"burst", MDFH_SCENARIO_BURST},
 };
 
 static const cyaml_strval_t cross_names[] = {
-    {"opening", MDFH_CROSS_OPENING},
-    {"closing", MDFH_CROSS_CLOSING},
-    {"halt", MDFH_CROSS_HALT},
+    {"opening", MDFH_SCENARIO_CROSS_OPENING},
+    {"closing", MDFH_SCENARIO_CROSS_CLOSING},
+    {"halt", MDFH_SCENARIO_CROSS_HALT},
 };
 
 static const cyaml_strval_t side_names[] = {
-    {"buy", MDFH_SIDE_BUY},
-    {"sell", MDFH_SIDE_SELL},
-    {"none", MDFH_SIDE_NONE},
+    {"buy", MDFH_SCENARIO_SIDE_BUY},
+    {"sell", MDFH_SCENARIO_SIDE_SELL},
+    {"none", MDFH_SCENARIO_SIDE_NONE},
 };
 
 static const cyaml_strval_t line_names[] = {{"a", 0}, {"b", 1}};
@@ -173,7 +173,7 @@ static const cyaml_schema_value_t scenario_schema = {
     CYAML_VALUE_MAPPING(CYAML_FLAG_POINTER, struct mdfh_scenario, scenario_fields),
 };
 
-const char *mdfh_event_name(enum mdfh_event_kind kind)
+const char *mdfh_scenario_kind_name(enum mdfh_scenario_kind kind)
 {
 	for (size_t i = 0; i < COUNT(event_names); i++) {
 		if (event_names[i].val == (int64_t)kind)

@@ -17,17 +17,17 @@ enum {
 };
 
 /* In this order in a day, each any number of times. */
-enum mdfh_phase_kind {
-	MDFH_PHASE_PRE_MARKET,
-	MDFH_PHASE_MARKET,
-	MDFH_PHASE_AFTER_MARKET,
+enum mdfh_scenario_phase_kind {
+	MDFH_SCENARIO_PRE_MARKET,
+	MDFH_SCENARIO_MARKET,
+	MDFH_SCENARIO_AFTER_MARKET,
 };
 
 struct mdfh_scenario_phase {
 	char *name;
 	char *from; /* NULL = where the phase before ended; of the first 04:00 */
 	char *until;
-	enum mdfh_phase_kind kind;
+	enum mdfh_scenario_phase_kind kind;
 	double share;      /* of the day's trading messages, as a part of all shares */
 	double pace;       /* messages a second on the wire, as a multiple of the mean; 0 = 1 */
 	double imbalances; /* percent of its messages */
@@ -44,24 +44,34 @@ struct mdfh_scenario_instrument {
 	uint32_t orders;    /* live orders that its book tends to; 0 = by its share */
 };
 
-enum mdfh_event_kind {
-	MDFH_EVENT_HALT,
-	MDFH_EVENT_PAUSE,
-	MDFH_EVENT_OPERATIONAL_HALT,
-	MDFH_EVENT_CIRCUIT_BREAKER,
-	MDFH_EVENT_IPO,
-	MDFH_EVENT_DIRECT_LISTING,
-	MDFH_EVENT_SHORT_SALE_RESTRICTION,
-	MDFH_EVENT_IMBALANCE,
-	MDFH_EVENT_BROKEN_TRADE,
-	MDFH_EVENT_OFF_PRICE,
-	MDFH_EVENT_NEWS,
-	MDFH_EVENT_BURST,
-	MDFH_EVENT_KINDS,
+enum mdfh_scenario_kind {
+	MDFH_SCENARIO_HALT,
+	MDFH_SCENARIO_PAUSE,
+	MDFH_SCENARIO_OPERATIONAL_HALT,
+	MDFH_SCENARIO_CIRCUIT_BREAKER,
+	MDFH_SCENARIO_IPO,
+	MDFH_SCENARIO_DIRECT_LISTING,
+	MDFH_SCENARIO_SHORT_SALE_RESTRICTION,
+	MDFH_SCENARIO_IMBALANCE,
+	MDFH_SCENARIO_BROKEN_TRADE,
+	MDFH_SCENARIO_OFF_PRICE,
+	MDFH_SCENARIO_NEWS,
+	MDFH_SCENARIO_BURST,
+	MDFH_SCENARIO_KINDS,
 };
 
-enum mdfh_cross { MDFH_CROSS_DEFAULT, MDFH_CROSS_OPENING, MDFH_CROSS_CLOSING, MDFH_CROSS_HALT };
-enum mdfh_side { MDFH_SIDE_DEFAULT, MDFH_SIDE_BUY, MDFH_SIDE_SELL, MDFH_SIDE_NONE };
+enum mdfh_scenario_cross {
+	MDFH_SCENARIO_CROSS_DEFAULT,
+	MDFH_SCENARIO_CROSS_OPENING,
+	MDFH_SCENARIO_CROSS_CLOSING,
+	MDFH_SCENARIO_CROSS_HALT
+};
+enum mdfh_scenario_side {
+	MDFH_SCENARIO_SIDE_DEFAULT,
+	MDFH_SCENARIO_SIDE_BUY,
+	MDFH_SCENARIO_SIDE_SELL,
+	MDFH_SCENARIO_SIDE_NONE
+};
 
 /* Zero and NULL = left out. Which member belongs to which kind stands in scenario_check.c. */
 struct mdfh_scenario_event {
@@ -69,10 +79,10 @@ struct mdfh_scenario_event {
 	char *until;
 	char **symbols;
 	unsigned symbols_count;
-	enum mdfh_event_kind kind;
+	enum mdfh_scenario_kind kind;
 	char *reason;
-	enum mdfh_cross cross;
-	enum mdfh_side side;
+	enum mdfh_scenario_cross cross;
+	enum mdfh_scenario_side side;
 	uint64_t shares;
 	uint64_t paired;
 	double price;   /* dollars */
@@ -145,7 +155,7 @@ int mdfh_scenario_load(const char *path, struct mdfh_scenario **scenario);
 void mdfh_scenario_free(struct mdfh_scenario *scenario); /* NULL is allowed */
 
 /* As it stands in a file. */
-const char *mdfh_event_name(enum mdfh_event_kind kind);
+const char *mdfh_scenario_kind_name(enum mdfh_scenario_kind kind);
 
 /* Fill in the times in ns and refuse what cannot be; for scenario.c. */
 int mdfh_scenario_check(

@@ -338,19 +338,19 @@ static const char *const key_names[KEYS] = {"until", "symbols", "reason", "cross
 static const struct {
 	unsigned required;
 	unsigned allowed; /* besides */
-} rules[MDFH_EVENT_KINDS] = {
-    [MDFH_EVENT_HALT] = {SYMBOLS, UNTIL | REASON},
-    [MDFH_EVENT_PAUSE] = {SYMBOLS, UNTIL | PERCENT},
-    [MDFH_EVENT_OPERATIONAL_HALT] = {SYMBOLS, UNTIL},
-    [MDFH_EVENT_CIRCUIT_BREAKER] = {LEVEL, UNTIL},
-    [MDFH_EVENT_IPO] = {SYMBOLS | UNTIL, PRICE | CANCELLED},
-    [MDFH_EVENT_DIRECT_LISTING] = {SYMBOLS, PRICE | REPEAT},
-    [MDFH_EVENT_SHORT_SALE_RESTRICTION] = {SYMBOLS, 0},
-    [MDFH_EVENT_IMBALANCE] = {SYMBOLS, CROSS | SIDE | SHARES | PAIRED | PRICE | REPEAT},
-    [MDFH_EVENT_BROKEN_TRADE] = {0, SYMBOLS | REPEAT},
-    [MDFH_EVENT_OFF_PRICE] = {SYMBOLS, PERCENT | REPEAT},
-    [MDFH_EVENT_NEWS] = {SYMBOLS | UNTIL, PERCENT | MOVE},
-    [MDFH_EVENT_BURST] = {FACTOR | MS, SYMBOLS},
+} rules[MDFH_SCENARIO_KINDS] = {
+    [MDFH_SCENARIO_HALT] = {SYMBOLS, UNTIL | REASON},
+    [MDFH_SCENARIO_PAUSE] = {SYMBOLS, UNTIL | PERCENT},
+    [MDFH_SCENARIO_OPERATIONAL_HALT] = {SYMBOLS, UNTIL},
+    [MDFH_SCENARIO_CIRCUIT_BREAKER] = {LEVEL, UNTIL},
+    [MDFH_SCENARIO_IPO] = {SYMBOLS | UNTIL, PRICE | CANCELLED},
+    [MDFH_SCENARIO_DIRECT_LISTING] = {SYMBOLS, PRICE | REPEAT},
+    [MDFH_SCENARIO_SHORT_SALE_RESTRICTION] = {SYMBOLS, 0},
+    [MDFH_SCENARIO_IMBALANCE] = {SYMBOLS, CROSS | SIDE | SHARES | PAIRED | PRICE | REPEAT},
+    [MDFH_SCENARIO_BROKEN_TRADE] = {0, SYMBOLS | REPEAT},
+    [MDFH_SCENARIO_OFF_PRICE] = {SYMBOLS, PERCENT | REPEAT},
+    [MDFH_SCENARIO_NEWS] = {SYMBOLS | UNTIL, PERCENT | MOVE},
+    [MDFH_SCENARIO_BURST] = {FACTOR | MS, SYMBOLS},
 };
 
 static unsigned keys_of(const struct mdfh_scenario_event *event)
@@ -368,7 +368,7 @@ static unsigned keys_of(const struct mdfh_scenario_event *event)
 static int check_event(
     const struct source *at, struct mdfh_scenario_event *event, uint64_t first_ns, uint64_t last_ns)
 {
-	const char *kind = mdfh_event_name(event->kind);
+	const char *kind = mdfh_scenario_kind_name(event->kind);
 	unsigned keys = keys_of(event);
 	unsigned missing = rules[event->kind].required & ~keys;
 	unsigned odd = keys & ~(rules[event->kind].required | rules[event->kind].allowed);
@@ -454,22 +454,31 @@ int mdfh_scenario_check(const char *text, size_t length, const char *name, struc
 
 /* Busy at both ends of the market, quiet at noon; imbalances come before the crosses. */
 static struct mdfh_scenario_phase usual_phases[] = {
-    {.kind = MDFH_PHASE_PRE_MARKET, .share = 4, .from_ns = CLOCK(4, 0), .until_ns = CLOCK(9, 25)},
-    {.kind = MDFH_PHASE_PRE_MARKET,
+    {.kind = MDFH_SCENARIO_PRE_MARKET,
+	.share = 4,
+	.from_ns = CLOCK(4, 0),
+	.until_ns = CLOCK(9, 25)},
+    {.kind = MDFH_SCENARIO_PRE_MARKET,
 	.share = 4,
 	.imbalances = 14,
 	.from_ns = CLOCK(9, 25),
 	.until_ns = CLOCK(9, 30)},
-    {.kind = MDFH_PHASE_MARKET, .share = 19, .from_ns = CLOCK(9, 30), .until_ns = CLOCK(10, 0)},
-    {.kind = MDFH_PHASE_MARKET, .share = 25, .from_ns = CLOCK(10, 0), .until_ns = CLOCK(11, 30)},
-    {.kind = MDFH_PHASE_MARKET, .share = 16, .from_ns = CLOCK(11, 30), .until_ns = CLOCK(13, 30)},
-    {.kind = MDFH_PHASE_MARKET, .share = 21, .from_ns = CLOCK(13, 30), .until_ns = CLOCK(15, 50)},
-    {.kind = MDFH_PHASE_MARKET,
+    {.kind = MDFH_SCENARIO_MARKET, .share = 19, .from_ns = CLOCK(9, 30), .until_ns = CLOCK(10, 0)},
+    {.kind = MDFH_SCENARIO_MARKET, .share = 25, .from_ns = CLOCK(10, 0), .until_ns = CLOCK(11, 30)},
+    {.kind = MDFH_SCENARIO_MARKET,
+	.share = 16,
+	.from_ns = CLOCK(11, 30),
+	.until_ns = CLOCK(13, 30)},
+    {.kind = MDFH_SCENARIO_MARKET,
+	.share = 21,
+	.from_ns = CLOCK(13, 30),
+	.until_ns = CLOCK(15, 50)},
+    {.kind = MDFH_SCENARIO_MARKET,
 	.share = 8,
 	.imbalances = 9,
 	.from_ns = CLOCK(15, 50),
 	.until_ns = CLOCK(16, 0)},
-    {.kind = MDFH_PHASE_AFTER_MARKET,
+    {.kind = MDFH_SCENARIO_AFTER_MARKET,
 	.share = 3,
 	.from_ns = CLOCK(16, 0),
 	.until_ns = CLOCK(20, 0)},

@@ -146,7 +146,7 @@ void probe_server_close(struct probe_server *server)
 		close(server->listener);
 	if (server->client >= 0)
 		close(server->client);
-	sim_output_close(server->output, 0);
+	sim_output_close(server->output);
 	mdfh_histogram_destroy(server->stats.lateness_ns);
 	free(server->bytes);
 	free(server);

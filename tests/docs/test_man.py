@@ -137,7 +137,7 @@ class Pages(unittest.TestCase):
         parts = re.split(r'^## (.+)\n', section('mdfh.scenario.5', 'KEYS'), flags=re.M)
         tables = {title: set(re.findall(r'^\| `(\w+)` \| [^|]*\| [^|]*\|$', body, re.M))
                   for title, body in zip(parts[1::2], parts[2::2])}
-        kinds = set(re.findall(r'\{"([a-z-]+)", MDFH_EVENT_', schema))
+        kinds = set(re.findall(r'\{"([a-z-]+)", MDFH_SCENARIO_', schema))
         listed = set(re.findall(r'^\| `([a-z-]+)` \| .*`.*\| .+ \|$', parts[-3], re.M))
         place = {'scenario': 'Top level', 'mix': 'mix', 'phase': 'phases', 'event': 'events',
                  'instrument': 'instruments', 'fault': 'lines'}
