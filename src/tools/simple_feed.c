@@ -125,7 +125,7 @@ void simple_feed_close(struct simple_feed *feed)
 	}
 	mdfh_sender_destroy(feed->sender);
 	mdfh_publisher_destroy(feed->publisher);
-	sim_output_close(feed->output, 0);
+	sim_output_close(feed->output);
 	mdfh_stream_stop(feed->stream);
 	free(feed);
 }
