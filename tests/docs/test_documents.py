@@ -94,7 +94,8 @@ def prepare(scratch, name):
     programs = scratch / 'bin'
     work.mkdir()
     programs.mkdir()
-    shutil.copytree(SOURCE / 'examples', work / 'examples')
+    for folder in ('examples', 'scenarios'):
+        shutil.copytree(SOURCE / folder, work / folder)
     for block in blocks(name, DOCUMENTS[name]):
         if block.language == 'yaml' and yaml_name(block):
             (work / yaml_name(block)).write_text(block.text)

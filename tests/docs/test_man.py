@@ -137,7 +137,8 @@ class Pages(unittest.TestCase):
         parts = re.split(r'^## (.+)\n', section('mdfh.scenario.5', 'KEYS'), flags=re.M)
         tables = {title: set(re.findall(r'^\| `(\w+)` \| [^|]*\| [^|]*\|$', body, re.M))
                   for title, body in zip(parts[1::2], parts[2::2])}
-        kinds = set(re.findall(r'\{"([a-z-]+)", MDFH_SCENARIO_', schema))
+        named = re.search(r'event_names\[\] = \{(.*?)\n\};', schema, re.S).group(1)
+        kinds = set(re.findall(r'\{"([a-z-]+)",', named))
         listed = set(re.findall(r'^\| `([a-z-]+)` \| .*`.*\| .+ \|$', parts[-3], re.M))
         place = {'scenario': 'Top level', 'mix': 'mix', 'phase': 'phases', 'event': 'events',
                  'instrument': 'instruments', 'fault': 'lines'}
