@@ -9,7 +9,7 @@ build_packages=(gcc libc6-dev meson ninja-build pkg-config python3 tzdata iprout
 	libpcap-dev libcyaml-dev libyaml-dev libnuma-dev libzstd-dev zlib1g-dev libjansson-dev)
 test_packages=(libcmocka-dev libseccomp-dev libck-dev libdpdk-dev clang clang-tidy clang-format
 	lowdown mandoc groff-base doxygen bash bash-completion zsh
-	libclang-rt-14-dev g++ libsystemd-dev tshark valgrind procps git)
+	libhdrhistogram-java default-jdk-headless libclang-rt-14-dev g++ libsystemd-dev tshark valgrind procps git)
 
 case "${1:-build}" in
 build) wanted=("${build_packages[@]}") ;;

@@ -1,5 +1,8 @@
 /* mdfh/histogram.h - a log-linear histogram of durations, 3 significant digits, fixed size.
  *
+ * Its buckets are those of an HdrHistogram with lowest discernible value 1 and 3 significant
+ * digits; mdfh/histogram_log.h writes its format.
+ *
  * Threads: one writer; a reader in another thread may see a sample late, never a torn count. */
 #ifndef MDFH_HISTOGRAM_H
 #define MDFH_HISTOGRAM_H
@@ -16,7 +19,8 @@ MDFH_API void mdfh_histogram_destroy(struct mdfh_histogram *histogram);
 MDFH_API void mdfh_histogram_record(struct mdfh_histogram *histogram, uint64_t value);
 MDFH_API void mdfh_histogram_record_n(
     struct mdfh_histogram *histogram, uint64_t value, uint64_t count);
-/* percentile 0..100; highest value equivalent to it; 0 when empty. */
+/* percentile 0..100; highest value equivalent to it, as HdrHistogram has it, but never beyond the
+ * largest recorded; 0: the least, 100: the largest; 0 when empty. */
 MDFH_API uint64_t mdfh_histogram_percentile(
     const struct mdfh_histogram *histogram, double percentile);
 MDFH_API uint64_t mdfh_histogram_count(const struct mdfh_histogram *histogram);
@@ -25,6 +29,10 @@ MDFH_API uint64_t mdfh_histogram_min(const struct mdfh_histogram *histogram);
 MDFH_API double mdfh_histogram_mean(const struct mdfh_histogram *histogram);
 MDFH_API void mdfh_histogram_add(
     struct mdfh_histogram *histogram, const struct mdfh_histogram *other);
+/* Take an earlier state of the same histogram away: what was recorded since. Its least and largest
+ * are known to a bucket only. */
+MDFH_API void mdfh_histogram_subtract(
+    struct mdfh_histogram *histogram, const struct mdfh_histogram *earlier);
 MDFH_API void mdfh_histogram_reset(struct mdfh_histogram *histogram);
 
 MDFH_END_DECLS

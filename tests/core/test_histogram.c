@@ -74,7 +74,8 @@ static void test_percentiles(void **state)
 		}
 		qsort(values, VALUES, sizeof(*values), compare);
 		for (size_t i = 0; i < sizeof(asked) / sizeof(asked[0]); i++) {
-			size_t rank = (size_t)ceil(asked[i] / 100 * VALUES);
+			/* One step down: 99.9 % of 1000 is the 999th. */
+			size_t rank = (size_t)ceil(nextafter(asked[i], 0) * VALUES / 100);
 			uint64_t want = values[rank ? rank - 1 : 0];
 			uint64_t got = mdfh_histogram_percentile(h, asked[i]);
 
@@ -208,6 +209,47 @@ static void test_add(void **state)
 	mdfh_histogram_destroy(narrow);
 }
 
+/* What was recorded since an earlier state, bucket by bucket. */
+static void test_subtract(void **state)
+{
+	struct mdfh_histogram *now = create(1000000);
+	struct mdfh_histogram *earlier = create(1000000);
+	struct mdfh_histogram *since = create(1000000);
+
+	(void)state;
+	random_state = 4711;
+	for (int i = 0; i < 1000; i++)
+		mdfh_histogram_record(now, next_random() % 1000);
+	mdfh_histogram_add(earlier, now);
+	mdfh_histogram_add(since, now);
+	mdfh_histogram_subtract(since, earlier);
+	assert_int_equal(mdfh_histogram_count(since), 0);
+	assert_int_equal(mdfh_histogram_max(since), 0);
+	assert_int_equal(mdfh_histogram_min(since), 0);
+	mdfh_histogram_record_n(now, 5000, 3);
+	mdfh_histogram_record(now, 700);
+	mdfh_histogram_reset(since);
+	mdfh_histogram_add(since, now);
+	mdfh_histogram_subtract(since, earlier);
+	assert_int_equal(mdfh_histogram_count(since), 4);
+	assert_int_equal(mdfh_histogram_min(since), 700);
+	assert_int_equal(mdfh_histogram_percentile(since, 25), 700);
+	assert_int_equal(mdfh_histogram_percentile(since, 50), 5000);
+	assert_int_equal(mdfh_histogram_max(since), 5000);
+	/* Larger than the last bucket: the largest is known. */
+	mdfh_histogram_reset(earlier);
+	mdfh_histogram_add(earlier, now);
+	mdfh_histogram_record(now, 123456789);
+	mdfh_histogram_reset(since);
+	mdfh_histogram_add(since, now);
+	mdfh_histogram_subtract(since, earlier);
+	assert_int_equal(mdfh_histogram_count(since), 1);
+	assert_int_equal(mdfh_histogram_max(since), 123456789);
+	mdfh_histogram_destroy(since);
+	mdfh_histogram_destroy(earlier);
+	mdfh_histogram_destroy(now);
+}
+
 static void test_create_errors(void **state)
 {
 	struct mdfh_histogram *h = (struct mdfh_histogram *)&random_state;
@@ -227,6 +269,7 @@ int main(void)
 	    cmocka_unit_test(test_overflow),
 	    cmocka_unit_test(test_odd_percentiles),
 	    cmocka_unit_test(test_add),
+	    cmocka_unit_test(test_subtract),
 	    cmocka_unit_test(test_create_errors),
 	};
 
