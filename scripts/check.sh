@@ -1,7 +1,8 @@
 #!/usr/bin/env bash
-# Checks of the source: check.sh format|tidy
-#   format  every C file is as clang-format would write it
-#   tidy    clang-tidy on every hand-written C file, with the compile commands of build-clang
+# Checks of the source: check.sh format|tidy|doxygen
+#   format   every C file is as clang-format would write it
+#   tidy     clang-tidy on every hand-written C file, with the compile commands of build-clang
+#   doxygen  every public declaration has its text; the pages are in build-doxygen/html
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
@@ -18,8 +19,12 @@ tidy)
 		tee build-clang/tidy.log
 	[ ! -s build-clang/tidy.log ]
 	;;
+doxygen)
+	mkdir -p build-doxygen
+	{ cat docs/Doxyfile && echo OUTPUT_DIRECTORY=build-doxygen; } | doxygen -
+	;;
 *)
-	sed -n '2,4s/^# //p' "$0"
+	sed -n '2,5s/^# //p' "$0"
 	exit 2
 	;;
 esac

@@ -22,6 +22,7 @@ MDFH_BEGIN_DECLS
  * so that an old module would misbehave. A module of another version is refused by name. */
 #define MDFH_BACKEND_ABI 1
 
+/* What a backend can do. */
 struct mdfh_bypass_ops {
 	size_t size; /* sizeof(struct mdfh_bypass_ops) */
 	const char *name;
@@ -79,6 +80,7 @@ struct mdfh_backend_host {
 	uint64_t (*clock_ns)(void);
 };
 
+/* What the one symbol of a module is. */
 struct mdfh_backend_module {
 	uint32_t abi;  /* MDFH_BACKEND_ABI */
 	uint32_t size; /* sizeof(struct mdfh_backend_module) */
@@ -87,6 +89,7 @@ struct mdfh_backend_module {
 	int (*load)(const struct mdfh_backend_host *host);
 };
 
+/* The symbol's name. */
 #define MDFH_BACKEND_MODULE_SYMBOL "mdfh_backend_module"
 
 MDFH_END_DECLS

@@ -22,8 +22,10 @@
 #define MDFH_END_DECLS
 #endif
 
+/* What the shared library exports. */
 #define MDFH_API __attribute__((visibility("default")))
 
+/* Bytes. */
 #define MDFH_CACHE_LINE 64
 
 /* Three-way switches of configurations, so that zero means "the default". */

@@ -23,6 +23,7 @@ struct mdfh_op;
 struct mdfh_origin;
 struct mdfh_books;
 
+/* Zero means "default" everywhere but in size and instruments. */
 struct mdfh_books_config {
 	size_t size;
 	struct mdfh_instruments *instruments; /* borrowed; must outlive the books */
@@ -56,6 +57,7 @@ enum mdfh_book_error {
 	MDFH_BOOK_ERRORS,
 };
 
+/* Since create, or as it is now. */
 struct mdfh_books_stats {
 	uint64_t ops;
 	uint64_t events;
@@ -68,6 +70,7 @@ struct mdfh_books_stats {
 	uint64_t errors[MDFH_BOOK_ERRORS];
 };
 
+/* A price of one side, and all that rests there. */
 struct mdfh_level {
 	int64_t price; /* 1e-9 */
 	uint64_t quantity;
@@ -76,6 +79,7 @@ struct mdfh_level {
 	int64_t venue_price;
 };
 
+/* A live order. */
 struct mdfh_order {
 	int64_t price; /* 1e-9 */
 	uint64_t order_id;
@@ -96,6 +100,7 @@ struct mdfh_totals {
 	uint64_t last_quantity;
 };
 
+/* Takes all memory. destroy: NULL is allowed. */
 MDFH_API int mdfh_books_create(const struct mdfh_books_config *config, struct mdfh_books **books);
 MDFH_API void mdfh_books_destroy(struct mdfh_books *books);
 

@@ -25,6 +25,7 @@ enum {
 	MDFH_BYPASS_FLOWS_MAX = 64,  /* groups per port */
 };
 
+/* How bytes travel. */
 enum mdfh_transport {
 	MDFH_TRANSPORT_DEFAULT = 0, /* UDP */
 	MDFH_TRANSPORT_UDP = 1,
@@ -34,6 +35,7 @@ enum mdfh_transport {
 	MDFH_TRANSPORT_TCP = 2,
 };
 
+/* Where receive_ns of packets comes from. */
 enum mdfh_timestamps {
 	MDFH_TIMESTAMPS_DEFAULT = 0, /* the best that the backend has at no cost */
 	MDFH_TIMESTAMPS_OFF = 1,     /* receive_ns is 0 */
@@ -124,6 +126,7 @@ struct mdfh_bypass_config {
 	const char *backend_options; /* "key=value,key=value", read by the backend (modules) */
 };
 
+/* Core n, as cpu_core wants it. */
 #define MDFH_CORE(n) ((uint32_t)(n) + 1)
 
 /* 0, or -EINVAL with a sentence that names the field, its value and its range. Checks what
@@ -144,6 +147,7 @@ enum mdfh_place { /* where a piece of work is done */
 	MDFH_PLACE_HARDWARE = 3,
 };
 
+/* What an open port can do. */
 struct mdfh_bypass_capabilities {
 	size_t size;
 	int zero_copy;              /* 1 = packets are handed out where the NIC wrote them */
@@ -232,6 +236,7 @@ MDFH_API int mdfh_bypass_reconnect(struct mdfh_bypass *port, uint64_t pause_ns);
 /* Close. Packets still held become invalid. NULL is allowed. */
 MDFH_API void mdfh_bypass_close(struct mdfh_bypass *port);
 
+/* Owned by the port, valid until close. */
 MDFH_API const struct mdfh_bypass_capabilities *mdfh_bypass_capabilities(
     const struct mdfh_bypass *port);
 
@@ -241,6 +246,7 @@ MDFH_API int mdfh_bypass_stats(struct mdfh_bypass *port, struct mdfh_bypass_stat
 /* The local UDP or TCP port number that flow was bound to (0 when the backend has none). */
 MDFH_API uint16_t mdfh_bypass_local_port(const struct mdfh_bypass *port, uint16_t flow);
 
+/* The backend's name. */
 MDFH_API const char *mdfh_bypass_name(const struct mdfh_bypass *port);
 
 /* What there is. Fills up to max entries and returns how many backends are known: those built
@@ -262,6 +268,7 @@ MDFH_API int mdfh_bypass_set_modules_folder(const char *absolute_folder);
 /* Push helper: a thread of its own that receives, calls handler for each batch and releases
  * it afterwards. The thread is pinned as the port's configuration says. */
 struct mdfh_push;
+/* Called on the receiving thread; packets are released when it returns. */
 typedef void (*mdfh_push_handler)(void *context, const struct mdfh_packet *packets, int n);
 
 /* Takes the port over: mdfh_push_stop closes it. */

@@ -15,6 +15,7 @@
 
 MDFH_BEGIN_DECLS
 
+/* A frame of a capture. */
 struct mdfh_capture_frame {
 	const uint8_t *data;  /* valid until the next call on the same reader */
 	uint64_t time_ns;     /* ns since the Unix epoch, as recorded */

@@ -20,11 +20,13 @@ enum {
 	MDFH_CONFORMANCE_CHECKS = 32, /* no more checks than this */
 };
 
+/* What is odd about a datagram: no port may hand it out. */
 enum mdfh_conformance_flag {
 	MDFH_CONFORMANCE_STRAY = 1 << 0,   /* to an address or port of no flow */
 	MDFH_CONFORMANCE_FOREIGN = 1 << 1, /* from another source than the flows name */
 };
 
+/* What a feed is asked to make arrive. */
 struct mdfh_conformance_datagram {
 	const uint8_t *data;
 	uint32_t length;
@@ -47,6 +49,7 @@ struct mdfh_conformance_server {
 	int (*hang_up)(void *context, int reset); /* close, by a reset or in order */
 };
 
+/* Opens ports of the backend under test and makes datagrams arrive on them. */
 struct mdfh_conformance_feed {
 	size_t size;
 	const char *name; /* for people: "udp4" */
@@ -76,6 +79,7 @@ enum mdfh_conformance_medium {
 	MDFH_CONFORMANCE_TCP6 = 8,
 };
 
+/* A feed of a medium that the library knows. */
 struct mdfh_conformance_config {
 	size_t size;           /* sizeof(struct mdfh_conformance_config) */
 	const char *backend;   /* as in struct mdfh_bypass_config; "fault" is put on "socket" */
@@ -84,16 +88,19 @@ struct mdfh_conformance_config {
 	enum mdfh_conformance_medium medium;
 };
 
+/* -EINVAL where backend and medium do not go together. */
 MDFH_API int mdfh_conformance_feed_open(
     const struct mdfh_conformance_config *config, struct mdfh_conformance_feed **feed);
 MDFH_API void mdfh_conformance_feed_close(struct mdfh_conformance_feed *feed); /* NULL is allowed */
 
+/* Of one check. */
 enum mdfh_conformance_verdict {
 	MDFH_CONFORMANCE_PASSED = 0,
 	MDFH_CONFORMANCE_FAILED = 1,
 	MDFH_CONFORMANCE_NOT_APPLICABLE = 2,
 };
 
+/* What one check found. */
 struct mdfh_conformance_result {
 	const char *name; /* "hold-max" */
 	const char *what; /* the rule, in one line */

@@ -17,6 +17,7 @@ MDFH_BEGIN_DECLS
 
 enum { MDFH_DEPTH_LEVELS_MAX = 32 };
 
+/* Zero means "default" everywhere but in size and instruments. */
 struct mdfh_depth_config {
 	size_t size;
 	uint32_t instruments;    /* rows, the row 0 included: table capacity + 1 */
@@ -26,6 +27,7 @@ struct mdfh_depth_config {
 	int numa_node; /* node + 1; 0 = no preference */
 };
 
+/* A price level. */
 struct mdfh_depth_level {
 	int64_t price; /* 1e-9 */
 	uint64_t quantity;
@@ -47,6 +49,7 @@ struct mdfh_depth_view {
 
 struct mdfh_depth;
 
+/* Takes all memory. */
 MDFH_API int mdfh_depth_create(const struct mdfh_depth_config *config, struct mdfh_depth **depth);
 
 /* Attach to the array that another process made under this name. -ENOENT: there is none; -EPROTO:
@@ -63,6 +66,7 @@ MDFH_API int mdfh_depth_publish(struct mdfh_depth *depth, const struct mdfh_book
 MDFH_API int mdfh_depth_read(
     const struct mdfh_depth *depth, uint32_t instrument, struct mdfh_depth_view *view);
 
+/* Rows and levels a side, as created. */
 MDFH_API uint32_t mdfh_depth_instruments(const struct mdfh_depth *depth);
 MDFH_API uint32_t mdfh_depth_levels(const struct mdfh_depth *depth);
 

@@ -18,6 +18,7 @@
 
 MDFH_BEGIN_DECLS
 
+/* What happened. */
 enum mdfh_event_kind {
 	MDFH_EVENT_NONE = 0,
 	MDFH_EVENT_ORDER_ADD = 1,
@@ -43,12 +44,14 @@ enum mdfh_event_kind {
 	MDFH_EVENT_KINDS = 21,
 };
 
+/* Of an order, a level or a trade. */
 enum mdfh_side {
 	MDFH_SIDE_NONE = 0,
 	MDFH_SIDE_BUY = 1,
 	MDFH_SIDE_SELL = 2,
 };
 
+/* What else there is to say. */
 enum mdfh_event_flag {
 	MDFH_EVENT_LAST_PART = 1 << 0,   /* last event of its message */
 	MDFH_EVENT_LAST = 1 << 1,        /* last event of the venue's event */
@@ -81,6 +84,7 @@ enum mdfh_cause {
 	MDFH_CAUSES = 19,
 };
 
+/* The code of a STATUS event. */
 enum mdfh_trading_status {
 	MDFH_STATUS_UNKNOWN = 0,
 	MDFH_STATUS_TRADING = 1,
@@ -102,6 +106,7 @@ enum mdfh_trading_status {
 	MDFH_STATUS_CIRCUIT_BREAKER = 37, /* statistic of the level precedes it */
 };
 
+/* The code of a STATISTIC event; prices are in 1e-9 units. */
 enum mdfh_statistic {
 	MDFH_STATISTIC_NONE = 0,
 	MDFH_STATISTIC_REFERENCE_PRICE = 1,
@@ -137,12 +142,14 @@ struct mdfh_event_order {
 	uint32_t remaining;
 };
 
+/* Of TRADE, TRADE_BREAK and CROSS. */
 struct mdfh_event_trade {
 	int64_t price;
 	uint64_t match_id;
 	uint64_t quantity;
 };
 
+/* Of LEVEL. */
 struct mdfh_event_level {
 	int64_t price;
 	uint64_t quantity;
@@ -150,6 +157,7 @@ struct mdfh_event_level {
 	uint32_t reserved;
 };
 
+/* Of QUOTE. */
 struct mdfh_event_quote {
 	int64_t bid;
 	int64_t ask;
@@ -157,6 +165,7 @@ struct mdfh_event_quote {
 	uint32_t ask_quantity;
 };
 
+/* Of GAP, RECOVERED and ERROR. */
 struct mdfh_event_gap {
 	uint64_t first;
 	uint64_t count;
@@ -164,12 +173,14 @@ struct mdfh_event_gap {
 	uint32_t reserved;
 };
 
+/* Of STATISTIC. */
 struct mdfh_event_statistic {
 	int64_t value;
 	uint64_t quantity;
 	uint64_t reserved;
 };
 
+/* The event itself. */
 struct mdfh_event {
 	uint64_t sequence;   /* of the message, in (channel, epoch) */
 	int64_t exchange_ns; /* 0 = the message carries none */

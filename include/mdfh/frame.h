@@ -1,6 +1,6 @@
 /* mdfh/frame.h - a captured frame: where its UDP payload is, or why it has none; and back.
  *
- * IPv4 addresses stand as IPv4-mapped IPv6 addresses (::ffff:a.b.c.d), so that one comparison of
+ * IPv4 addresses stand as IPv4-mapped IPv6 addresses ("::ffff:a.b.c.d"), so that one comparison of
  * 16 bytes serves both. Ports and VLAN ids are in host order, offsets count from the frame's
  * first byte.
  *
@@ -59,6 +59,7 @@ enum {
 
 enum { MDFH_PROTOCOL_TCP = 6, MDFH_PROTOCOL_UDP = 17 };
 
+/* What mdfh_frame_parse found. */
 struct mdfh_frame {
 	uint8_t source[16];
 	uint8_t destination[16];
@@ -122,6 +123,7 @@ enum { MDFH_ENDPOINT_TEXT_MAX = 56 };
 MDFH_API const char *mdfh_endpoint_text(
     const uint8_t address[16], uint16_t port, char text[MDFH_ENDPOINT_TEXT_MAX]);
 
+/* 1 for an IPv4-mapped address. */
 static inline int mdfh_frame_is_ipv4(const uint8_t address[16])
 {
 	static const uint8_t mapped[12] = {0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0xff, 0xff};
@@ -129,6 +131,7 @@ static inline int mdfh_frame_is_ipv4(const uint8_t address[16])
 	return __builtin_memcmp(address, mapped, sizeof(mapped)) == 0;
 }
 
+/* 1 for a group of IPv4 or IPv6. */
 static inline int mdfh_frame_is_multicast(const uint8_t address[16])
 {
 	return mdfh_frame_is_ipv4(address) ? (address[12] & 0xf0) == 0xe0 : address[0] == 0xff;

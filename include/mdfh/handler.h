@@ -46,11 +46,13 @@ enum mdfh_idle {               /* what a receive thread does when nothing has ar
 	MDFH_IDLE_WAIT = 2, /* in the kernel, at most poll_timeout_us */
 };
 
+/* What a receive thread does when a consumer's ring is full. */
 enum mdfh_full {
 	MDFH_FULL_DROP = 0,
 	MDFH_FULL_WAIT = 1,
 };
 
+/* What a consumer reads. */
 enum mdfh_consumer_kind {
 	MDFH_CONSUMER_EVENTS = 0,
 	MDFH_CONSUMER_RAW = 1,
@@ -88,6 +90,7 @@ struct mdfh_handler_channel_config {
 	unsigned lines_count;
 };
 
+/* One receive thread. */
 struct mdfh_handler_thread_config {
 	char *name;
 	uint32_t *core; /* the core to pin it to; NULL = not pinned */
@@ -95,6 +98,7 @@ struct mdfh_handler_thread_config {
 	uint32_t poll_timeout_us;
 };
 
+/* One consumer. */
 struct mdfh_consumer_config {
 	char *name;
 	enum mdfh_consumer_kind kind;
@@ -107,6 +111,7 @@ struct mdfh_consumer_config {
 	unsigned symbols_count;
 };
 
+/* The whole; mdfh.yaml(5) has the same keys. */
 struct mdfh_handler_config {
 	size_t size;
 	char *name;
@@ -206,9 +211,11 @@ struct mdfh_raw {
 
 #pragma GCC diagnostic pop
 
+/* 1 and the oldest slot, or 0; mdfh_consumer_done gives it back. */
 MDFH_API uint32_t mdfh_consumer_peek_raw(
     struct mdfh_consumer *consumer, const struct mdfh_raw **raw);
 
+/* Of one consumer since start. */
 struct mdfh_consumer_stats {
 	uint64_t delivered; /* events written to the ring */
 	uint64_t dropped;   /* events lost because it was full */
@@ -218,6 +225,7 @@ struct mdfh_consumer_stats {
 	uint32_t high_water;
 	uint32_t reserved;
 };
+/* Any thread; the figures are a little old. */
 MDFH_API void mdfh_consumer_stats(
     const struct mdfh_consumer *consumer, struct mdfh_consumer_stats *stats);
 
@@ -238,6 +246,7 @@ enum mdfh_stage {
 };
 MDFH_API const char *mdfh_stage_name(unsigned stage);
 
+/* Of one port. */
 struct mdfh_port_report {
 	const char *backend;
 	const struct mdfh_bypass_capabilities *capabilities;
@@ -245,6 +254,7 @@ struct mdfh_port_report {
 	int error; /* 0 = it receives; -ENODATA = its source has ended; else what it died of */
 };
 
+/* Of one channel. */
 struct mdfh_channel_report {
 	const char *name;
 	unsigned lines;

@@ -13,6 +13,7 @@
 
 MDFH_BEGIN_DECLS
 
+/* Zero means "default" everywhere but in size and bypass.size. */
 struct mdfh_ingest_config {
 	size_t size;
 	struct mdfh_bypass_config bypass;
@@ -26,6 +27,7 @@ struct mdfh_ingest_config {
 	enum mdfh_switch wait_when_full; /* on: nothing is dropped, the receiver waits */
 };
 
+/* Since start. */
 struct mdfh_ingest_stats {
 	uint64_t packets;
 	uint64_t bytes;
@@ -45,6 +47,7 @@ struct mdfh_ingest_stats {
 
 struct mdfh_ingest;
 
+/* Opens the port and takes all memory; start makes the receive thread. */
 MDFH_API int mdfh_ingest_open(const struct mdfh_ingest_config *config, struct mdfh_ingest **ingest);
 MDFH_API int mdfh_ingest_start(struct mdfh_ingest *ingest);
 /* Up to n events, copied out; 0 = nothing now, -ENODATA = ended and empty. */

@@ -10,8 +10,10 @@
 
 MDFH_BEGIN_DECLS
 
+/* Bytes of a symbol, its NUL included. */
 #define MDFH_SYMBOL_SIZE 24
 
+/* A row. */
 struct mdfh_instrument {
 	char symbol[MDFH_SYMBOL_SIZE]; /* NUL-terminated, padding removed; "" = not yet known */
 	uint64_t venue_id;             /* the venue's own number (ITCH stock locate, SecurityID) */
@@ -56,6 +58,7 @@ MDFH_API void mdfh_instruments_set_symbol(
     struct mdfh_instruments *table, uint32_t row, const char *text, size_t length);
 
 MDFH_API uint32_t mdfh_instruments_count(const struct mdfh_instruments *table); /* rows + 1 */
+/* As created; and instruments that found the table full. */
 MDFH_API uint32_t mdfh_instruments_capacity(const struct mdfh_instruments *table);
 MDFH_API uint64_t mdfh_instruments_refused(const struct mdfh_instruments *table);
 

@@ -14,6 +14,7 @@ MDFH_BEGIN_DECLS
 
 enum { MDFH_LOG_TEXT_MAX = 512 };
 
+/* How bad it is. */
 enum mdfh_log_level {
 	MDFH_LOG_ERROR = 0,
 	MDFH_LOG_WARNING = 1,
@@ -21,6 +22,7 @@ enum mdfh_log_level {
 	MDFH_LOG_DEBUG = 3,
 };
 
+/* What is called with a line. */
 typedef void (*mdfh_log_callback)(void *context, enum mdfh_log_level level, const char *text);
 
 /* Messages up to this level go to callback; NULL = to nobody. */

@@ -7,6 +7,7 @@
 
 MDFH_BEGIN_DECLS
 
+/* Zero means "default" everywhere but in size and bytes. */
 struct mdfh_region_config {
 	size_t size;
 	size_t bytes;
@@ -17,6 +18,7 @@ struct mdfh_region_config {
 	enum mdfh_switch touch;     /* default on */
 };
 
+/* What was mapped. */
 struct mdfh_region {
 	void *base;   /* page-aligned, zeroed */
 	size_t bytes; /* mapped: config bytes rounded up to the page size in use */
@@ -27,6 +29,7 @@ struct mdfh_region {
 	char shared_name[64];
 };
 
+/* -ENOMEM, or what the kernel refused, with the remedy. */
 MDFH_API int mdfh_region_map(const struct mdfh_region_config *config, struct mdfh_region *region);
 /* Map an existing shared region for reading and writing (a consumer in another process). */
 MDFH_API int mdfh_region_attach(const char *shared_name, struct mdfh_region *region);

@@ -16,6 +16,7 @@
 
 MDFH_BEGIN_DECLS
 
+/* What is known of a packet. */
 enum mdfh_packet_flag {
 	MDFH_PACKET_TRUNCATED = 1 << 0, /* longer on the wire than length says */
 	MDFH_PACKET_STREAM = 1 << 1,    /* bytes of a stream (TCP): borders mean nothing */

@@ -31,10 +31,12 @@
 
 MDFH_BEGIN_DECLS
 
+/* Two cache lines: what prefetchers fetch together. */
 #define MDFH_RING_PAIR ((size_t)2 * MDFH_CACHE_LINE)
 /* Slots; of 0, 8, 16, 32 and 64 the fastest for 32 and 64 bytes. */
 #define MDFH_RING_AHEAD 16
 
+/* Zero means "default" everywhere but in size. */
 struct mdfh_ring_config {
 	size_t size;
 	uint32_t slots;     /* power of two, 2..2^26; default 65536 */
@@ -77,6 +79,7 @@ struct mdfh_ring {
 	struct mdfh_region region;
 };
 
+/* -EINVAL names the value that is wrong; -EEXIST: another process has a ring of that name. */
 MDFH_API int mdfh_ring_create(const struct mdfh_ring_config *config, struct mdfh_ring **ring);
 /* Errors: -ENOENT no such name, -EPROTO not a ring, of another version, or damaged. */
 MDFH_API int mdfh_ring_attach(const char *shared_name, struct mdfh_ring **ring);
@@ -100,6 +103,7 @@ static inline uint32_t mdfh_ring_pop_batch(struct mdfh_ring *ring, void *slots, 
 MDFH_API int mdfh_ring_push_wait(struct mdfh_ring *ring, const void *slot, uint64_t timeout_ns);
 MDFH_API int mdfh_ring_pop_wait(struct mdfh_ring *ring, void *slot, uint64_t timeout_ns);
 
+/* Slots; and those in use now. */
 MDFH_API uint32_t mdfh_ring_capacity(const struct mdfh_ring *ring);
 MDFH_API uint32_t mdfh_ring_used(const struct mdfh_ring *ring);
 
@@ -116,6 +120,7 @@ MDFH_API uint32_t mdfh_ring_high_water(const struct mdfh_ring *ring);
  * acquire: the producer's pair hands over the contents of slots, the consumer's hands the slots
  * back. Each side reads its own index relaxed. */
 
+/* A side's own index. */
 static inline uint64_t mdfh_ring_own(const uint64_t *index)
 {
 	return __atomic_load_n(index, __ATOMIC_RELAXED);
@@ -167,6 +172,7 @@ static inline uint64_t mdfh_ring_filled(struct mdfh_ring *ring, uint64_t want)
 	return filled;
 }
 
+/* The slot of an index. */
 static inline uint8_t *mdfh_ring_at(const struct mdfh_ring *ring, uint64_t index)
 {
 	return ring->slots + (index & ring->mask) * ring->slot_size;

@@ -13,6 +13,7 @@
 
 MDFH_BEGIN_DECLS
 
+/* What the bytes of a field are. */
 enum mdfh_field_kind {
 	MDFH_FIELD_UINT = 0,
 	MDFH_FIELD_INT,
@@ -43,6 +44,7 @@ enum mdfh_field_role {
 	MDFH_ROLE_SEQUENCE,     /* sequence number of the (first) message */
 };
 
+/* What else is known of a field. */
 enum mdfh_field_flag {
 	MDFH_FIELD_SIGNED = 1 << 0,
 	MDFH_FIELD_NULLABLE = 1 << 1, /* null means "no value" */
@@ -54,12 +56,14 @@ struct mdfh_name { /* of an enum's value or of a bit */
 	const char *name;
 };
 
+/* The names of an enumeration or of a bit set. */
 struct mdfh_names {
 	const char *name;
 	const struct mdfh_name *entries;
 	uint32_t count;
 };
 
+/* One field of a message or of a group entry. */
 struct mdfh_field {
 	const char *name;
 	const struct mdfh_names *names; /* NULL = none */
@@ -87,6 +91,7 @@ struct mdfh_dimension {
 	uint16_t reserved;
 };
 
+/* A repeating group. */
 struct mdfh_group {
 	const char *name;
 	const struct mdfh_dimension *dimension;
@@ -96,6 +101,7 @@ struct mdfh_group {
 	uint16_t since;
 };
 
+/* One message. */
 struct mdfh_message {
 	uint32_t type;
 	const char *name;                /* "add_order" */
@@ -109,6 +115,7 @@ struct mdfh_message {
 	uint16_t min_length; /* the same in the oldest version: shorter ones are refused */
 };
 
+/* One version of one protocol. */
 struct mdfh_schema {
 	uint16_t id; /* stable: raw-tap consumers store it */
 	uint16_t version;
@@ -140,6 +147,7 @@ MDFH_API const struct mdfh_schema *mdfh_schema_by_id(unsigned id);
 /* Schemas in a fixed order; NULL past the last. */
 MDFH_API const struct mdfh_schema *mdfh_schema_at(unsigned index);
 
+/* The message of a type; NULL = the schema has none. */
 static inline const struct mdfh_message *mdfh_schema_message(
     const struct mdfh_schema *schema, uint32_t type)
 {

@@ -27,6 +27,7 @@ enum mdfh_framing {
 	MDFH_FRAMING_SOUPBIN,   /* u16 big-endian length (without itself), 'S', message */
 };
 
+/* What a packet is. */
 enum mdfh_unit_kind {
 	MDFH_UNIT_DATA = 0,
 	MDFH_UNIT_HEARTBEAT = 1, /* no message; first is the next number to come */
@@ -82,6 +83,7 @@ struct mdfh_session_ops {
 	void (*write_header)(uint8_t *out, const struct mdfh_unit *unit);
 };
 
+/* NULL = there is none; "?" for an error that does not exist. */
 MDFH_API const struct mdfh_session_ops *mdfh_session_find(const char *name);
 MDFH_API const char *mdfh_session_error_name(unsigned error);
 
@@ -124,6 +126,7 @@ static inline uint32_t mdfh_framing_next(enum mdfh_framing framing, const uint8_
 	return size + 2;
 }
 
+/* What a span is. */
 enum mdfh_span_kind {
 	MDFH_SPAN_DATA = 0,
 	MDFH_SPAN_GAP = 1,           /* first .. first + messages - 1 are lost */
@@ -134,6 +137,7 @@ enum mdfh_span_kind {
 /* As many messages as there are: up to the end marker, or to a record that is not whole. */
 #define MDFH_SPAN_UNCOUNTED UINT64_MAX
 
+/* Whole messages in order, or a marker between them. */
 struct mdfh_span {
 	const uint8_t *data; /* framed messages; valid until the next push or poll, or until the
 	                      * packet is released */
@@ -158,6 +162,7 @@ enum {
 	MDFH_SPANS_MAX = 8, /* most spans that one push or poll can return at a time */
 };
 
+/* Zero means "default" everywhere but in size and session. */
 struct mdfh_channel_config {
 	size_t size;
 	const struct mdfh_session_ops *session;
@@ -171,6 +176,7 @@ struct mdfh_channel_config {
 	uint64_t line_down_ns;      /* silence after which a line counts as down; default 3 s */
 };
 
+/* Of one line since create. */
 struct mdfh_line_stats {
 	uint64_t packets;
 	uint64_t messages;   /* claimed by these packets */
@@ -187,6 +193,7 @@ struct mdfh_line_stats {
 	uint32_t reserved;
 };
 
+/* Of one channel since create. */
 struct mdfh_channel_stats {
 	uint64_t delivered;         /* sequence numbers given out */
 	uint64_t lost;              /* sequence numbers given out as gaps */
@@ -211,6 +218,7 @@ struct mdfh_line_drops {
 
 struct mdfh_channel;
 
+/* Takes all memory. destroy: NULL is allowed. */
 MDFH_API int mdfh_channel_create(
     const struct mdfh_channel_config *config, struct mdfh_channel **channel);
 MDFH_API void mdfh_channel_destroy(struct mdfh_channel *channel);
@@ -242,6 +250,7 @@ MDFH_API int mdfh_channel_waiting(const struct mdfh_channel *channel);
 MDFH_API void mdfh_channel_drops(
     struct mdfh_channel *channel, unsigned line, const struct mdfh_line_drops *drops);
 
+/* Owned by the channel; for its own thread. */
 MDFH_API const struct mdfh_channel_stats *mdfh_channel_stats(const struct mdfh_channel *channel);
 
 /* Give up every hole and drain the window: at the end of a file. Call until it returns 0. */
@@ -259,6 +268,7 @@ MDFH_API int mdfh_channel_flush(
  *             decode it;
  *     report mdfh_binaryfile_end(&file); */
 
+/* How a file ended. */
 enum mdfh_binaryfile_end {
 	MDFH_BINARYFILE_MARKED = 0,   /* the zero-length record was found, nothing follows */
 	MDFH_BINARYFILE_UNMARKED = 1, /* whole records, no end marker: cut there, or growing */
@@ -268,6 +278,7 @@ enum mdfh_binaryfile_end {
 
 enum { MDFH_BINARYFILE_SPAN_MAX = 1 << 30 }; /* most bytes of one span */
 
+/* A reader; plain data. */
 struct mdfh_binaryfile {
 	const uint8_t *data; /* the chunk */
 	uint64_t size;
@@ -279,6 +290,7 @@ struct mdfh_binaryfile {
 	uint32_t reserved;
 };
 
+/* Start a file; and give it the next chunk, which must stay until it is used up. */
 MDFH_API void mdfh_binaryfile_open(struct mdfh_binaryfile *file, uint16_t channel);
 MDFH_API void mdfh_binaryfile_feed(
     struct mdfh_binaryfile *file, const uint8_t *data, uint64_t size);
@@ -295,6 +307,7 @@ MDFH_API int mdfh_binaryfile_next(
 MDFH_API int mdfh_binaryfile_rest(struct mdfh_binaryfile *file, struct mdfh_span *span);
 MDFH_API void mdfh_binaryfile_took(struct mdfh_binaryfile *file, uint64_t messages, uint64_t bytes);
 
+/* Bytes of the chunk that are not used up. */
 MDFH_API uint64_t mdfh_binaryfile_left(const struct mdfh_binaryfile *file);
 
 /* How the file ended, once next has returned 0 and there is nothing more to feed. */

@@ -74,6 +74,7 @@ enum mdfh_soup_item_kind {
 	MDFH_SOUP_ITEM_DEBUG,  /* free text, not terminated */
 };
 
+/* What next hands out. */
 struct mdfh_soup_item {
 	const uint8_t *data; /* valid until the next call of next, and while the fed bytes are */
 	uint64_t sequence;   /* DATA: of the first message */
@@ -96,6 +97,7 @@ struct mdfh_soup_item {
  * the end of a session, or when one that was not asked for by name is no longer there, the next
  * login asks for the current session from 1. */
 
+/* Of a connection. */
 enum mdfh_soup_state {
 	MDFH_SOUP_DOWN = 0, /* no connection */
 	MDFH_SOUP_LOGIN,    /* waiting for the answer to the login (server: for the login) */
@@ -104,6 +106,7 @@ enum mdfh_soup_state {
 	MDFH_SOUP_CLOSING,  /* to be closed: reason() says why */
 };
 
+/* "?" for what does not exist. */
 MDFH_API const char *mdfh_soup_state_name(unsigned state);
 
 /* Zero means "default" in every field but size. */
@@ -155,6 +158,7 @@ MDFH_API void mdfh_soup_client_destroy(struct mdfh_soup_client *client);
 /* Ask for this number at the next login: of a channel whose other line was ahead. 0 is ignored. */
 MDFH_API void mdfh_soup_client_resume(struct mdfh_soup_client *client, uint64_t sequence);
 
+/* A connection was made: the login goes out. */
 MDFH_API void mdfh_soup_client_connected(struct mdfh_soup_client *client, int64_t now_ns);
 /* What was cut is forgotten, and so is what had not been sent. */
 MDFH_API void mdfh_soup_client_disconnected(struct mdfh_soup_client *client, int64_t now_ns);
@@ -190,6 +194,7 @@ MDFH_API enum mdfh_soup_reason mdfh_soup_client_reason(const struct mdfh_soup_cl
  * or password would be refused again, and exchanges lock accounts. */
 MDFH_API uint64_t mdfh_soup_client_pause(const struct mdfh_soup_client *client);
 
+/* Owned by the client. */
 MDFH_API const struct mdfh_soup_client_stats *mdfh_soup_client_stats(
     const struct mdfh_soup_client *client);
 
@@ -208,6 +213,7 @@ MDFH_API const struct mdfh_soup_client_stats *mdfh_soup_client_stats(
  *     if (mdfh_soup_server_reason(server, c) && there is no output, or it cannot be sent)
  *             close; mdfh_soup_server_disconnected(server, c) */
 
+/* Zero means "default" everywhere but in size and session. */
 struct mdfh_soup_server_config {
 	size_t size;
 	const char *session;   /* 1 to 10 characters, no spaces at its ends */
@@ -221,6 +227,7 @@ struct mdfh_soup_server_config {
 	uint64_t stall_ns;     /* a client that takes nothing of its output; default 15 s */
 };
 
+/* Since create, of all clients together. */
 struct mdfh_soup_server_stats {
 	uint64_t connections;
 	uint64_t rejected; /* connections beyond clients_max */
@@ -237,6 +244,7 @@ struct mdfh_soup_server_stats {
 
 struct mdfh_soup_server;
 
+/* -EINVAL names the field that is wrong (never the password). destroy: NULL is allowed. */
 MDFH_API int mdfh_soup_server_create(
     const struct mdfh_soup_server_config *config, struct mdfh_soup_server **server);
 MDFH_API void mdfh_soup_server_destroy(struct mdfh_soup_server *server);
@@ -270,6 +278,7 @@ MDFH_API int mdfh_soup_server_write(
 MDFH_API int mdfh_soup_server_send(
     struct mdfh_soup_server *server, unsigned client, const uint8_t *message, uint32_t length);
 
+/* Let time pass for a client: heartbeats, silence, a login that does not come. */
 MDFH_API void mdfh_soup_server_poll(
     struct mdfh_soup_server *server, unsigned client, int64_t now_ns);
 
@@ -285,6 +294,7 @@ MDFH_API enum mdfh_soup_reason mdfh_soup_server_reason(
 MDFH_API enum mdfh_soup_state mdfh_soup_server_state(
     const struct mdfh_soup_server *server, unsigned client);
 
+/* Owned by the server. */
 MDFH_API const struct mdfh_soup_server_stats *mdfh_soup_server_stats(
     const struct mdfh_soup_server *server);
 
