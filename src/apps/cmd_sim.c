@@ -199,6 +199,10 @@ static int open_output(
 		if (sim_output_check(options->interface, &options->endpoints[i], options->ttl))
 			return -1;
 	}
+	for (uint32_t i = 0; i < options->lines; i++) {
+		if (sim_output_check_route(options->interface, &options->endpoints[i]))
+			return -1;
+	}
 	return sim_output_open_sockets(
 	    options->interface, options->endpoints, options->lines, options->ttl, output);
 }
@@ -328,7 +332,8 @@ int mdfh_command_sim(int argc, char **argv)
 	}
 
 	if (open_output(&options, &output, &midnight_ns) ||
-	    mdfh_stream_start(&options.day, 0, &stream) || wait_for_listeners(&options))
+	    mdfh_stream_start(&options.day, options.ahead_mib << 20, &stream) ||
+	    wait_for_listeners(&options))
 		status = fail();
 	else if (wait_for_day(stream, &options))
 		fprintf(stderr, "mdfh sim: interrupted before the first message\n");

@@ -36,6 +36,7 @@ enum {
 	KEY_TTL,
 	KEY_STATUS,
 	KEY_MAX_LATE,
+	KEY_AHEAD,
 };
 
 static const struct argp_option argp_options[] = {
@@ -57,6 +58,11 @@ static const struct argp_option argp_options[] = {
     {"flush-us", KEY_FLUSH, "US", 0, "Longest wait of a message for its packet to fill (50)", 2},
     {"mtu-payload", KEY_PAYLOAD, "BYTES", 0, "Largest UDP payload, 72 to 8972 (1400)", 2},
     {"skew-us", KEY_SKEW, "US", 0, "Line B behind line A (0)", 2},
+    {"ahead", KEY_AHEAD, "MIB", 0,
+	"Make so much of the day before the first message goes out; 1 GiB is some 30 million "
+	"messages "
+	"(1024)",
+	2},
     {"start-delay", KEY_START_DELAY, "S", 0, "Only heartbeats for so long at the start (0)", 2},
     {"wait-for-listener", KEY_WAIT, "S", 0,
 	"Start when the groups have been joined in this network namespace, or give up after S", 2},
@@ -240,6 +246,9 @@ static error_t parse_option(int key, char *arg, struct argp_state *state)
 	case KEY_STATUS:
 		o->status = 1;
 		return 0;
+	case KEY_AHEAD:
+		o->ahead_mib = read_whole(state, "ahead", arg, 1, 1048576);
+		return 0;
 	case KEY_MAX_LATE:
 		o->max_late_us = read_whole(state, "max-late", arg, 0, 3600000000u);
 		return 0;
@@ -303,6 +312,7 @@ static const struct sim_options defaults = {
     .payload = 1400,
     .ttl = 1,
     .max_late_us = UINT64_MAX,
+    .ahead_mib = 1024,
     .day = {.seed = 1},
 };
 

@@ -29,6 +29,7 @@ struct sim_options {
 	uint64_t flush_us;
 	uint32_t payload;
 	uint32_t ttl;
+	uint64_t ahead_mib;
 	uint64_t max_late_us; /* UINT64_MAX = none */
 	unsigned wait_s;
 	enum sim_clock clock;

@@ -170,6 +170,31 @@ int sim_output_check(const char *interface, const struct sim_endpoint *endpoint,
 	return check_interface(interface);
 }
 
+int sim_output_check_route(const char *interface, const struct sim_endpoint *endpoint)
+{
+	struct sockaddr_in6 to = {.sin6_family = AF_INET6, .sin6_port = htons(endpoint->port)};
+	int fd;
+	int err = 0;
+
+	if (inet_pton(AF_INET6, endpoint->group, &to.sin6_addr) != 1)
+		return 0;
+	to.sin6_scope_id = if_nametoindex(interface);
+	fd = socket(AF_INET6, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+	if (fd < 0)
+		return mdfh_error_errno(
+		    -errno, "a socket to look for a route to %s", endpoint->group);
+	setsockopt(
+	    fd, IPPROTO_IPV6, IPV6_MULTICAST_IF, &to.sin6_scope_id, sizeof(to.sin6_scope_id));
+	if (connect(fd, (const struct sockaddr *)&to, sizeof(to)))
+		err = mdfh_error_errno(-errno,
+		    "interface %s has no route to group %s (for loopback: ip -6 route add local "
+		    "ff00::/8 "
+		    "dev lo)",
+		    interface, endpoint->group);
+	close(fd);
+	return err;
+}
+
 /* Whether somebody has joined: the kernel lists IPv4 groups as a number in memory order, those of
  * IPv6 as 32 digits in the third column. 1, 0, or an error. */
 static int is_joined(const char *group)

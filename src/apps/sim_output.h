@@ -33,6 +33,9 @@ int sim_endpoint_parse(const char *text, struct sim_endpoint *endpoint);
 /* 0 if sending there can do no harm, else -EPERM and the reason. */
 int sim_output_check(const char *interface, const struct sim_endpoint *endpoint, uint32_t ttl);
 
+/* 0 if the interface has a route for the group, as IPv4 always has: IPv6 on loopback may have none. */
+int sim_output_check_route(const char *interface, const struct sim_endpoint *endpoint);
+
 /* Wait until somebody in this network namespace has joined the group. 0, or -ETIMEDOUT. */
 int sim_output_wait_for_listener(const struct sim_endpoint *endpoint, unsigned seconds);
 

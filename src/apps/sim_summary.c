@@ -30,8 +30,8 @@ static double sent_seconds(const struct mdfh_sender_stats *sent)
 	return sent->last_ns > sent->first_ns ? (double)(sent->last_ns - sent->first_ns) / 1e9 : 0;
 }
 
-/* A second late in the end, or one in a hundred messages late: the rate was too high for here. */
-static int schedule_held(const struct sim_run *run)
+/* Of the messages of all lines, those that were late. */
+static double late_part(const struct sim_run *run)
 {
 	uint64_t late = 0;
 	uint64_t messages = 0;
@@ -40,7 +40,13 @@ static int schedule_held(const struct sim_run *run)
 		late += run->sent->lines[i].late_messages;
 		messages += run->sent->lines[i].messages;
 	}
-	return late * 100 <= messages && run->sent->last_ns < run->sent->last_due_ns + 1000000000u;
+	return messages ? (double)late / (double)messages : 0;
+}
+
+/* A second late in the end, or one in a hundred messages late: the rate was too high for here. */
+static int schedule_held(const struct sim_run *run)
+{
+	return late_part(run) <= 0.01 && run->sent->last_ns < run->sent->last_due_ns + 1000000000u;
 }
 
 static double due_seconds(const struct mdfh_sender_stats *sent)
@@ -112,13 +118,12 @@ static void print_text(const struct sim_run *run)
 			    (unsigned long long)line->late_messages, MDFH_SENDER_LATE_NS / 1000);
 		}
 		if (!schedule_held(run))
-			printf("the schedule was not held: the last packet was due after %.3f s "
-			       "(%.0f messages/s) and went out after %.3f s\n",
-			    due_seconds(run->sent),
-			    due_seconds(run->sent) > 0
-				? (double)run->messages / due_seconds(run->sent)
-				: 0,
-			    seconds);
+			printf(
+			    "the schedule was not held: %.1f %% of the messages were late by more "
+			    "than %d us, and the last packet by %.3f ms: this rate is too high "
+			    "for this machine as it is now\n",
+			    100 * late_part(run), MDFH_SENDER_LATE_NS / 1000,
+			    (double)(run->sent->last_ns - run->sent->last_due_ns) / 1e6);
 		if (run->sent->lost_on_both)
 			printf("left out of every line: %llu messages\n",
 			    (unsigned long long)run->sent->lost_on_both);

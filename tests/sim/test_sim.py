@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """mdfh sim as a receiver sees it: files, multicast on two lines, loss, interruption, refusals.
 
-usage: test_sim.py MDFH files|network
+usage: test_sim.py MDFH files|scenarios|network
 
 Nothing of mdfh is used to look at what it sends: packets are taken apart here by the tables of
 the MoldUDP64 and ITCH 5.0 specifications, the framing also by tshark, and the books are kept
@@ -196,6 +196,17 @@ def test_files(folder):
 # Network -----------------------------------------------------------------------------
 
 
+def listen6(group):
+    sock = socket.socket(socket.AF_INET6, socket.SOCK_DGRAM)
+    sock.setsockopt(socket.SOL_SOCKET, 33, 32 << 20)  # SO_RCVBUFFORCE
+    sock.setsockopt(socket.IPPROTO_IPV6, 51, 1)  # IPV6_RECVHOPLIMIT
+    sock.bind((group, PORT))
+    index = socket.if_nametoindex("lo")
+    sock.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_JOIN_GROUP,
+                    socket.inet_pton(socket.AF_INET6, group) + struct.pack("@I", index))
+    return sock
+
+
 def listen(group):
     sock = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
     try:
@@ -314,6 +325,216 @@ def test_interrupted(folder):
     sock.close()
 
 
+def packets_of(capture):
+    """Group, time in ns and UDP payload of each packet of a classic capture, taken apart by hand."""
+    data = capture.read_bytes()
+    check(data[:4] == bytes.fromhex("4d3cb2a1"), "not a pcap in nanoseconds")
+    at = 24
+    while at < len(data):
+        seconds, ns, length = struct.unpack_from("<III", data, at)
+        frame = data[at + 16:at + 16 + length]
+        at += 16 + length
+        if frame[12:14] == b"\x86\xdd":
+            yield socket.inet_ntop(socket.AF_INET6, frame[38:54]), seconds * 10**9 + ns, frame[62:]
+        else:
+            yield socket.inet_ntop(socket.AF_INET, frame[30:34]), seconds * 10**9 + ns, frame[42:]
+
+
+FAULTS = """
+symbols: 50
+messages: 40000
+rate: 40000
+seed: 4
+random_halts: 0
+phases:
+  - {kind: market, from: 09:30, until: 10:30, share: 1}
+lines:
+  - {line: b, from: 09:40, until: 10:00, silent: true}
+  - {line: b, from: 10:00, until: 10:10, skew_us: 30000}
+  - {line: a, from: 10:15, until: 10:20, drop_ppm: 200000}
+"""
+
+
+def test_line_faults(folder):
+    """Silence, another skew and drops, each from when to when the file says."""
+    path, capture = folder / "faults.yaml", folder / "faults.pcap"
+    path.write_text(FAULTS)
+    run("--scenario", path, "--clock", "day", "--heartbeat", 20, "--skew-us", 100, "--out", capture,
+        "--group", f"{GROUP_A}:{PORT}", "--group-b", f"{GROUP_B}:{PORT}")
+    lines = {GROUP_A: {}, GROUP_B: {}}
+    heartbeats = []
+    last = {}
+    for group, when, payload in packets_of(capture):
+        first, count = struct.unpack_from(">QH", payload, 10)
+        if count == 0:
+            heartbeats.append((group, when))
+            continue
+        if count == 0xFFFF:
+            continue
+        check(when >= last.get(group, 0), "a line overtakes itself")
+        last[group] = when
+        clock = int.from_bytes(payload[27:33], "big")
+        lines[group][first] = (when, clock, payload)
+    a, b = lines[GROUP_A], lines[GROUP_B]
+
+    def hours(line, start, end):
+        return [first for first, (_, clock, _) in line.items()
+                if start * 6 * 10**11 <= clock < end * 6 * 10**11]  # tens of minutes
+    begin = 57  # 09:30 is 57 times ten minutes
+    check(len(hours(b, begin, begin + 1)) > 1000, "line B before")
+    check(not hours(b, begin + 1, begin + 3), "line B is silent")
+    check(len(hours(a, begin + 1, begin + 3)) > 2000, "line A meanwhile")
+    silence = [a[first][0] for first in hours(a, begin + 1, begin + 3)]
+    check(not [beat for beat in heartbeats if beat[0] == GROUP_B and
+               min(silence) < beat[1] < max(silence)], "heartbeats of a silent line")
+    check({beat[0] for beat in heartbeats} == {GROUP_A, GROUP_B}, "heartbeats at the start")
+    for start, end, skew in ((0, 1, 100), (3, 4, 30000)):
+        shared = [first for first in hours(b, begin + start, begin + end) if first in a]
+        check(len(shared) > 500, "packets on both lines")
+        check(all(b[first][0] - a[first][0] == skew * 1000 for first in shared), f"skew {skew}")
+    # After the long skew nothing overtakes, and a little later all is as it was.
+    late = [first for first in hours(b, begin + 5, begin + 6) if first in a]
+    check(all(b[first][0] - a[first][0] == 100000 for first in late), "skew afterwards")
+    lost = [first for first in hours(b, begin + 4.5, begin + 5) if first not in a]
+    kept = [first for first in hours(b, begin + 4.5, begin + 5) if first in a]
+    check(0.1 < len(lost) / (len(lost) + len(kept)) < 0.3, "drops of line A")
+    check(not [first for first in b if first not in a and first not in lost], "drops elsewhere")
+
+
+def test_same_bytes(folder):
+    """One seed, one day: in each kind of file."""
+    common = ("--messages", 30000, "--seed", 12, "--symbols", 100, "--clock", "day")
+    itch, pcap, pcapng = folder / "same.itch", folder / "same.pcap", folder / "same.pcapng"
+    for path in (itch, pcap, pcapng):
+        run(*common, "--date", "2026-03-09", "--out", path) if path != itch else \
+            run(*common, "--out", path)
+        check(not list(folder.glob("*.part*")), "a partial file is left")
+    messages = list(blocks(itch.read_bytes()[:-2]))
+    found = []
+    for _, _, payload in packets_of(pcap):
+        if struct.unpack_from(">H", payload, 18)[0] != 0xFFFF:
+            found += list(blocks(payload[20:]))
+    check(found == messages, "messages of the capture and of the file differ")
+    if shutil.which("editcap"):
+        again = folder / "again.pcap"
+        subprocess.run(["editcap", "-F", "nsecpcap", pcapng, again], check=True, timeout=60)
+        check(again.read_bytes()[24:] == pcap.read_bytes()[24:], "pcap and pcapng differ")
+
+
+def test_scenarios(folder):
+    """Those that are installed: each runs, keeps its promises, and repeats."""
+    scenarios = sorted((Path(os.environ["MDFH_SOURCE"]) / "scenarios").glob("*.yaml"))
+    check(len(scenarios) == 3, f"{scenarios}")
+    for path in scenarios:
+        day, dump = folder / f"{path.stem}.itch", folder / f"{path.stem}.tsv"
+        short = ("--seconds", 6) if path.stem == "busy-open" else ()
+        summary = json.loads(run("--scenario", path, *short, "--out", day, "--books-out", dump,
+                                 "--json").stdout)
+        check(summary["messages"] == (600000 if short else 1000000), f"{path}: {summary}")
+        book, kinds, halted, names = Book(), {}, {}, {}
+        for message in blocks(day.read_bytes()[:-2]):
+            book.apply(message)
+            kind = message[0:1]
+            kinds[kind] = kinds.get(kind, 0) + 1
+            if kind == b"R":
+                names[message[11:19].rstrip()] = message[1:3]
+            elif kind == b"H":
+                halted.setdefault(message[1:3], []).append(message[19:20] + message[21:25])
+        check(book.dump() == dump.read_text(), f"{path}: books differ")
+        if path.stem == "normal-day":
+            check(halted[names[b"NEWCO"]] == [b"HIPO1", b"QIPOQ", b"T    "], "the offering")
+            check(kinds[b"K"] == 1 and b"O" not in kinds and b"W" not in kinds, f"{kinds}")
+            check(kinds[b"Y"] == 2001, "the short sale restriction")
+        elif path.stem == "busy-open":
+            check(halted[names[b"TECH"]] == [b"T    ", b"PLUDP", b"QT7  ", b"TT7  "], "the pause")
+            check(kinds[b"J"] == 1 and kinds[b"I"] > 10000, f"{kinds}")
+            check(not any(state for locate, states in halted.items() for state in states[1:]
+                          if locate != names[b"TECH"]), "halts of others")
+        else:
+            check(kinds[b"W"] == 1 and kinds[b"B"] > 100, f"{kinds}")
+            check(all([state for state in states if state[1:4] == b"MWC"] ==
+                      [b"HMWC1", b"QMWCQ", b"TMWCQ"] for states in halted.values()), "the breaker")
+    # Options override the file, and the last of two ways to say the same wins.
+    path = scenarios[1]
+    summary = json.loads(run("--scenario", path, "--messages", 100000, "--seed", 5, "--symbols", 300,
+                             "--out", folder / "over.itch", "--json").stdout)
+    check(summary["messages"] == 100000 and summary["seed"] == 5 and summary["symbols"] <= 300,
+          f"{summary}")
+    bad = folder / "bad.yaml"
+    bad.write_text("seed: 1\nevents:\n  - {at: 10:00, kind: halt}\n")
+    check(f"{bad}:3: events 1: a halt needs 'symbols'" in
+          run("--scenario", bad, "--out", folder / "x.itch", status=2).stderr, "error of a file")
+    check("scenario " in run("--scenario", folder / "none.yaml", status=2).stderr, "no file")
+    check(not list(folder.glob("x*")), "a file after an error")
+
+
+def test_full_disk(folder):
+    """No file under the final name, and none of the temporary ones, when not all could be written."""
+    place = folder / "small"
+    place.mkdir()
+    if subprocess.run(["mount", "-t", "tmpfs", "-o", "size=1m", "none", place],
+                      check=False, capture_output=True).returncode:
+        print("test_sim.py: no right to mount a small disk; a full one was not tried")
+        return
+    for suffix in ("itch", "pcap", "pcapng"):
+        said = run("--messages", 300000, "--symbols", 10, "--out", place / f"day.{suffix}",
+                   status=2).stderr
+        left = list(place.iterdir())
+        if "No space left" not in said or f"{place}/day." not in said or left:
+            break
+    subprocess.run(["umount", place], check=True)
+    check("No space left" in said and f"{place}/day." in said, said)
+    check(not left, f"{left} are left")
+
+
+def test_ipv6(folder):
+    group = f"[ff15::7]:{PORT}"
+    said = run("--messages", 300, "--rate", 1000, "--group", group, status=2).stderr
+    check("no route to group ff15::7" in said and "ip -6 route add" in said, said)
+    subprocess.run("ip -6 route add local ff00::/8 dev lo", shell=True, check=True)
+    sock = listen6("ff15::7")
+    process = start("--messages", 20000, "--symbols", 50, "--rate", 50000, "--seed", 12, "--group",
+                    group, "--linger", 0.1, "--clock", "day", "--wait-for-listener", 5)
+    ancillary = []
+
+    class Receiver:
+        """Looks like a socket, and keeps the hop limits."""
+
+        def setblocking(self, flag):
+            sock.setblocking(flag)
+
+        def recv(self, size):
+            data, extra, _, _ = sock.recvmsg(size, 100)
+            ancillary.extend(int.from_bytes(value, "little") for _, _, value in extra)
+            return data
+    line, = receive([Receiver()], process)
+    summary_of(process)
+    check(len(line.messages) == 20000 and set(ancillary) == {1}, f"{len(line.messages)} messages, hop limits {set(ancillary)}")
+    # On the wire the same bytes as in a file of the day's clock.
+    day = folder / "six.itch"
+    run("--messages", 20000, "--symbols", 50, "--seed", 12, "--out", day)
+    check([line.messages[i + 1] for i in range(20000)] == list(blocks(day.read_bytes()[:-2])),
+          "the wire and the file differ")
+    sock.close()
+    capture = folder / "six.pcap"
+    run("--messages", 2000, "--symbols", 5, "--group", group, "--out", capture)
+    check({group for group, _, _ in packets_of(capture)} == {"ff15::7"}, "group of the capture")
+
+
+def test_lateness(folder):
+    """What could not be sent on time is said: in numbers, in words, and by the exit status."""
+    common = ("--messages", 60000, "--symbols", 100, "--rate", 5000000, "--linger", 0)
+    summary = json.loads(run(*common, "--json").stdout)
+    check(summary["due_rate"] > 4500000 and summary["due_seconds"] < 0.02, f"{summary}")
+    check(summary["lines"][0]["messages"] == 60000, "nothing is left out to catch up")
+    check("--max-late allows 0 us" in run(*common, "--max-late", 0, status=1).stderr, "--max-late")
+    run("--messages", 300, "--rate", 1000, "--linger", 0, "--max-late", 3600000000)
+    said = run("--messages", 25000, "--symbols", 10, "--rate", 10000, "--linger", 0, "--status").stderr
+    check(said.count("% sent\n") >= 2 and "\r" not in said, f"--status: {said}")
+    said = run("--messages", 25000, "--symbols", 10, "--out", folder / "quiet.pcap").stderr
+    check(not said, f"progress without a terminal: {said}")
+
+
 def test_packing():
     """One message a packet when there is time, full packets when there is none."""
     sock = listen(GROUP_A)
@@ -336,6 +557,13 @@ def test_refusals():
     refused("--transmit", "--interface", "d0")
     refused("--transmit", "--group", "224.0.31.64:14340")
     refused("--transmit", "--ttl", 2)
+    refused("--transmit", "--group", "[ff0e::1]:14340")
+    refused("--transmit", "--group", "[ff02::1]:14340")
+    refused("--transmit", "--group", "[2001:db8::1]:14340")
+    refused("--transmit", "--group", "[ff15::1]:14340", "--interface", "d0")
+    refused("or [ff15::1]:26477", "--group", "ff15::1:26477")
+    refused("or [ff15::1]:26477", "--group", "[ff15::1]26477")
+    refused("or [ff15::1]:26477", "--group", "[239.1.1.1]:26477")
     refused("interface none0", "--interface", "none0")
     refused("like 239.1.1.1:26477", "--group", "239.1.1.1")
     refused("like 239.1.1.1:26477", "--group", "239.1.1.1:99999")
@@ -348,6 +576,8 @@ def test_refusals():
     run("--messages", 300, "--rate", 10000, "--interface", "v0", "--linger", 0)
     subprocess.run("ip route add default via 10.9.9.2", shell=True, check=True)
     refused("without a default route", "--interface", "v0")
+    subprocess.run("ip route del default && ip -6 route add default dev v0", shell=True, check=True)
+    refused("without a default route", "--interface", "v0")
 
 
 def main():
@@ -355,19 +585,26 @@ def main():
         folder = Path(name)
         if sys.argv[2] == "files":
             test_files(folder)
+            test_same_bytes(folder)
+        elif sys.argv[2] == "scenarios":
+            test_scenarios(folder)
+            test_line_faults(folder)
         elif "MDFH_TEST_NAMESPACE" not in os.environ:
             environment = dict(os.environ, MDFH_TEST_NAMESPACE="1")
             options = ["-n"] if os.geteuid() == 0 else ["-Urn"]
             if subprocess.run(["unshare", *options, "true"], check=False).returncode:
                 print("test_sim.py: no right to make a network namespace")
                 sys.exit(SKIPPED)
-            sys.exit(subprocess.run(["unshare", *options, sys.executable, *sys.argv],
+            sys.exit(subprocess.run(["unshare", "-m", *options, sys.executable, *sys.argv],
                                     env=environment, check=False).returncode)
         else:
             subprocess.run(["ip", "link", "set", "lo", "up"], check=True)
             test_two_lines(folder)
             test_interrupted(folder)
             test_packing()
+            test_ipv6(folder)
+            test_lateness(folder)
+            test_full_disk(folder)
             test_refusals()
 
 
