@@ -168,9 +168,5 @@ int mdfh_command_backends(int argc, char **argv)
 		for (int i = 0; i < n; i++)
 			print_text(&backends[i]);
 	}
-	if (fflush(stdout)) {
-		fprintf(stderr, "mdfh backends: standard output: %s\n", strerror(errno));
-		return 2;
-	}
 	return 0;
 }

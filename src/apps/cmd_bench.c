@@ -6,6 +6,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <inttypes.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -181,6 +182,17 @@ out:
 
 /* Command ------------------------------------------------------------------ */
 
+/* What is timed is not to look whether it should stop. */
+static void on_signal(int number)
+{
+	static const char text[] = "mdfh bench: interrupted, nothing was measured\n";
+
+	if (write(STDERR_FILENO, text, sizeof(text) - 1) < 0)
+		_exit(2);
+	signal(number, SIG_DFL);
+	raise(number);
+}
+
 struct arguments {
 	const char *name;
 	const char *path;
@@ -237,10 +249,13 @@ int mdfh_command_bench(int argc, char **argv)
 		   "line of JSON.\v",
 	    .help_filter = filter,
 	};
+	const struct sigaction action = {.sa_handler = on_signal};
 	struct arguments a = {0};
 
 	if (argp_parse(&argp, argc, argv, 0, NULL, &a))
 		return 2;
+	sigaction(SIGINT, &action, NULL);
+	sigaction(SIGTERM, &action, NULL);
 	for (size_t i = 0; i < sizeof(benches) / sizeof(benches[0]); i++) {
 		int status;
 

@@ -16,6 +16,7 @@
 
 #include "apps/books_out.h"
 #include "apps/commands.h"
+#include "apps/option_values.h"
 #include "mdfh/bypass.h"
 #include "mdfh/clock.h"
 #include "mdfh/error.h"
@@ -656,20 +657,6 @@ static int parse_time(const char *text, int64_t *ns)
 	return !text[used];
 }
 
-static uint64_t parse_number(
-    struct argp_state *state, const char *name, const char *text, uint64_t max)
-{
-	char *end;
-	unsigned long long value;
-
-	errno = 0;
-	value = strtoull(text, &end, 10);
-	if (errno || *end || *text < '0' || *text > '9' || !value || value > max)
-		argp_error(
-		    state, "%s is '%s'; it must be a number from 1 to %" PRIu64, name, text, max);
-	return value;
-}
-
 static error_t parse(int key, char *argument, struct argp_state *state)
 {
 	struct options *o = state->input;
@@ -682,7 +669,7 @@ static error_t parse(int key, char *argument, struct argp_state *state)
 			    state, "--at is '%s'; it must be HH:MM:SS[.nnnnnnnnn]", argument);
 		return 0;
 	case OPTION_SEQ:
-		o->seq = parse_number(state, "--seq", argument, UINT64_MAX);
+		o->seq = option_whole(state, "seq", argument, 1, UINT64_MAX);
 		return 0;
 	case 's':
 		if (o->symbol_count == SYMBOLS_MAX)
@@ -694,7 +681,7 @@ static error_t parse(int key, char *argument, struct argp_state *state)
 		o->symbols[o->symbol_count++] = argument;
 		return 0;
 	case OPTION_DEPTH:
-		o->depth = (int)parse_number(state, "--depth", argument, 1000000);
+		o->depth = (int)option_whole(state, "depth", argument, 1, 1000000);
 		return 0;
 	case OPTION_ORDERS:
 		o->orders = 1;
@@ -818,8 +805,6 @@ int mdfh_command_book(int argc, char **argv)
 			status = 2;
 		}
 	}
-	if (fflush(stdout))
-		status = 2;
 out:
 	free(run.rules);
 	free(run.events);

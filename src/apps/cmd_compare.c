@@ -248,10 +248,6 @@ int mdfh_command_compare(int argc, char **argv)
 		return 2;
 	if (!dump_open(&a, options.paths[0]) && !dump_open(&b, options.paths[1]))
 		status = compare(&options, &a, &b);
-	if (fflush(stdout)) {
-		fprintf(stderr, "mdfh compare: standard output: %s\n", strerror(errno));
-		status = 2;
-	}
 	dump_close(&a);
 	dump_close(&b);
 	return status;

@@ -169,9 +169,5 @@ int mdfh_command_conformance(int argc, char **argv)
 		    counts[MDFH_CONFORMANCE_FAILED], counts[MDFH_CONFORMANCE_NOT_APPLICABLE]);
 	}
 	mdfh_conformance_feed_close(feed);
-	if (fflush(stdout)) {
-		fprintf(stderr, "mdfh conformance: standard output: %s\n", strerror(errno));
-		return 2;
-	}
 	return status;
 }

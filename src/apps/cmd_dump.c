@@ -17,6 +17,7 @@
 
 #include "apps/commands.h"
 #include "apps/dump_print.h"
+#include "apps/std_streams.h"
 #include "mdfh/capture.h"
 #include "mdfh/error.h"
 #include "proto/decoder.h"
@@ -137,6 +138,45 @@ static int parse_date(const char *text, struct options *options)
 	       options->month <= 12 && options->day >= 1 && options->day <= 31;
 }
 
+static int is_type(
+    const struct mdfh_schema *schema, const struct mdfh_message *message, const char *text)
+{
+	char type[16];
+
+	snprintf(type, sizeof(type), schema->type_is_text ? "%c" : "%u", message->type);
+	return !strcmp(text, type) || !strcmp(text, message->name);
+}
+
+/* Each --type must be one of the protocol's, or, as long as it is to be recognised, of some. */
+static void check_types(const struct options *options, const struct argp_state *state)
+{
+	const struct mdfh_schema *schema = NULL;
+	char names[1024] = "";
+
+	for (int t = 0; t < options->type_count; t++) {
+		int found = 0;
+
+		for (unsigned i = 0; !found && (schema = mdfh_schema_at(i)); i++) {
+			if (!schema->session || (options->schema && schema != options->schema))
+				continue;
+			for (uint32_t m = 0; !found && m < schema->message_count; m++)
+				found = is_type(schema, &schema->messages[m], options->types[t]);
+		}
+		if (found)
+			continue;
+		schema = options->schema ? options->schema : mdfh_schema_at(0);
+		for (uint32_t m = 0; m < schema->message_count; m++) {
+			size_t used = strlen(names);
+
+			snprintf(names + used, sizeof(names) - used, "%s%s", m ? ", " : "",
+			    schema->messages[m].name);
+		}
+		argp_error(state, "--type is '%s', which %s; of %s there are %s", options->types[t],
+		    options->schema ? "the protocol does not have" : "no protocol has",
+		    schema->name, names);
+	}
+}
+
 static error_t parse_option(int key, char *argument, struct argp_state *state)
 {
 	struct options *options = state->input;
@@ -183,6 +223,7 @@ static error_t parse_option(int key, char *argument, struct argp_state *state)
 	case ARGP_KEY_END:
 		if (!options->path)
 			argp_error(state, "which file? - is standard input");
+		check_types(options, state);
 		break;
 	default:
 		return ARGP_ERR_UNKNOWN;
@@ -505,15 +546,10 @@ static int look_field(void *context, const struct mdfh_value *value)
 static int type_wanted(const struct options *options, const struct mdfh_schema *schema,
     const struct mdfh_message *message)
 {
-	char type[16];
-
 	if (!options->type_count)
 		return 1;
-	if (!message)
-		return 0;
-	snprintf(type, sizeof(type), schema->type_is_text ? "%c" : "%u", message->type);
-	for (int i = 0; i < options->type_count; i++) {
-		if (!strcmp(options->types[i], type) || !strcmp(options->types[i], message->name))
+	for (int i = 0; message && i < options->type_count; i++) {
+		if (is_type(schema, message, options->types[i]))
 			return 1;
 	}
 	return 0;
@@ -849,13 +885,9 @@ static int run(struct dump *dump)
 	}
 	if (progress)
 		fprintf(stderr, "\r");
-	/* Nobody reads any more: that is the reader's choice, not a fault. */
-	if (ferror(dump->out) || fflush(dump->out)) {
-		if (errno == EPIPE)
-			return 0;
-		fprintf(stderr, "mdfh dump: standard output: %s\n", strerror(errno));
-		return 2;
-	}
+	/* Why not all was printed is said at the end of the program. */
+	if (fflush(dump->out) || std_streams_closed())
+		return 0;
 	return status ? status : summary(dump);
 }
 
@@ -882,7 +914,6 @@ int mdfh_command_dump(int argc, char **argv)
 	dump->options.last = UINT64_MAX;
 	if (argp_parse(&argp, argc, argv, 0, NULL, &dump->options) == 0) {
 		sigaction(SIGINT, &action, NULL);
-		signal(SIGPIPE, SIG_IGN);
 		status = run(dump);
 	}
 	free(dump->symbols);

@@ -13,6 +13,7 @@
 #include <unistd.h>
 
 #include "apps/commands.h"
+#include "apps/option_values.h"
 #include "apps/sim_output.h"
 #include "mdfh/bypass.h"
 #include "mdfh/capture.h"
@@ -107,30 +108,6 @@ static const struct argp_option argp_options[] = {
     {0},
 };
 
-static uint64_t read_whole(
-    struct argp_state *state, const char *name, const char *text, uint64_t min, uint64_t max)
-{
-	uint64_t value;
-	char *end;
-
-	errno = 0;
-	value = strtoull(text, &end, 10);
-	if (*text < '0' || *text > '9' || *end || errno || value < min || value > max)
-		argp_error(state, "%s is '%s'; it must be a whole number from %llu to %llu", name,
-		    text, (unsigned long long)min, (unsigned long long)max);
-	return value;
-}
-
-static double read_speed(struct argp_state *state, const char *text)
-{
-	char *end;
-	double value = strtod(text, &end);
-
-	if (end == text || *end || !(value >= 0 && value <= 1e6))
-		argp_error(state, "speed is '%s'; it must be a number from 0 to 1000000", text);
-	return value;
-}
-
 static error_t parse_option(int key, char *arg, struct argp_state *state)
 {
 	struct options *o = state->input;
@@ -147,16 +124,16 @@ static error_t parse_option(int key, char *arg, struct argp_state *state)
 		o->backend = arg;
 		return 0;
 	case KEY_SPEED:
-		o->speed = read_speed(state, arg);
+		o->speed = option_number(state, "speed", arg, 0, 1e6);
 		return 0;
 	case KEY_LOOP:
-		o->loops = read_whole(state, "loop", arg, 1, UINT32_MAX);
+		o->loops = option_whole(state, "loop", arg, 1, UINT32_MAX);
 		return 0;
 	case KEY_LIMIT:
-		o->limit = read_whole(state, "limit", arg, 1, UINT64_MAX);
+		o->limit = option_whole(state, "limit", arg, 1, UINT64_MAX);
 		return 0;
 	case KEY_TTL:
-		o->ttl = (uint32_t)read_whole(state, "ttl", arg, 1, 255);
+		o->ttl = (uint32_t)option_whole(state, "ttl", arg, 1, 255);
 		return 0;
 	case KEY_TRANSMIT:
 		o->transmit = 1;

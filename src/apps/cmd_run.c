@@ -17,7 +17,9 @@
 
 #include "apps/books_out.h"
 #include "apps/commands.h"
+#include "apps/option_values.h"
 #include "apps/run_report.h"
+#include "apps/std_streams.h"
 #include "mdfh/clock.h"
 #include "mdfh/depth.h"
 #include "mdfh/error.h"
@@ -137,31 +139,6 @@ static void on_signal(int signal)
 
 /* Options ----------------------------------------------------------------------------------- */
 
-static uint64_t number(
-    struct argp_state *state, const char *option, const char *text, uint64_t least, uint64_t most)
-{
-	char *end;
-	unsigned long long value;
-
-	errno = 0;
-	value = strtoull(text, &end, 0);
-	if (errno || *end || end == text || text[0] == '-' || value < least || value > most)
-		argp_error(state, "--%s is '%s'; it must be a number from %llu to %llu", option,
-		    text, (unsigned long long)least, (unsigned long long)most);
-	return value;
-}
-
-static double decimal(struct argp_state *state, const char *option, const char *text)
-{
-	char *end;
-	double value = strtod(text, &end);
-
-	if (end == text || *end || !(value >= 0) || !(value <= 1e9))
-		argp_error(
-		    state, "--%s is '%s'; it must be a number from 0 to 1000000000", option, text);
-	return value;
-}
-
 /* Whether an option says what a configuration file says, and not when to end or what to show. */
 static int describes(int key)
 {
@@ -212,10 +189,10 @@ static error_t parse(int key, char *argument, struct argp_state *state)
 		run->line.file = argument;
 		return 0;
 	case KEY_SPEED:
-		run->line.speed = decimal(state, "speed", argument);
+		run->line.speed = option_number(state, "speed", argument, 0, 1e9);
 		return 0;
 	case KEY_CORE:
-		run->core = (uint32_t)number(state, "core", argument, 0, 4095);
+		run->core = (uint32_t)option_whole(state, "core", argument, 0, 4095);
 		run->thread.core = &run->core;
 		return 0;
 	case KEY_IDLE:
@@ -233,7 +210,7 @@ static error_t parse(int key, char *argument, struct argp_state *state)
 		run->check = 1;
 		return 0;
 	case KEY_SECONDS:
-		run->seconds = decimal(state, "seconds", argument);
+		run->seconds = option_number(state, "seconds", argument, 0, 1e9);
 		if (!(run->seconds > 0))
 			argp_error(state, "--seconds is '%s'; it must be more than 0", argument);
 		return 0;
@@ -246,47 +223,49 @@ static error_t parse(int key, char *argument, struct argp_state *state)
 		run->symbols[run->symbols_count++] = argument;
 		return 0;
 	case KEY_WINDOW:
-		run->channel.window_us = (uint32_t)number(state, "window", argument, 1, 60000000);
+		run->channel.window_us =
+		    (uint32_t)option_whole(state, "window", argument, 1, 60000000);
 		return 0;
 	case KEY_SLOTS:
-		run->consumer.slots = (uint32_t)number(state, "slots", argument, 2, 1 << 26);
+		run->consumer.slots = (uint32_t)option_whole(state, "slots", argument, 2, 1 << 26);
 		return 0;
 	case KEY_WAIT:
 		run->consumer.full = MDFH_FULL_WAIT;
 		return 0;
 	case KEY_ORDERS:
 		run->config.orders_max =
-		    (uint32_t)number(state, "orders-max", argument, 1, 1u << 30);
+		    (uint32_t)option_whole(state, "orders-max", argument, 1, 1u << 30);
 		return 0;
 	case KEY_LEVELS:
 		run->config.levels_max =
-		    (uint32_t)number(state, "levels-max", argument, 1, 1u << 30);
+		    (uint32_t)option_whole(state, "levels-max", argument, 1, 1u << 30);
 		return 0;
 	case KEY_BUFFER:
 		run->line.receive_buffer_bytes =
-		    number(state, "receive-buffer", argument, 4096, 1u << 30);
+		    option_whole(state, "receive-buffer", argument, 4096, 1u << 30);
 		return 0;
 	case KEY_BATCH:
 		run->line.batch_size =
-		    (uint32_t)number(state, "batch", argument, 1, MDFH_BYPASS_BATCH_MAX);
+		    (uint32_t)option_whole(state, "batch", argument, 1, MDFH_BYPASS_BATCH_MAX);
 		return 0;
 	case KEY_BUSY_POLL:
-		run->line.busy_poll_us = (uint32_t)number(state, "busy-poll", argument, 0, 100000);
+		run->line.busy_poll_us =
+		    (uint32_t)option_whole(state, "busy-poll", argument, 0, 100000);
 		return 0;
 	case KEY_DEPTH:
 		run->config.depth_levels =
-		    (uint32_t)number(state, "depth", argument, 1, MDFH_DEPTH_LEVELS_MAX);
+		    (uint32_t)option_whole(state, "depth", argument, 1, MDFH_DEPTH_LEVELS_MAX);
 		return 0;
 	case KEY_SOUND:
 		run->config.sound_at_start = MDFH_ON;
 		return 0;
 	case KEY_LATENCY_SAMPLE:
 		run->config.latency_sample =
-		    (uint32_t)number(state, "latency-sample", argument, 1, 1u << 30);
+		    (uint32_t)option_whole(state, "latency-sample", argument, 1, 1u << 30);
 		return 0;
 	case KEY_LOSS:
 		run->line.fault.loss_ppm =
-		    (uint32_t)number(state, "inject-loss", argument, 1, 1000000);
+		    (uint32_t)option_whole(state, "inject-loss", argument, 1, 1000000);
 		return 0;
 	case KEY_BOOKS_OUT:
 		run->books_out = argument;
@@ -462,6 +441,8 @@ static void wait_for_end(struct run *run, struct mdfh_handler *handler, struct r
 
 	for (unsigned ticks = 1; !interrupted; ticks++) {
 		if (!mdfh_handler_running(handler))
+			break;
+		if (run->print && std_streams_closed())
 			break;
 		if (run->seconds > 0 && run_report_elapsed(report) >= run->seconds)
 			break;

@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "apps/commands.h"
+#include "apps/std_streams.h"
 #include "mdfh/bypass.h"
 #include "mdfh/error.h"
 #include "mdfh/version.h"
@@ -82,8 +83,10 @@ static int take_modules(int *argc, char ***argv)
 
 int main(int argc, char **argv)
 {
-	int status = take_modules(&argc, &argv);
+	int status;
 
+	std_streams_guard("mdfh");
+	status = take_modules(&argc, &argv);
 	if (status)
 		return status;
 	if (argc < 2) {
@@ -106,6 +109,7 @@ int main(int argc, char **argv)
 			continue;
 		snprintf(name, sizeof(name), "mdfh %s", c->name);
 		argv[1] = name;
+		std_streams_guard(name);
 		return c->run(argc - 1, argv + 1);
 	}
 	fprintf(stderr, "mdfh: there is no command '%s'; `mdfh --help` lists them\n", argv[1]);

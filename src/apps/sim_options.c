@@ -2,11 +2,10 @@
 #include "apps/sim_options.h"
 
 #include <argp.h>
-#include <errno.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 
+#include "apps/option_values.h"
 #include "mdfh/error.h"
 
 /* Options ------------------------------------------------------------------------- */
@@ -98,32 +97,6 @@ static const struct argp_option argp_options[] = {
     {0},
 };
 
-static double read_number(
-    const struct argp_state *state, const char *name, const char *text, double min, double max)
-{
-	char *end;
-	double value = strtod(text, &end);
-
-	if (end == text || *end || !(value >= min && value <= max))
-		argp_error(state, "%s is '%s'; it must be a number from %.15g to %.15g", name, text,
-		    min, max);
-	return value;
-}
-
-static uint64_t read_whole(
-    const struct argp_state *state, const char *name, const char *text, uint64_t min, uint64_t max)
-{
-	char *end;
-	uint64_t value;
-
-	errno = 0;
-	value = strtoull(text, &end, 10);
-	if (*text < '0' || *text > '9' || *end || errno || value < min || value > max)
-		argp_error(state, "%s is '%s'; it must be a whole number from %llu to %llu", name,
-		    text, (unsigned long long)min, (unsigned long long)max);
-	return value;
-}
-
 static int ends_with(const char *text, const char *end)
 {
 	size_t text_length = strlen(text);
@@ -171,52 +144,53 @@ static error_t parse_option(int key, char *arg, struct argp_state *state)
 		o->transmit = 1;
 		return 0;
 	case KEY_TTL:
-		o->ttl = (uint32_t)read_whole(state, "ttl", arg, 1, 255);
+		o->ttl = (uint32_t)option_whole(state, "ttl", arg, 1, 255);
 		return 0;
 	case 'r':
-		o->rate = read_number(state, "rate", arg, 100, 5000000);
+		o->rate = option_number(state, "rate", arg, 100, 5000000);
 		return 0;
 	case 's':
-		o->seconds = read_number(state, "seconds", arg, 0.001, 86400);
+		o->seconds = option_number(state, "seconds", arg, 0.001, 86400);
 		o->day.messages = 0; /* those of a scenario */
 		return 0;
 	case KEY_MESSAGES:
-		o->day.messages = read_whole(state, "messages", arg, 1, 100000000000ull);
+		o->day.messages = option_whole(state, "messages", arg, 1, 100000000000ull);
 		return 0;
 	case KEY_BURST:
-		o->burst = read_number(state, "burst", arg, 1, 50);
+		o->burst = option_number(state, "burst", arg, 1, 50);
 		return 0;
 	case KEY_FLUSH:
-		o->flush_us = read_whole(state, "flush-us", arg, 0, 1000000);
+		o->flush_us = option_whole(state, "flush-us", arg, 0, 1000000);
 		return 0;
 	case KEY_PAYLOAD:
-		o->payload = (uint32_t)read_whole(state, "mtu-payload", arg,
+		o->payload = (uint32_t)option_whole(state, "mtu-payload", arg,
 		    MDFH_PUBLISHER_PAYLOAD_MIN, MDFH_PUBLISHER_PAYLOAD_MAX);
 		return 0;
 	case KEY_SKEW:
-		o->skew_us = read_whole(state, "skew-us", arg, 0, 1000000);
+		o->skew_us = option_whole(state, "skew-us", arg, 0, 1000000);
 		return 0;
 	case KEY_START_DELAY:
-		o->start_delay_s = read_number(state, "start-delay", arg, 0, 3600);
+		o->start_delay_s = option_number(state, "start-delay", arg, 0, 3600);
 		return 0;
 	case KEY_WAIT:
-		o->wait_s = (unsigned)read_whole(state, "wait-for-listener", arg, 1, 3600);
+		o->wait_s = (unsigned)option_whole(state, "wait-for-listener", arg, 1, 3600);
 		return 0;
 	case KEY_HEARTBEAT:
-		o->heartbeat_ms = read_whole(state, "heartbeat", arg, 1, 60000);
+		o->heartbeat_ms = option_whole(state, "heartbeat", arg, 1, 60000);
 		return 0;
 	case KEY_LINGER:
-		o->linger_s = read_number(state, "linger", arg, 0, 3600);
+		o->linger_s = option_number(state, "linger", arg, 0, 3600);
 		return 0;
 	case KEY_SEED:
-		o->day.seed = read_whole(state, "seed", arg, 0, UINT64_MAX);
+		o->day.seed = option_whole(state, "seed", arg, 0, UINT64_MAX);
 		return 0;
 	case KEY_SYMBOLS:
 		o->day.symbols =
-		    (uint32_t)read_whole(state, "symbols", arg, 1, MDFH_DAY_SYMBOLS_MAX);
+		    (uint32_t)option_whole(state, "symbols", arg, 1, MDFH_DAY_SYMBOLS_MAX);
 		return 0;
 	case KEY_LIVE_ORDERS:
-		o->day.live_orders = (uint32_t)read_whole(state, "live-orders", arg, 1, 100000000);
+		o->day.live_orders =
+		    (uint32_t)option_whole(state, "live-orders", arg, 1, 100000000);
 		return 0;
 	case KEY_SESSION:
 		read_session(state, o->session, arg);
@@ -247,10 +221,10 @@ static error_t parse_option(int key, char *arg, struct argp_state *state)
 		o->status = 1;
 		return 0;
 	case KEY_AHEAD:
-		o->ahead_mib = read_whole(state, "ahead", arg, 1, 1048576);
+		o->ahead_mib = option_whole(state, "ahead", arg, 1, 1048576);
 		return 0;
 	case KEY_MAX_LATE:
-		o->max_late_us = read_whole(state, "max-late", arg, 0, 3600000000u);
+		o->max_late_us = option_whole(state, "max-late", arg, 0, 3600000000u);
 		return 0;
 	case ARGP_KEY_ARG:
 		argp_error(state, "'%s' is no option; mdfh sim takes options only", arg);

@@ -17,6 +17,7 @@
 #include <string.h>
 #include <time.h>
 
+#include "apps/option_values.h"
 #include "apps/text_out.h"
 #include "mdfh/bypass.h"
 #include "mdfh/clock.h"
@@ -513,18 +514,6 @@ static const struct argp_option argp_options[] = {
     {0},
 };
 
-static double read_number(
-    const struct argp_state *state, const char *name, const char *text, double min, double max)
-{
-	char *end;
-	double value = strtod(text, &end);
-
-	if (end == text || *end || !(value >= min && value <= max))
-		argp_error(state, "%s is '%s'; it must be a number from %.15g to %.15g", name, text,
-		    min, max);
-	return value;
-}
-
 static error_t parse_option(int key, char *arg, struct argp_state *state)
 {
 	switch (key) {
@@ -543,10 +532,10 @@ static error_t parse_option(int key, char *arg, struct argp_state *state)
 		argp_error(state, "transport is '%s'; it must be tcp, udp or multicast", arg);
 		return 0;
 	case 'n':
-		options.messages = (uint64_t)read_number(state, "messages", arg, 5000, 1e7);
+		options.messages = (uint64_t)option_number(state, "messages", arg, 5000, 1e7);
 		return 0;
 	case 'r':
-		options.rate = read_number(state, "rate", arg, 100, 1e7);
+		options.rate = option_number(state, "rate", arg, 100, 1e7);
 		return 0;
 	case KEY_STAY:
 		options.stay = 1;

@@ -6,6 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "apps/option_values.h"
 #include "mdfh/version.h"
 #include "tools/probe_message.h"
 
@@ -106,36 +107,10 @@ static const struct argp_option argp_options[] = {
     {0},
 };
 
-static double read_number(
-    const struct argp_state *state, const char *name, const char *text, double min, double max)
-{
-	char *end;
-	double value = strtod(text, &end);
-
-	if (end == text || *end || !(value >= min && value <= max))
-		argp_error(state, "%s is '%s'; it must be a number from %.15g to %.15g", name, text,
-		    min, max);
-	return value;
-}
-
-static uint64_t read_whole(
-    const struct argp_state *state, const char *name, const char *text, uint64_t min, uint64_t max)
-{
-	char *end;
-	uint64_t value;
-
-	errno = 0;
-	value = strtoull(text, &end, 10);
-	if (*text < '0' || *text > '9' || *end || errno || value < min || value > max)
-		argp_error(state, "%s is '%s'; it must be a whole number from %llu to %llu", name,
-		    text, (unsigned long long)min, (unsigned long long)max);
-	return value;
-}
-
 static uint32_t read_u32(
     const struct argp_state *state, const char *name, const char *text, uint32_t min, uint32_t max)
 {
-	return (uint32_t)read_whole(state, name, text, min, max);
+	return (uint32_t)option_whole(state, name, text, min, max);
 }
 
 static enum probe_transport read_transport(const struct argp_state *state, const char *text)
@@ -191,7 +166,7 @@ static error_t parse_place(int key, char *arg, struct argp_state *state)
 		o->host = arg;
 		return 0;
 	case 'p':
-		o->port = (uint16_t)read_whole(state, "port", arg, 0, 65535);
+		o->port = (uint16_t)option_whole(state, "port", arg, 0, 65535);
 		return 0;
 	case KEY_GROUP:
 		o->group = arg;
@@ -228,13 +203,13 @@ static error_t parse_server(int key, char *arg, struct argp_state *state)
 
 	switch (key) {
 	case 'r':
-		o->rate = read_number(state, "rate", arg, 1, 10000000);
+		o->rate = option_number(state, "rate", arg, 1, 10000000);
 		return 0;
 	case 'd':
-		o->duration_s = read_number(state, "duration", arg, 0.001, 86400);
+		o->duration_s = option_number(state, "duration", arg, 0.001, 86400);
 		return 0;
 	case KEY_MAX_MESSAGES:
-		o->messages = read_whole(state, "max-messages", arg, 1, 1000000000000ull);
+		o->messages = option_whole(state, "max-messages", arg, 1, 1000000000000ull);
 		return 0;
 	case KEY_MESSAGE_SIZE:
 		o->message_size =
@@ -244,19 +219,19 @@ static error_t parse_server(int key, char *arg, struct argp_state *state)
 		o->batch_size = read_u32(state, "batch-size", arg, 1, 1000000);
 		return 0;
 	case KEY_BURST:
-		o->burst = read_number(state, "burst", arg, 1, 50);
+		o->burst = option_number(state, "burst", arg, 1, 50);
 		return 0;
 	case KEY_SEED:
-		o->seed = read_whole(state, "seed", arg, 0, UINT64_MAX);
+		o->seed = option_whole(state, "seed", arg, 0, UINT64_MAX);
 		return 0;
 	case KEY_START_DELAY:
-		o->start_delay_s = read_number(state, "start-delay", arg, 0, 3600);
+		o->start_delay_s = option_number(state, "start-delay", arg, 0, 3600);
 		return 0;
 	case KEY_WAIT:
 		o->wait_s = read_u32(state, "wait", arg, 1, 86400);
 		return 0;
 	case KEY_SERVER_CPU:
-		o->server_core = (int)read_whole(state, "server-cpu", arg, 0, 1023);
+		o->server_core = (int)option_whole(state, "server-cpu", arg, 0, 1023);
 		return 0;
 	default:
 		return parse_place(key, arg, state);
@@ -279,7 +254,7 @@ static error_t parse_option(int key, char *arg, struct argp_state *state)
 		o->modules = arg;
 		return 0;
 	case KEY_CPU:
-		o->cpu_core = MDFH_CORE(read_whole(state, "cpu-core", arg, 0, 1023));
+		o->cpu_core = MDFH_CORE(option_whole(state, "cpu-core", arg, 0, 1023));
 		return 0;
 	case KEY_RX_RING_SIZE:
 		o->rx_ring_size = read_u32(state, "rx-ring-size", arg, 1, UINT32_MAX);
@@ -288,7 +263,7 @@ static error_t parse_option(int key, char *arg, struct argp_state *state)
 		o->client_batch = read_u32(state, "client-batch", arg, 1, UINT32_MAX);
 		return 0;
 	case KEY_RECEIVE_BUFFER:
-		o->receive_buffer_bytes = read_whole(state, "receive-buffer", arg, 1, UINT64_MAX);
+		o->receive_buffer_bytes = option_whole(state, "receive-buffer", arg, 1, UINT64_MAX);
 		return 0;
 	case KEY_POLL_TIMEOUT:
 		o->poll_timeout_us = read_u32(state, "poll-timeout", arg, 1, 1000000);
@@ -303,7 +278,7 @@ static error_t parse_option(int key, char *arg, struct argp_state *state)
 		o->spin = 1;
 		return 0;
 	case KEY_WARMUP:
-		o->warmup_s = read_number(state, "warmup", arg, 0, 3600);
+		o->warmup_s = option_number(state, "warmup", arg, 0, 3600);
 		return 0;
 	case KEY_INJECT_LOSS:
 		o->fault.loss_ppm = read_u32(state, "inject-loss-ppm", arg, 0, ppm_max);
