@@ -85,6 +85,15 @@ int mdfh_address_parse(const char *text, uint16_t port, struct mdfh_address *add
 	return 0;
 }
 
+void mdfh_address_text(const struct mdfh_address *address, char *text, size_t size)
+{
+	const void *host = address->any.sa_family == AF_INET ? (const void *)&address->v4.sin_addr
+							     : (const void *)&address->v6.sin6_addr;
+
+	if (!inet_ntop(address->any.sa_family, host, text, (socklen_t)size) && size)
+		text[0] = '\0';
+}
+
 int mdfh_address_is_multicast(const struct mdfh_address *address)
 {
 	if (address->any.sa_family == AF_INET)

@@ -26,6 +26,7 @@ struct mdfh_address {
 
 /* 1 if text is a numeric IPv4 or IPv6 address, which is then filled in, else 0. */
 int mdfh_address_parse(const char *text, uint16_t port, struct mdfh_address *address);
+void mdfh_address_text(const struct mdfh_address *address, char *text, size_t size); /* no port */
 int mdfh_address_is_multicast(const struct mdfh_address *address);
 int mdfh_address_is_unspecified(const struct mdfh_address *address);
 /* Equal hosts; ports are not looked at. */

@@ -80,7 +80,7 @@ static int watch(struct socket_port *s, const struct mdfh_bypass_config *config)
 		return 0;
 	s->epoll_fd = epoll_create1(EPOLL_CLOEXEC);
 	if (s->epoll_fd < 0)
-		return mdfh_error_errno(-errno, "socket: epoll_create1");
+		return mdfh_socket_error(-errno, "socket: epoll_create1");
 	s->sockets.base.capabilities.poll_fd = s->epoll_fd;
 	for (uint32_t i = 0; i < count; i++) {
 		struct epoll_event event = {.events = EPOLLIN, .data.u32 = i};

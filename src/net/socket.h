@@ -3,6 +3,7 @@
 #ifndef MDFH_NET_SOCKET_H
 #define MDFH_NET_SOCKET_H
 
+#include <net/if.h>
 #include <string.h>
 #include <time.h>
 
@@ -45,7 +46,9 @@ struct mdfh_sockets {
 	struct mmsghdr *tx;
 	struct iovec *tx_iov;
 
-	char warning[256];
+	char interface[IFNAMSIZ]; /* "" = the kernel's choice */
+	char warning[256];        /* now */
+	char setup_warning[256];  /* as open left it */
 	struct flow flows[MDFH_BYPASS_FLOWS_MAX];
 };
 
@@ -82,6 +85,19 @@ int mdfh_sockets_set_timestamps(
     struct mdfh_sockets *s, int fd, const struct mdfh_bypass_config *config, uint32_t flow);
 /* How far the clock of the stamps may be off. */
 void mdfh_sockets_update_clock(struct mdfh_sockets *s);
+
+/* socket_report.c ------------------------------------------------------ */
+
+/* As mdfh_error_errno, with what to do about it where that is known. */
+int mdfh_socket_error(int error, const char *format, ...) __attribute__((format(printf, 2, 3)));
+int mdfh_socket_interface_error(int error, const char *name, const char *interface);
+int mdfh_socket_device_error(int error, const char *interface);
+int mdfh_socket_bind_error(int error, const struct mdfh_flow *flow);
+int mdfh_socket_join_error(int error, const struct mdfh_sockets *s, const struct flow *flow);
+/* What open could not get stays the port's warning, where there is nothing worse to say ... */
+void mdfh_sockets_opened(struct mdfh_sockets *s);
+/* ... as that nothing can arrive through the named interface: 1, and the warning says why. */
+int mdfh_sockets_warn(struct mdfh_sockets *s);
 
 /* socket_tcp.c --------------------------------------------------------- */
 

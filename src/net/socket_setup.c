@@ -170,15 +170,7 @@ int mdfh_sockets_set_timestamps(
 
 /* Membership and filters ---------------------------------------- */
 
-/* The text of a flow for sentences: "group 239.1.1.1 port 5000". */
-static const char *flow_text(const struct mdfh_flow *flow, char *text, size_t size)
-{
-	snprintf(text, size, "%s port %u", flow->group ? flow->group : "any address", flow->port);
-	return text;
-}
-
-static int join(
-    const struct mdfh_sockets *s, const struct flow *flow, const struct mdfh_flow *wanted)
+static int join(const struct mdfh_sockets *s, const struct flow *flow)
 {
 	int v4 = flow->to.any.sa_family == AF_INET;
 	int level = v4 ? IPPROTO_IP : IPPROTO_IPV6;
@@ -195,12 +187,7 @@ static int join(
 					   &with_source, sizeof(with_source))
 				     : setsockopt(flow->fd, level, MCAST_JOIN_GROUP, &any_source,
 					   sizeof(any_source));
-	if (failed)
-		return mdfh_error_errno(-errno, "socket: join %s%s%s%s%s", wanted->group,
-		    wanted->source ? " from " : "", wanted->source ? wanted->source : "",
-		    s->interface_index ? "" : " (no interface is set)",
-		    errno == ENOBUFS ? " (net.ipv4.igmp_max_memberships reached?)" : "");
-	return 0;
+	return failed ? mdfh_socket_join_error(-errno, s, flow) : 0;
 }
 
 /* A packet belongs to the first flow that it matches: block in this any-source flow the sources
@@ -304,12 +291,8 @@ static int has_sources(const struct mdfh_sockets *s, uint32_t index)
 
 static int bind_socket(int fd, const struct flow *flow, const struct mdfh_flow *wanted)
 {
-	char text[96];
-
-	if (bind(fd, &flow->to.any, flow->to.length))
-		return mdfh_error_errno(
-		    -errno, "socket: bind to %s", flow_text(wanted, text, sizeof(text)));
-	return 0;
+	return bind(fd, &flow->to.any, flow->to.length) ? mdfh_socket_bind_error(-errno, wanted)
+							: 0;
 }
 
 static int read_port(struct flow *flow)
@@ -372,7 +355,7 @@ static int open_flow(
 			     : socket(flow->to.any.sa_family,
 				   SOCK_DGRAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
 	if (flow->fd < 0)
-		return mdfh_error_errno(-errno, "socket: socket for flows[%u]", index);
+		return mdfh_socket_error(-errno, "socket: socket for flows[%u]", index);
 	rc = shut(flow->fd);
 	if (rc)
 		return rc;
@@ -387,7 +370,7 @@ static int open_flow(
 	if (flow->any && config->interface &&
 	    setsockopt(flow->fd, SOL_SOCKET, SO_BINDTODEVICE, config->interface,
 		(socklen_t)strlen(config->interface)))
-		return mdfh_error_errno(-errno, "socket: SO_BINDTODEVICE %s", config->interface);
+		return mdfh_socket_device_error(-errno, config->interface);
 	rc = mdfh_socket_set_int(flow->fd, SOL_SOCKET, SO_RXQ_OVFL, 1);
 	if (rc)
 		return mdfh_error_errno(rc, "socket: SO_RXQ_OVFL");
@@ -401,7 +384,7 @@ static int open_flow(
 	if (!rc)
 		rc = read_port(flow);
 	if (!rc && flow->multicast)
-		rc = join(s, flow, wanted);
+		rc = join(s, flow);
 	if (!rc && flow->multicast)
 		rc = block_earlier_sources(s, index);
 	return rc;
@@ -422,7 +405,7 @@ static int open_trash(
 	flow->trash_fd =
 	    socket(flow->to.any.sa_family, SOCK_DGRAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
 	if (flow->trash_fd < 0)
-		return mdfh_error_errno(-errno, "socket: socket for flows[%u]", index);
+		return mdfh_socket_error(-errno, "socket: socket for flows[%u]", index);
 	rc = shut(flow->trash_fd);
 	if (rc)
 		return rc;
@@ -453,13 +436,40 @@ static int open_receiving(struct mdfh_sockets *s, const struct mdfh_bypass_confi
 	return rc;
 }
 
+/* Send groups through the named interface. */
+static int send_through(int fd, int v6, int index)
+{
+	const struct ip_mreqn from = {.imr_ifindex = index};
+
+	if (v6)
+		return mdfh_socket_set_int(fd, IPPROTO_IPV6, IPV6_MULTICAST_IF, index);
+	return setsockopt(fd, IPPROTO_IP, IP_MULTICAST_IF, &from, sizeof(from)) ? -errno : 0;
+}
+
+static int set_multicast(int fd, int v6, int index, const struct mdfh_bypass_config *config)
+{
+	int loop = config->multicast_loop != MDFH_OFF;
+	int ttl = (int)config->multicast_ttl;
+	int rc;
+
+	if (v6) {
+		rc = mdfh_socket_set_int(fd, IPPROTO_IPV6, IPV6_MULTICAST_HOPS, ttl);
+		if (!rc)
+			rc = mdfh_socket_set_int(fd, IPPROTO_IPV6, IPV6_MULTICAST_LOOP, loop);
+	} else {
+		rc = mdfh_socket_set_int(fd, IPPROTO_IP, IP_MULTICAST_TTL, ttl);
+		if (!rc)
+			rc = mdfh_socket_set_int(fd, IPPROTO_IP, IP_MULTICAST_LOOP, loop);
+	}
+	if (!rc && index)
+		rc = send_through(fd, v6, index);
+	return rc ? mdfh_error_errno(rc, "socket: multicast options of the sending socket") : 0;
+}
+
 /* One socket per family sends to every flow: unbound, because a receiving socket bound to a group
  * has no address of its own to send from. */
 static int open_sending(struct mdfh_sockets *s, const struct mdfh_bypass_config *config)
 {
-	int loop = config->multicast_loop != MDFH_OFF;
-	int ttl = (int)config->multicast_ttl;
-
 	s->tx = calloc(MDFH_BYPASS_BATCH_MAX, sizeof(*s->tx));
 	s->tx_iov = calloc(MDFH_BYPASS_BATCH_MAX, sizeof(*s->tx_iov));
 	if (!s->tx || !s->tx_iov)
@@ -468,31 +478,18 @@ static int open_sending(struct mdfh_sockets *s, const struct mdfh_bypass_config 
 		s->tx[i].msg_hdr = (struct msghdr){.msg_iov = &s->tx_iov[i], .msg_iovlen = 1};
 	for (uint32_t i = 0; i < s->flow_count; i++) {
 		int v6 = s->flows[i].to.any.sa_family == AF_INET6;
-		int index = (int)s->interface_index;
-		struct ip_mreqn from = {.imr_ifindex = index};
-		int fd, failed, rc;
+		int fd, rc;
 
 		if (s->flows[i].any || s->tx_fd[v6] >= 0)
 			continue;
 		fd = socket(v6 ? AF_INET6 : AF_INET, SOCK_DGRAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
 		if (fd < 0)
-			return mdfh_error_errno(-errno, "socket: socket for sending");
+			return mdfh_socket_error(-errno, "socket: socket for sending");
 		s->tx_fd[v6] = fd;
-		if (v6)
-			failed = mdfh_socket_set_int(fd, IPPROTO_IPV6, IPV6_MULTICAST_HOPS, ttl) ||
-				 mdfh_socket_set_int(fd, IPPROTO_IPV6, IPV6_MULTICAST_LOOP, loop) ||
-				 (index && mdfh_socket_set_int(
-					       fd, IPPROTO_IPV6, IPV6_MULTICAST_IF, index));
-		else
-			failed = mdfh_socket_set_int(fd, IPPROTO_IP, IP_MULTICAST_TTL, ttl) ||
-				 mdfh_socket_set_int(fd, IPPROTO_IP, IP_MULTICAST_LOOP, loop) ||
-				 (index && setsockopt(fd, IPPROTO_IP, IP_MULTICAST_IF, &from,
-					       sizeof(from)));
-		if (failed)
-			return mdfh_error_errno(
-			    -errno, "socket: multicast options of the sending socket");
+		rc = set_multicast(fd, v6, (int)s->interface_index, config);
 		/* Nothing is ever read from it. */
-		rc = shut(fd);
+		if (!rc)
+			rc = shut(fd);
 		if (rc)
 			return rc;
 	}
@@ -595,8 +592,8 @@ int mdfh_sockets_prepare(
 	if (config->interface) {
 		s->interface_index = if_nametoindex(config->interface);
 		if (!s->interface_index)
-			return mdfh_error_errno(
-			    -errno, "%s: interface '%s'", name, config->interface);
+			return mdfh_socket_interface_error(-errno, name, config->interface);
+		snprintf(s->interface, sizeof(s->interface), "%s", config->interface);
 	}
 	for (uint32_t i = 0; i < config->flow_count; i++)
 		fill_flow(&s->flows[i], &config->flows[i], s->interface_index);
@@ -618,6 +615,7 @@ int mdfh_sockets_open(
 	}
 	if (!rc && config->direction != MDFH_DIRECTION_RECEIVE)
 		rc = open_sending(s, config);
+	mdfh_sockets_opened(s);
 	return rc;
 }
 
@@ -641,6 +639,42 @@ void mdfh_sockets_close(struct mdfh_sockets *s)
 	free(s->tx_iov);
 }
 
+/* An interface that was made anew has another index: memberships and bindings are still those of
+ * the one that is gone. */
+static int follow_interface(struct mdfh_sockets *s)
+{
+	unsigned before = s->interface_index,
+		 now = *s->interface ? if_nametoindex(s->interface) : 0;
+	int rc = 0;
+
+	if (!now || now == before)
+		return 0;
+	for (uint32_t i = 0; i < s->flow_count && !rc; i++) {
+		const struct flow *flow = &s->flows[i];
+		int level = flow->to.any.sa_family == AF_INET ? IPPROTO_IP : IPPROTO_IPV6;
+		struct group_req old = {.gr_interface = before};
+
+		if (flow->any && setsockopt(flow->fd, SOL_SOCKET, SO_BINDTODEVICE, s->interface,
+				     (socklen_t)strlen(s->interface)))
+			rc = mdfh_socket_device_error(-errno, s->interface);
+		if (!flow->multicast)
+			continue;
+		memcpy(&old.gr_group, &flow->to.storage, sizeof(old.gr_group));
+		(void)setsockopt(flow->fd, level, MCAST_LEAVE_GROUP, &old, sizeof(old));
+		s->interface_index = now;
+		rc = join(s, flow);
+		if (!rc)
+			rc = block_earlier_sources(s, i);
+		s->interface_index = before;
+	}
+	for (int v6 = 0; v6 < 2 && !rc; v6++)
+		if (s->tx_fd[v6] >= 0)
+			rc = send_through(s->tx_fd[v6], v6, (int)now);
+	if (!rc)
+		s->interface_index = now;
+	return rc;
+}
+
 /* Asked later --------------------------------------------------- */
 
 int mdfh_sockets_stats(struct mdfh_bypass *port)
@@ -650,6 +684,12 @@ int mdfh_sockets_stats(struct mdfh_bypass *port)
 	if (!s->receives)
 		return 0;
 	mdfh_sockets_update_clock(s);
+	if (follow_interface(s))
+		snprintf(s->warning, sizeof(s->warning),
+		    "interface %s was made anew, and nothing arrives through it: %.180s",
+		    s->interface, mdfh_error_text());
+	else
+		mdfh_sockets_warn(s);
 	for (uint32_t i = 0; i < s->flow_count; i++) {
 		struct flow *flow = &s->flows[i];
 		uint32_t now;

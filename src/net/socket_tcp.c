@@ -12,7 +12,6 @@
  * from its upper half, so that the clients of a server that was gone do not come back at once. It
  * starts afresh after a connection that brought bytes or stayed up for reconnect_max_ms: a server
  * that takes connections only to drop them is not hammered. */
-#include <arpa/inet.h>
 #include <errno.h>
 #include <inttypes.h>
 #include <net/if.h>
@@ -58,8 +57,6 @@ struct tcp_port {
 	uint64_t min_ms, max_ms, connect_ms, keepalive_s;
 	uint64_t failures;                /* attempts in a row */
 	struct mdfh_bypass_config config; /* what sockets to come are made by */
-	char interface[IFNAMSIZ];
-	char setup_warning[sizeof(((struct mdfh_sockets *)0)->warning)];
 };
 
 static struct flow *server(struct tcp_port *p)
@@ -166,14 +163,7 @@ static int set_options(struct tcp_port *p, int fd)
 
 	if (config->interface && setsockopt(fd, SOL_SOCKET, SO_BINDTODEVICE, config->interface,
 				     (socklen_t)strlen(config->interface)))
-		return errno == EPERM
-			   ? mdfh_error(-EPERM,
-				 "socket: interface is %s and SO_BINDTODEVICE was refused; give "
-				 "the process CAP_NET_RAW, or leave interface out and have a route "
-				 "to the server through it",
-				 config->interface)
-			   : mdfh_error_errno(
-				 -errno, "socket: SO_BINDTODEVICE %s", config->interface);
+		return mdfh_socket_device_error(-errno, config->interface);
 	rc = mdfh_socket_set_int(fd, IPPROTO_TCP, TCP_NODELAY, 1);
 	if (!rc)
 		rc = mdfh_socket_set_int(fd, SOL_SOCKET, SO_KEEPALIVE, 1);
@@ -236,7 +226,7 @@ static int make_socket(struct tcp_port *p)
 
 	to->fd = socket(to->to.any.sa_family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
 	if (to->fd < 0)
-		return mdfh_error_errno(-errno, "socket: socket for TCP");
+		return mdfh_socket_error(-errno, "socket: socket for TCP");
 	return set_options(p, to->fd);
 }
 
@@ -366,10 +356,10 @@ static int make_poll(struct tcp_port *p)
 
 	p->epoll_fd = epoll_create1(EPOLL_CLOEXEC);
 	if (p->epoll_fd < 0)
-		return mdfh_error_errno(-errno, "socket: epoll_create1");
+		return mdfh_socket_error(-errno, "socket: epoll_create1");
 	p->timer_fd = timerfd_create(CLOCK_MONOTONIC, TFD_NONBLOCK | TFD_CLOEXEC);
 	if (p->timer_fd < 0)
-		return mdfh_error_errno(-errno, "socket: timerfd_create");
+		return mdfh_socket_error(-errno, "socket: timerfd_create");
 	if (epoll_ctl(p->epoll_fd, EPOLL_CTL_ADD, p->timer_fd, &event))
 		return mdfh_error_errno(-errno, "socket: epoll_ctl");
 	p->sockets.base.capabilities.poll_fd = p->epoll_fd;
@@ -422,10 +412,8 @@ int mdfh_tcp_open(const struct mdfh_bypass_config *config, struct mdfh_bypass **
 	    .busy_poll_us = config->busy_poll_us,
 	    .receive_buffer_bytes = config->receive_buffer_bytes,
 	    .timestamps = config->timestamps};
-	if (config->interface) {
-		snprintf(p->interface, sizeof(p->interface), "%s", config->interface);
-		p->config.interface = p->interface;
-	}
+	if (config->interface)
+		p->config.interface = p->sockets.interface; /* filled by prepare */
 	p->sockets.base.ops = &tcp_ops;
 	p->sockets.base.capabilities.numa_node = -1;
 	p->sockets.base.capabilities.is_stream = 1;
@@ -446,7 +434,7 @@ int mdfh_tcp_open(const struct mdfh_bypass_config *config, struct mdfh_bypass **
 		return rc;
 	}
 	mdfh_sockets_update_clock(&p->sockets);
-	memcpy(p->setup_warning, p->sockets.warning, sizeof(p->setup_warning));
+	mdfh_sockets_opened(&p->sockets);
 	*port = &p->sockets.base;
 	return 0;
 }
@@ -674,22 +662,16 @@ static int tcp_reconnect(struct mdfh_bypass *port, uint64_t pause_ns)
 static int tcp_stats(struct mdfh_bypass *port)
 {
 	struct tcp_port *p = (struct tcp_port *)port;
-	char host[INET6_ADDRSTRLEN] = "", reason[128];
-	const struct mdfh_address *to = &server(p)->to;
+	char host[INET6_ADDRSTRLEN], reason[128];
 
 	mdfh_sockets_update_clock(&p->sockets);
-	if (p->state == UP || !port->stats.last_error) {
-		memcpy(p->sockets.warning, p->setup_warning, sizeof(p->setup_warning));
+	if (mdfh_sockets_warn(&p->sockets) || p->state == UP || !port->stats.last_error)
 		return 0;
-	}
-	inet_ntop(to->any.sa_family,
-	    to->any.sa_family == AF_INET ? (const void *)&to->v4.sin_addr
-					 : (const void *)&to->v6.sin6_addr,
-	    host, sizeof(host));
+	mdfh_address_text(&server(p)->to, host, sizeof(host));
 	snprintf(p->sockets.warning, sizeof(p->sockets.warning),
 	    "no connection to %s port %u, attempts that failed since the last: %" PRIu64
 	    "; newest reason: %s",
-	    host, ntohs(to->v4.sin_port), p->failures,
+	    host, ntohs(server(p)->to.v4.sin_port), p->failures,
 	    strerror_r(port->stats.last_error, reason, sizeof(reason)));
 	return 0;
 }

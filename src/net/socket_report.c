@@ -1,0 +1,159 @@
+/* socket_report.c - what is said of kernel sockets: why one could not be had and what to do about
+ * it, and what has become of the interface since. Control path only. */
+#include <arpa/inet.h>
+#include <errno.h>
+#include <net/if.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <sys/ioctl.h>
+#include <sys/resource.h>
+#include <unistd.h>
+
+#include "mdfh/error.h"
+#include "net/socket.h"
+
+/* Sentences ------------------------------------------------------ */
+
+int mdfh_socket_error(int error, const char *format, ...)
+{
+	struct rlimit limit = {0};
+	char what[256];
+	va_list args;
+
+	va_start(args, format);
+	vsnprintf(what, sizeof(what), format, args);
+	va_end(args);
+	if (error == -EMFILE) {
+		getrlimit(RLIMIT_NOFILE, &limit);
+		return mdfh_error(error,
+		    "%s: too many open files: this process may have %llu; raise that with `ulimit "
+		    "-n`, or LimitNOFILE of its service",
+		    what, (unsigned long long)limit.rlim_cur);
+	}
+	if (error == -ENFILE)
+		return mdfh_error(error,
+		    "%s: too many open files on this host; raise that with `sysctl -w fs.file-max`",
+		    what);
+	if (error == -EAFNOSUPPORT)
+		return mdfh_error(error,
+		    "%s: this host has no IPv6; use IPv4, or start the kernel without "
+		    "ipv6.disable=1",
+		    what);
+	return mdfh_error_errno(error, "%s", what);
+}
+
+int mdfh_socket_interface_error(int error, const char *name, const char *interface)
+{
+	mdfh_error_errno(error, "%s: interface '%s'", name, interface);
+	return mdfh_error(error, "%s; `ip link` lists those that there are", mdfh_error_text());
+}
+
+int mdfh_socket_bind_error(int error, const struct mdfh_flow *flow)
+{
+	const char *address = flow->group ? flow->group : "any address";
+
+	mdfh_error_errno(error, "socket: bind to %s port %u", address, flow->port);
+	switch (error) {
+	case -EADDRINUSE:
+		return mdfh_error(error,
+		    "%s; another socket has it, and `ss -ulnp sport = :%u` says whose: end that "
+		    "program, or take another port",
+		    mdfh_error_text(), flow->port);
+	case -EADDRNOTAVAIL:
+		return mdfh_error(error,
+		    "%s; it is no address of this host: `ip address` lists those that are, and "
+		    "`ip address add` makes it one",
+		    mdfh_error_text());
+	case -EACCES:
+		return mdfh_error(error,
+		    "%s; low port numbers need CAP_NET_BIND_SERVICE, or `sysctl -w "
+		    "net.ipv4.ip_unprivileged_port_start=%u`",
+		    mdfh_error_text(), flow->port);
+	case -EINVAL:
+		return mdfh_error(
+		    error, "%s; a link-local address needs interface", mdfh_error_text());
+	default:
+		return error;
+	}
+}
+
+int mdfh_socket_join_error(int error, const struct mdfh_sockets *s, const struct flow *flow)
+{
+	char group[INET6_ADDRSTRLEN] = "", source[INET6_ADDRSTRLEN] = "";
+
+	mdfh_address_text(&flow->to, group, sizeof(group));
+	if (flow->source.length)
+		mdfh_address_text(&flow->source, source, sizeof(source));
+	mdfh_error_errno(error, "socket: join %s%s%s%s%s", group, *source ? " from " : "", source,
+	    s->interface_index ? " on " : " (no interface is set)", s->interface);
+	if (error == -ENOBUFS)
+		return mdfh_error(error,
+		    "%s; memberships are used up: `sysctl -w net.ipv4.igmp_max_memberships=%d`",
+		    mdfh_error_text(), MDFH_BYPASS_FLOWS_MAX);
+	if (error == -ENODEV && !s->interface_index)
+		return mdfh_error(error,
+		    "%s; no route leads there: set interface to the device that the group comes in "
+		    "on",
+		    mdfh_error_text());
+	return error;
+}
+
+int mdfh_socket_device_error(int error, const char *interface)
+{
+	mdfh_error_errno(error, "socket: SO_BINDTODEVICE %s", interface);
+	if (error == -EPERM)
+		return mdfh_error(error,
+		    "%s; give the process CAP_NET_RAW, or leave interface out and have a route "
+		    "through it",
+		    mdfh_error_text());
+	return error;
+}
+
+/* The interface ---------------------------------------------------- */
+
+/* Its flags (IFF_UP ...), or a negative errno: there is none of that name. */
+static int read_flags(const char *interface)
+{
+	struct ifreq request = {0};
+	int fd = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+	int rc;
+
+	if (fd < 0)
+		return -errno;
+	snprintf(request.ifr_name, sizeof(request.ifr_name), "%s", interface);
+	rc = ioctl(fd, SIOCGIFFLAGS, &request) ? -errno : (unsigned short)request.ifr_flags;
+	close(fd);
+	return rc;
+}
+
+int mdfh_sockets_warn(struct mdfh_sockets *s)
+{
+	int flags;
+
+	memcpy(s->warning, s->setup_warning, sizeof(s->warning));
+	if (!*s->interface)
+		return 0;
+	flags = read_flags(s->interface);
+	if (flags == -ENODEV)
+		snprintf(s->warning, sizeof(s->warning),
+		    "interface %s is gone: nothing arrives until there is one of that name again",
+		    s->interface);
+	else if (flags >= 0 && !(flags & IFF_UP))
+		snprintf(s->warning, sizeof(s->warning),
+		    "interface %s is down: nothing arrives until `ip link set %s up`", s->interface,
+		    s->interface);
+	else if (flags >= 0 && !(flags & IFF_RUNNING))
+		snprintf(s->warning, sizeof(s->warning),
+		    "interface %s has no carrier: nothing arrives; look at the cable, or at the "
+		    "other end",
+		    s->interface);
+	else
+		return 0;
+	return 1;
+}
+
+void mdfh_sockets_opened(struct mdfh_sockets *s)
+{
+	memcpy(s->setup_warning, s->warning, sizeof(s->setup_warning));
+	(void)mdfh_sockets_warn(s);
+}
