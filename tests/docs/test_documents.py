@@ -4,8 +4,8 @@
 Command lines stand in ```sh blocks. The blocks of a document run in order, each in a shell of its own
 (bash -eu -o pipefail), in one scratch folder and one network namespace, which has lo, a route for
 multicast, and the veth devices eth1 and eth2 with addresses. `mdfh` and the tools are on PATH, the
-sources of examples/ in the folder, and pkg-config knows mdfh. A YAML block whose first line is
-`# NAME.yaml` is that file. Words after sh say what is special:
+sources of examples/ and the build folder, as build/, in the folder, and pkg-config knows mdfh. A YAML
+block whose first line is `# NAME.yaml` is that file. Words after sh say what is special:
 
     exit=N   the block ends with N
     host     it changes the whole machine: its commands and keys are looked up instead of used
@@ -96,6 +96,7 @@ def prepare(scratch, name):
     programs.mkdir()
     for folder in ('examples', 'scenarios'):
         shutil.copytree(SOURCE / folder, work / folder)
+    (work / 'build').symlink_to(BUILD)
     for block in blocks(name, DOCUMENTS[name]):
         if block.language == 'yaml' and yaml_name(block):
             (work / yaml_name(block)).write_text(block.text)
@@ -111,6 +112,8 @@ def prepare(scratch, name):
     environment = dict(os.environ)
     environment['PATH'] = f'{programs}:{BUILD}:{environment["PATH"]}'
     environment['PKG_CONFIG_PATH'] = str(BUILD / 'meson-uninstalled')
+    # Before it is installed, a library's headers are in two places that pkg-config is not told of.
+    environment['C_INCLUDE_PATH'] = f'{SOURCE / "include"}:{BUILD / "include"}'
     environment['LD_LIBRARY_PATH'] = str(BUILD)
     return environment
 

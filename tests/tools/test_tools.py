@@ -12,6 +12,8 @@ import subprocess
 import sys
 import unittest
 
+from own_namespace import enter
+
 SIMPLE, SIMULATION = sys.argv[1:3]
 GROUP = "239.255.1.1"
 STAGES = ("total", "send", "wire", "receive", "ring")
@@ -357,19 +359,6 @@ class Refusals(Tool):
                      says=(GROUP, "start the client"))
 
 
-def enter_namespace():
-    if os.environ.get("MDFH_TEST_INSIDE"):
-        subprocess.run(["ip", "link", "set", "lo", "up", "multicast", "on"], check=True)
-        subprocess.run(["ip", "route", "add", "239.0.0.0/8", "dev", "lo"], check=True)
-        return
-    how = ["unshare", "--net"] if os.geteuid() == 0 else ["unshare", "-Urn"]
-    if subprocess.run([*how, "true"], check=False, stderr=subprocess.DEVNULL).returncode:
-        print("skipped: no right to a network namespace")
-        sys.exit(77)
-    os.environ["MDFH_TEST_INSIDE"] = "1"
-    os.execvp(how[0], [*how, sys.executable, *sys.argv])
-
-
 if __name__ == "__main__":
-    enter_namespace()
+    enter()
     unittest.main(argv=sys.argv[:1] + sys.argv[3:])
