@@ -89,7 +89,8 @@ static int fill(struct soup_input *in, uint32_t want)
 	return in->held >= want;
 }
 
-int soup_input_next(struct soup_input *in, const uint8_t **packet, uint32_t *size, int *straddled)
+int mdfh_soup_input_next(
+    struct soup_input *in, const uint8_t **packet, uint32_t *size, int *straddled)
 {
 	uint32_t left = (uint32_t)(in->end - in->at);
 
@@ -117,7 +118,7 @@ int soup_input_next(struct soup_input *in, const uint8_t **packet, uint32_t *siz
 	return 0;
 }
 
-uint32_t soup_input_run(struct soup_input *in, uint32_t *size, uint32_t max)
+uint32_t mdfh_soup_input_run(struct soup_input *in, uint32_t *size, uint32_t max)
 {
 	uint32_t count = 1;
 
@@ -134,7 +135,7 @@ uint32_t soup_input_run(struct soup_input *in, uint32_t *size, uint32_t max)
 	return count;
 }
 
-enum mdfh_soup_reason soup_check(const uint8_t *packet, uint32_t have)
+enum mdfh_soup_reason mdfh_soup_check(const uint8_t *packet, uint32_t have)
 {
 	uint32_t size;
 
@@ -178,7 +179,7 @@ static uint32_t trimmed(const uint8_t **field, uint32_t size)
 	return size;
 }
 
-int soup_number(const uint8_t *text, uint64_t *number)
+int mdfh_soup_number(const uint8_t *text, uint64_t *number)
 {
 	uint32_t size = trimmed(&text, SOUP_NUMBER_TEXT);
 
@@ -193,7 +194,7 @@ int soup_number(const uint8_t *text, uint64_t *number)
 	return size ? 0 : -1;
 }
 
-void soup_text(const uint8_t *field, uint32_t size, char *out)
+void mdfh_soup_text(const uint8_t *field, uint32_t size, char *out)
 {
 	uint32_t length = trimmed(&field, size);
 
@@ -203,7 +204,7 @@ void soup_text(const uint8_t *field, uint32_t size, char *out)
 
 /* Writing -------------------------------------------------------------------- */
 
-int soup_output_create(struct soup_output *out, uint32_t size)
+int mdfh_soup_output_create(struct soup_output *out, uint32_t size)
 {
 	*out = (struct soup_output){.bytes = malloc(size), .size = size};
 	if (!out->bytes)
@@ -212,7 +213,8 @@ int soup_output_create(struct soup_output *out, uint32_t size)
 	return 0;
 }
 
-void soup_output_put(struct soup_output *out, uint8_t type, const uint8_t *payload, uint32_t length)
+void mdfh_soup_output_put(
+    struct soup_output *out, uint8_t type, const uint8_t *payload, uint32_t length)
 {
 	uint8_t *at;
 
@@ -229,14 +231,14 @@ void soup_output_put(struct soup_output *out, uint8_t type, const uint8_t *paylo
 	out->to += SOUP_HEADER + length;
 }
 
-void soup_output_sent(struct soup_output *out, uint32_t bytes)
+void mdfh_soup_output_sent(struct soup_output *out, uint32_t bytes)
 {
 	out->from += bytes < out->to - out->from ? bytes : out->to - out->from;
 	if (out->from == out->to)
 		out->from = out->to = 0;
 }
 
-void soup_pad_left(uint8_t *field, uint32_t size, const char *text)
+void mdfh_soup_pad_left(uint8_t *field, uint32_t size, const char *text)
 {
 	uint32_t length = (uint32_t)strlen(text);
 
@@ -244,7 +246,7 @@ void soup_pad_left(uint8_t *field, uint32_t size, const char *text)
 	memcpy(field + size - length, text, length);
 }
 
-void soup_pad_right(uint8_t *field, uint32_t size, const char *text)
+void mdfh_soup_pad_right(uint8_t *field, uint32_t size, const char *text)
 {
 	uint32_t length = (uint32_t)strlen(text);
 
@@ -266,7 +268,7 @@ static int soup_parse(const uint8_t *data, uint32_t length, struct mdfh_unit *un
 		unit->error = MDFH_SESSION_SHORT;
 		return -EBADMSG;
 	}
-	if (soup_check(data, length)) {
+	if (mdfh_soup_check(data, length)) {
 		unit->error = MDFH_SESSION_VERSION;
 		return -EBADMSG;
 	}
@@ -274,7 +276,7 @@ static int soup_parse(const uint8_t *data, uint32_t length, struct mdfh_unit *un
 	in.end = data + length;
 	unit->body = data;
 	if (data[2] == SOUP_SEQUENCED) {
-		unit->messages = soup_input_run(&in, &size, UINT32_MAX) - 1;
+		unit->messages = mdfh_soup_input_run(&in, &size, UINT32_MAX) - 1;
 		unit->body_length = size;
 		unit->claimed = unit->messages;
 	} else {

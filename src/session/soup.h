@@ -51,20 +51,21 @@ static inline void soup_input_feed(struct soup_input *in, const uint8_t *data, u
 /* The next whole packet: 1, and *size bytes of it at *packet; 0 when there is none, and *size of
  * the begun one are at *packet, which is enough to refuse it early. *straddled: it was put
  * together. The packet of one call stays where it is until the next. */
-int soup_input_next(struct soup_input *in, const uint8_t **packet, uint32_t *size, int *straddled);
+int mdfh_soup_input_next(
+    struct soup_input *in, const uint8_t **packet, uint32_t *size, int *straddled);
 
 /* Sequenced packets right behind the one that was handed out last, itself of *size bytes and not
  * put together: grows *size up to max bytes and returns how many packets there are with it. */
-uint32_t soup_input_run(struct soup_input *in, uint32_t *size, uint32_t max);
+uint32_t mdfh_soup_input_run(struct soup_input *in, uint32_t *size, uint32_t max);
 
 /* What is wrong with a packet of which have bytes are known, as far as its type says. */
-enum mdfh_soup_reason soup_check(const uint8_t *packet, uint32_t have);
+enum mdfh_soup_reason mdfh_soup_check(const uint8_t *packet, uint32_t have);
 
 /* Decimal with spaces on either side. 0, or -1 where it is none, or too large. */
-int soup_number(const uint8_t *text, uint64_t *number);
+int mdfh_soup_number(const uint8_t *text, uint64_t *number);
 
 /* A text field without its spaces into out, zero-padded to size + 1 bytes at least. */
-void soup_text(const uint8_t *field, uint32_t size, char *out);
+void mdfh_soup_text(const uint8_t *field, uint32_t size, char *out);
 
 /* Writing -------------------------------------------------------------------- */
 
@@ -75,7 +76,7 @@ struct soup_output {
 	uint32_t to;
 };
 
-int soup_output_create(struct soup_output *out, uint32_t size);
+int mdfh_soup_output_create(struct soup_output *out, uint32_t size);
 
 static inline uint32_t soup_output_room(const struct soup_output *out)
 {
@@ -83,12 +84,12 @@ static inline uint32_t soup_output_room(const struct soup_output *out)
 }
 
 /* A packet; the caller has asked for room. */
-void soup_output_put(
+void mdfh_soup_output_put(
     struct soup_output *out, uint8_t type, const uint8_t *payload, uint32_t length);
-void soup_output_sent(struct soup_output *out, uint32_t bytes);
+void mdfh_soup_output_sent(struct soup_output *out, uint32_t bytes);
 
 /* A text field, padded with spaces on the left or on the right. */
-void soup_pad_left(uint8_t *field, uint32_t size, const char *text);
-void soup_pad_right(uint8_t *field, uint32_t size, const char *text);
+void mdfh_soup_pad_left(uint8_t *field, uint32_t size, const char *text);
+void mdfh_soup_pad_right(uint8_t *field, uint32_t size, const char *text);
 
 #endif

@@ -105,7 +105,7 @@ int mdfh_soup_client_create(
 	if (!err)
 		err = copy_text(s->wanted, c.session, MDFH_SOUP_SESSION, "the session");
 	if (!err)
-		err = soup_output_create(&s->output, c.output_bytes);
+		err = mdfh_soup_output_create(&s->output, c.output_bytes);
 	if (err) {
 		mdfh_soup_client_destroy(s);
 		return err;
@@ -187,11 +187,11 @@ static void put_login(struct mdfh_soup_client *s)
 	do
 		number[--at] = (char)('0' + rest % 10);
 	while ((rest /= 10) > 0);
-	soup_pad_right(login, MDFH_SOUP_USERNAME, s->username);
-	soup_pad_right(login + 6, MDFH_SOUP_PASSWORD, s->password);
-	soup_pad_left(login + 16, MDFH_SOUP_SESSION, s->asked);
-	soup_pad_left(login + 26, SOUP_NUMBER_TEXT, number + at);
-	soup_output_put(&s->output, SOUP_LOGIN, login, sizeof(login));
+	mdfh_soup_pad_right(login, MDFH_SOUP_USERNAME, s->username);
+	mdfh_soup_pad_right(login + 6, MDFH_SOUP_PASSWORD, s->password);
+	mdfh_soup_pad_left(login + 16, MDFH_SOUP_SESSION, s->asked);
+	mdfh_soup_pad_left(login + 26, SOUP_NUMBER_TEXT, number + at);
+	mdfh_soup_output_put(&s->output, SOUP_LOGIN, login, sizeof(login));
 	s->stats.logins++;
 }
 
@@ -260,8 +260,8 @@ static int take_accepted(struct mdfh_soup_client *s, const uint8_t *packet)
 	char session[MDFH_SOUP_SESSION + 1];
 	uint64_t number;
 
-	soup_text(packet + 3, MDFH_SOUP_SESSION, session);
-	if (soup_number(packet + 13, &number) || !number) {
+	mdfh_soup_text(packet + 3, MDFH_SOUP_SESSION, session);
+	if (mdfh_soup_number(packet + 13, &number) || !number) {
 		end(s, MDFH_SOUP_NUMBER);
 		return 0;
 	}
@@ -315,7 +315,7 @@ static int take(struct mdfh_soup_client *s, const uint8_t *packet, uint32_t size
 		item->kind = MDFH_SOUP_ITEM_DATA;
 		item->data = packet;
 		if (!straddled) /* else what follows lies elsewhere */
-			item->messages = soup_input_run(&s->input, &size, s->run_max);
+			item->messages = mdfh_soup_input_run(&s->input, &size, s->run_max);
 		item->length = size;
 		/* No server counts that far: 2^64 messages do not exist. */
 		if (s->next > UINT64_MAX - item->messages) {
@@ -368,8 +368,8 @@ int mdfh_soup_client_next(struct mdfh_soup_client *s, struct mdfh_soup_item *ite
 	int straddled;
 
 	while (s->state != MDFH_SOUP_DOWN && s->state != MDFH_SOUP_CLOSING) {
-		int is_whole = soup_input_next(&s->input, &packet, &size, &straddled);
-		enum mdfh_soup_reason reason = soup_check(packet, size);
+		int is_whole = mdfh_soup_input_next(&s->input, &packet, &size, &straddled);
+		enum mdfh_soup_reason reason = mdfh_soup_check(packet, size);
 
 		if (!reason && size >= SOUP_HEADER && !is_allowed(s, packet[2]))
 			reason = MDFH_SOUP_STATE;
@@ -427,7 +427,7 @@ void mdfh_soup_client_poll(struct mdfh_soup_client *s, int64_t now_ns)
 		if (now_ns - s->heard_ns >= s->silence_ns) {
 			end(s, MDFH_SOUP_SILENT);
 		} else if (now_ns - s->sent_ns >= s->heartbeat_ns && !s->output.to) {
-			soup_output_put(&s->output, SOUP_CLIENT_HEARTBEAT, NULL, 0);
+			mdfh_soup_output_put(&s->output, SOUP_CLIENT_HEARTBEAT, NULL, 0);
 			s->stats.heartbeats_sent++;
 			s->sent_ns = now_ns;
 		}
@@ -449,7 +449,7 @@ uint32_t mdfh_soup_client_output(const struct mdfh_soup_client *s, const uint8_t
 
 void mdfh_soup_client_sent(struct mdfh_soup_client *s, uint32_t bytes, int64_t now_ns)
 {
-	soup_output_sent(&s->output, bytes);
+	mdfh_soup_output_sent(&s->output, bytes);
 	if (bytes)
 		s->sent_ns = now_ns;
 }
@@ -462,7 +462,7 @@ int mdfh_soup_client_send(struct mdfh_soup_client *s, const uint8_t *message, ui
 		return -EMSGSIZE;
 	if (soup_output_room(&s->output) < SOUP_HEADER + length)
 		return -EAGAIN;
-	soup_output_put(&s->output, SOUP_UNSEQUENCED, message, length);
+	mdfh_soup_output_put(&s->output, SOUP_UNSEQUENCED, message, length);
 	return 0;
 }
 
@@ -472,7 +472,7 @@ int mdfh_soup_client_logout(struct mdfh_soup_client *s)
 		return -ENOTCONN;
 	if (soup_output_room(&s->output) < SOUP_HEADER)
 		return -EAGAIN;
-	soup_output_put(&s->output, SOUP_LOGOUT, NULL, 0);
+	mdfh_soup_output_put(&s->output, SOUP_LOGOUT, NULL, 0);
 	return 0;
 }
 

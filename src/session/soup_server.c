@@ -122,7 +122,7 @@ int mdfh_soup_server_create(
 	s->clients_max = c.clients_max;
 	for (uint32_t i = 0; !err && i < c.clients_max; i++) {
 		s->clients[i].input = &s->inputs[i];
-		err = soup_output_create(&s->clients[i].output, c.output_bytes);
+		err = mdfh_soup_output_create(&s->clients[i].output, c.output_bytes);
 	}
 	if (err)
 		goto fail;
@@ -239,7 +239,7 @@ static void put(struct client *c, uint8_t type, const uint8_t *payload, uint32_t
 {
 	if (!c->output.to)
 		c->taken_ns = c->now_ns;
-	soup_output_put(&c->output, type, payload, length);
+	mdfh_soup_output_put(&c->output, type, payload, length);
 	c->sent_ns = c->now_ns;
 }
 
@@ -263,13 +263,13 @@ static int take_login(struct mdfh_soup_server *s, struct client *c, const uint8_
 	uint64_t number;
 	int is_known;
 
-	soup_text(packet + 3, MDFH_SOUP_USERNAME, username);
-	soup_text(packet + 9, MDFH_SOUP_PASSWORD, password);
-	soup_text(packet + 19, MDFH_SOUP_SESSION, session);
+	mdfh_soup_text(packet + 3, MDFH_SOUP_USERNAME, username);
+	mdfh_soup_text(packet + 9, MDFH_SOUP_PASSWORD, password);
+	mdfh_soup_text(packet + 19, MDFH_SOUP_SESSION, session);
 	is_known = (!s->has_username || !strcasecmp(username, s->username)) &&
 		   (!s->has_password || !strcasecmp(password, s->password));
 	explicit_bzero(password, sizeof(password));
-	if (soup_number(packet + 29, &number)) {
+	if (mdfh_soup_number(packet + 29, &number)) {
 		end(s, c, MDFH_SOUP_NUMBER);
 		return 0;
 	}
@@ -290,8 +290,8 @@ static int take_login(struct mdfh_soup_server *s, struct client *c, const uint8_
 	do
 		text[--at] = (char)('0' + number % 10);
 	while ((number /= 10) > 0);
-	soup_pad_left(answer, MDFH_SOUP_SESSION, s->session);
-	soup_pad_left(answer + MDFH_SOUP_SESSION, SOUP_NUMBER_TEXT, text + at);
+	mdfh_soup_pad_left(answer, MDFH_SOUP_SESSION, s->session);
+	mdfh_soup_pad_left(answer + MDFH_SOUP_SESSION, SOUP_NUMBER_TEXT, text + at);
 	put(c, SOUP_ACCEPTED, answer, sizeof(answer));
 	c->state = MDFH_SOUP_IN;
 	s->stats.accepted++;
@@ -341,8 +341,8 @@ int mdfh_soup_server_next(struct mdfh_soup_server *s, unsigned client, struct md
 	int straddled;
 
 	while (c && c->state != MDFH_SOUP_CLOSING) {
-		int is_whole = soup_input_next(c->input, &packet, &size, &straddled);
-		enum mdfh_soup_reason reason = soup_check(packet, size);
+		int is_whole = mdfh_soup_input_next(c->input, &packet, &size, &straddled);
+		enum mdfh_soup_reason reason = mdfh_soup_check(packet, size);
 
 		if (!reason && size >= SOUP_HEADER && !is_allowed(c, packet[2]))
 			reason = MDFH_SOUP_STATE;
@@ -432,7 +432,7 @@ void mdfh_soup_server_sent(
 
 	if (!c || !bytes)
 		return;
-	soup_output_sent(&c->output, bytes);
+	mdfh_soup_output_sent(&c->output, bytes);
 	c->taken_ns = now_ns;
 	c->sent_ns = now_ns;
 }

@@ -1,6 +1,7 @@
 #!/usr/bin/env python3
 """The symbol map, the public headers and what the built library exports say the same.
 
+- each header of include/mdfh is one of those that are installed;
 - src/libmdfh.map has each function that is MDFH_API in include/mdfh, in the order of the alphabet,
   and nothing else;
 - libmdfh.so exports exactly these, each under the version that the map gives it;
@@ -69,6 +70,10 @@ def global_names(path):
 def main(map_path, shared, static, headers):
     versions, problems = listed(map_path)
     functions = declared(headers)
+    folder = os.path.dirname(headers[0])
+    for name in sorted(os.listdir(folder)):
+        if name.endswith(".h") and name not in map(os.path.basename, headers):
+            problems.append(f"{short(folder)}/{name} is not installed: add it to the meson.build there")
     assert len(functions) > 100, f"only {len(functions)} public functions were found"
     for name, header in sorted(functions.items()):
         if name not in versions:
