@@ -1,7 +1,8 @@
 #!/usr/bin/env bash
-# Install the Debian packages that are missing: setup.sh build|test
-#   build  what the library, the mdfh command and the demonstration need
-#   test   that, and what the tests, checks and benchmarks need
+# Install the Debian packages that are missing: setup.sh build|test|package
+#   build    what the library, the mdfh command and the demonstration need
+#   test     that, and what the tests, checks and benchmarks need
+#   package  that, and what packages and the check of the ABI need
 # As root or where sudo asks for no password it installs; otherwise it prints the line to run.
 set -euo pipefail
 
@@ -10,12 +11,14 @@ build_packages=(gcc libc6-dev meson ninja-build pkg-config python3 tzdata iprout
 test_packages=(libcmocka-dev libseccomp-dev libck-dev libdpdk-dev clang clang-tidy clang-format
 	lowdown mandoc groff-base doxygen bash bash-completion zsh
 	libhdrhistogram-java default-jdk-headless libclang-rt-14-dev g++ libsystemd-dev tshark valgrind procps git)
+package_packages=(abigail-tools debhelper dpkg-dev lintian man-db)
 
 case "${1:-build}" in
 build) wanted=("${build_packages[@]}") ;;
 test) wanted=("${build_packages[@]}" "${test_packages[@]}") ;;
+package) wanted=("${build_packages[@]}" "${test_packages[@]}" "${package_packages[@]}") ;;
 *)
-	echo "usage: setup.sh build|test" >&2
+	echo "usage: setup.sh build|test|package" >&2
 	exit 2
 	;;
 esac
