@@ -8,9 +8,11 @@
 - the installed command finds the modules that were installed with it.
 
 What is installed lies over the prefix in a mount namespace of the test's own, beside a network
-namespace of its own: nothing outside the test's folder changes.
+namespace of its own: nothing outside the test's folder changes. With "installed" the library is
+there already, and only shared.
 
-usage: test_outside.py MESON SOURCE BUILD PREFIX LIBDIR"""
+usage: test_outside.py MESON SOURCE BUILD PREFIX LIBDIR
+       test_outside.py installed SOURCE PREFIX LIBDIR"""
 
 import glob
 import json
@@ -20,9 +22,12 @@ import signal
 import subprocess
 import sys
 import tempfile
-import time
 
-MESON, SOURCE, BUILD, PREFIX, LIBDIR = sys.argv[1:]
+if len(sys.argv) not in (5, 6) or (len(sys.argv) == 5) != (sys.argv[1] == "installed"):
+    sys.exit(__doc__)
+IS_INSTALLED = len(sys.argv) == 5
+MESON, BUILD = sys.argv[1], sys.argv[3]
+SOURCE, PREFIX, LIBDIR = os.path.abspath(sys.argv[2]), sys.argv[-2], sys.argv[-1]
 LIBRARIES = os.path.join(PREFIX, LIBDIR)
 MDFH = os.path.join(PREFIX, "bin", "mdfh")
 A, B = "239.1.1.1:26477", "239.1.1.2:26478"
@@ -35,8 +40,9 @@ def enter_namespaces():
         subprocess.run(["ip", "route", "add", "239.0.0.0/8", "dev", "lo"], check=True)
         return
     unshare = ["unshare", "--net", "--mount"] + ([] if os.geteuid() == 0 else ["-U", "-r"])
-    mount = ["mount", "-t", "overlay", "overlay", "-o", f"lowerdir={BUILD}:{PREFIX}", PREFIX]
-    tried = subprocess.run(unshare + mount, capture_output=True, text=True)
+    need = ["true"] if IS_INSTALLED else ["mount", "-t", "overlay", "overlay", "-o",
+                                          f"lowerdir={BUILD}:{PREFIX}", PREFIX]
+    tried = subprocess.run(unshare + need, capture_output=True, text=True)
     if tried.returncode != 0:
         print(f"nothing can be laid over {PREFIX} here: {tried.stderr.strip()}")
         sys.exit(77)
@@ -97,7 +103,6 @@ def check_ingest(program, trades):
         try:
             call(MDFH, "sim", *DAY, "--rate", "50000", "--interface", "lo", "--group", A, "--group-b", B,
                  "--wait-for-listener", "20", "--linger", "0.5")
-            time.sleep(0.2)  # for what is on its way through the receiver's window
             feed.send_signal(signal.SIGINT)
             assert feed.wait(timeout=20) == 0
         finally:
@@ -108,9 +113,9 @@ def check_ingest(program, trades):
     assert len(lines) == trades and all(" @ " in line for line in lines), (len(lines), trades, lines[-3:])
 
 
-def check_modules(tree):
+def check_modules():
     found = {os.path.basename(path)[len("mdfh_"):-len(".so")]
-             for path in glob.glob(f"{tree}{LIBRARIES}/mdfh/mdfh_*.so")}
+             for path in glob.glob(f"{LIBRARIES}/mdfh/mdfh_*.so")}
     text = call(MDFH, "backends")
     assert "socket     available" in text, text
     for name in found:
@@ -118,33 +123,37 @@ def check_modules(tree):
     return found
 
 
+def check_shared():
+    programs = compile_all()
+    assert all(map(needs_libmdfh, programs.values())), programs
+    trades = check_cxx(programs["program.cc"])
+    check_ingest(programs["ingest.c"], trades)
+    modules = check_modules()
+    print(f"{len(programs)} programs, {trades} trades, modules: {' '.join(sorted(modules)) or 'none'}")
+
+
+def check_static():
+    programs = compile_all("--static")
+    assert not any(map(needs_libmdfh, programs.values())), programs
+    check_cxx(programs["program.cc"])
+
+
 def main():
     enter_namespaces()
     with tempfile.TemporaryDirectory() as folder:
         os.chdir(folder)
-        tree, static = os.path.join(folder, "tree"), os.path.join(folder, "static")
-        call(MESON, "install", "-C", BUILD, "--no-rebuild", "--quiet", "--destdir", tree)
-        shutil.copytree(tree, static, symlinks=True)
-        for path in glob.glob(f"{static}{LIBRARIES}/libmdfh.so*"):
-            os.remove(path)
-
-        lay_over(static)
-        programs = compile_all("--static")
-        assert not any(map(needs_libmdfh, programs.values())), programs
-        check_cxx(programs["program.cc"])
-        call("umount", PREFIX)
-
-        lay_over(tree)
-        programs = compile_all()
-        assert all(map(needs_libmdfh, programs.values())), programs
-        trades = check_cxx(programs["program.cc"])
-        check_ingest(programs["ingest.c"], trades)
-        modules = check_modules(tree)
-        call("umount", PREFIX)
-        print(f"{len(programs)} programs, {trades} trades, modules: {' '.join(sorted(modules)) or 'none'}")
+        if not IS_INSTALLED:
+            tree, static = os.path.join(folder, "tree"), os.path.join(folder, "static")
+            call(MESON, "install", "-C", BUILD, "--no-rebuild", "--quiet", "--destdir", tree)
+            shutil.copytree(tree, static, symlinks=True)
+            for path in glob.glob(f"{static}{LIBRARIES}/libmdfh.so*"):
+                os.remove(path)
+            lay_over(static)
+            check_static()
+            call("umount", "--lazy", PREFIX)  # the prefix may be /usr, which umount itself is in
+            lay_over(tree)
+        check_shared()
 
 
 if __name__ == "__main__":
-    if len(sys.argv) != 6:
-        sys.exit(__doc__)
     main()
