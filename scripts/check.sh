@@ -1,8 +1,9 @@
 #!/usr/bin/env bash
-# Checks of the source: check.sh format|tidy|doxygen
+# Checks of the source: check.sh format|tidy|doxygen|shell
 #   format   every C file is as clang-format would write it
 #   tidy     clang-tidy on every hand-written C file, with the compile commands of build-clang
 #   doxygen  every public declaration has its text; the pages are in build-doxygen/html
+#   shell    shellcheck on every script
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
@@ -19,12 +20,15 @@ tidy)
 		tee build-clang/tidy.log
 	[ ! -s build-clang/tidy.log ]
 	;;
+shell)
+	git ls-files 'scripts/*.sh' .ci/run | xargs shellcheck --severity=warning
+	;;
 doxygen)
 	mkdir -p build-doxygen
 	{ cat docs/Doxyfile && echo OUTPUT_DIRECTORY=build-doxygen; } | doxygen -
 	;;
 *)
-	sed -n '2,5s/^# //p' "$0"
+	sed -n '2,6s/^# //p' "$0"
 	exit 2
 	;;
 esac

@@ -41,6 +41,7 @@ RUN_BY_CI = [
     (r'(\./)?scripts/check\.sh format', '.ci/run', 'scripts/check.sh format'),
     (r'(\./)?scripts/check\.sh tidy', '.ci/run', 'scripts/check.sh tidy'),
     (r'(\./)?scripts/check\.sh doxygen', '.ci/run', 'scripts/check.sh doxygen'),
+    (r'(\./)?scripts/check\.sh shell', '.ci/run', 'scripts/check.sh shell'),
     (r'(\./)?\.ci/run', '.ci/run', 'job tests'),
     (r'meson setup', 'scripts/build.sh', 'meson setup'),
     (r'(ninja|meson compile)', 'scripts/build.sh', 'ninja'),
