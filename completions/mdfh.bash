@@ -52,6 +52,7 @@ _mdfh_value()
 	--out | -o)
 		[ "$command" = conformance ] || _filedir '@(itch|pcap|pcapng)'
 		;;
+	--latency-log) _filedir hlog ;;
 	--books-out) _filedir tsv ;;
 	--scenario | -S) _filedir '@(yaml|yml)' ;;
 	--modules) _filedir -d ;;

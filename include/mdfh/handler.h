@@ -229,6 +229,9 @@ struct mdfh_consumer_stats {
 MDFH_API void mdfh_consumer_stats(
     const struct mdfh_consumer *consumer, struct mdfh_consumer_stats *stats);
 
+/* No stage is timed beyond an hour: longer than any event sits in a ring. */
+#define MDFH_STAGE_MAX_NS 3600000000000
+
 /* Where time goes. Every latency_sample'th batch is timed; a batch is what one recv brought, 1 to 256
  * packets, and no stage is timed per message. */
 enum mdfh_stage {
@@ -242,6 +245,11 @@ enum mdfh_stage {
 	MDFH_STAGE_RING,     /* end of the batch to the peek that shows its last event */
 	MDFH_STAGE_CONSUMER, /* the whole way: arrival to peek, of the newest event of every peek;
 			      * what took more than an hour is an old capture and left out */
+	MDFH_STAGE_INTENDED, /* open loop, of every event and not of batches: the exchange's time in
+			      * the message to the peek that shows it. The simulator puts in when a
+			      * message was due, so a sender that stalled counts as late as it made
+			      * each message; a real exchange its own time, so this is as good as
+			      * the two clocks. Not of captures, nor of more than an hour */
 	MDFH_STAGES,
 };
 MDFH_API const char *mdfh_stage_name(unsigned stage);
@@ -276,7 +284,9 @@ MDFH_API int mdfh_handler_channel_report(
     const struct mdfh_handler *handler, unsigned channel, struct mdfh_channel_report *report);
 MDFH_API int mdfh_handler_books_stats(
     const struct mdfh_handler *handler, unsigned thread, struct mdfh_books_stats *stats);
-/* A stage's histogram of one receive thread (stages RING and CONSUMER: of all its consumers). */
+/* A stage's histogram of one receive thread (stages RING, CONSUMER and INTENDED: of all its
+ * consumers, as they are now). It may be read while the handler runs, by one thread at a time; what is
+ * recorded meanwhile shows in the next look at it. */
 MDFH_API const struct mdfh_histogram *mdfh_handler_latency(
     const struct mdfh_handler *handler, unsigned thread, enum mdfh_stage stage);
 

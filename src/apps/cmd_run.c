@@ -17,6 +17,7 @@
 
 #include "apps/books_out.h"
 #include "apps/commands.h"
+#include "apps/latency_log.h"
 #include "apps/option_values.h"
 #include "apps/run_report.h"
 #include "apps/std_streams.h"
@@ -51,6 +52,8 @@ enum option_key {
 	KEY_BUSY_POLL,
 	KEY_DEPTH,
 	KEY_LATENCY_SAMPLE,
+	KEY_LATENCY_LOG,
+	KEY_LATENCY_INTERVAL,
 	KEY_CHECK,
 	KEY_BOOKS_OUT,
 	KEY_PRINT,
@@ -99,6 +102,10 @@ static const struct argp_option options[] = {
 	"Open everything, say what each line got, and end: no packet is read", 0},
     {"seconds", KEY_SECONDS, "N", 0, "End after N seconds", 0},
     {"stay", KEY_STAY, 0, 0, "Go on after the end of the session", 0},
+    {"latency-log", KEY_LATENCY_LOG, "FILE", 0,
+	"Write how long each stage took, a line per stage and interval, in HdrHistogram's format",
+	0},
+    {"latency-interval", KEY_LATENCY_INTERVAL, "MS", 0, "Length of its intervals; default 1000", 0},
     {"books-out", KEY_BOOKS_OUT, "FILE", 0, "Write every live order at the end", 0},
     {"print", KEY_PRINT, 0, 0, "Print every event", 0},
     {"json", KEY_JSON, 0, 0, "Summary as JSON", 0},
@@ -123,6 +130,8 @@ struct run {
 	double seconds;
 	int stay;
 	const char *books_out;
+	const char *latency_log;
+	uint32_t latency_interval_ms; /* 0 = not given */
 	int print;
 	int json;
 	int status;
@@ -146,6 +155,8 @@ static int describes(int key)
 	case KEY_CHECK:
 	case KEY_SECONDS:
 	case KEY_STAY:
+	case KEY_LATENCY_LOG:
+	case KEY_LATENCY_INTERVAL:
 	case KEY_BOOKS_OUT:
 	case KEY_PRINT:
 	case KEY_JSON:
@@ -267,6 +278,13 @@ static error_t parse(int key, char *argument, struct argp_state *state)
 		run->line.fault.loss_ppm =
 		    (uint32_t)option_whole(state, "inject-loss", argument, 1, 1000000);
 		return 0;
+	case KEY_LATENCY_LOG:
+		run->latency_log = argument;
+		return 0;
+	case KEY_LATENCY_INTERVAL:
+		run->latency_interval_ms =
+		    (uint32_t)option_whole(state, "latency-interval", argument, 100, 3600000);
+		return 0;
 	case KEY_BOOKS_OUT:
 		run->books_out = argument;
 		return 0;
@@ -290,6 +308,9 @@ static error_t parse(int key, char *argument, struct argp_state *state)
 	case ARGP_KEY_END:
 		if (!run->config_path && !run->channel.lines_count && !run->line.file)
 			argp_error(state, "what to receive? Give CONFIG.yaml, --group or --file");
+		if (run->latency_interval_ms && !run->latency_log)
+			argp_error(state, "--latency-interval is that of --latency-log FILE, which "
+					  "is not there");
 		if (run->config_path && run->describes)
 			argp_error(state,
 			    "beside CONFIG.yaml only the options of when to end and what to show "
@@ -433,11 +454,14 @@ static const struct mdfh_consumer_config *first_events_consumer(
 	return NULL;
 }
 
-static void wait_for_end(struct run *run, struct mdfh_handler *handler, struct run_report *report)
+/* 0, or 2 when the latency log could not be written: that is no reason to stop receiving. */
+static int wait_for_end(struct run *run, struct mdfh_handler *handler, struct run_report *report,
+    struct latency_log *latency)
 {
 	const struct timespec tick = {.tv_nsec = 100000000};
 	int show = !run->quiet && (run->status || isatty(STDERR_FILENO));
 	int ended_ticks = 0;
+	int status = 0;
 
 	for (unsigned ticks = 1; !interrupted; ticks++) {
 		if (!mdfh_handler_running(handler))
@@ -450,11 +474,16 @@ static void wait_for_end(struct run *run, struct mdfh_handler *handler, struct r
 		if (!run->stay && mdfh_handler_session_ended(handler) && ++ended_ticks > 3)
 			break;
 		nanosleep(&tick, NULL);
+		if (latency && !status && latency_log_tick(latency)) {
+			fprintf(stderr, "mdfh run: %s\n", mdfh_error_text());
+			status = 2;
+		}
 		if (show && ticks % 10 == 0)
 			run_report_status(report, isatty(STDERR_FILENO));
 	}
 	if (show && isatty(STDERR_FILENO))
 		fputc('\n', stderr);
+	return status;
 }
 
 static int run_handler(
@@ -464,6 +493,7 @@ static int run_handler(
 	struct run_consumed consumed = {.events = 0};
 	struct run_report report;
 	const struct mdfh_consumer_config *consumer = first_events_consumer(config);
+	struct latency_log *latency = NULL;
 	pthread_t thread;
 	int reading = 0;
 	int started = 0;
@@ -490,21 +520,31 @@ static int run_handler(
 		}
 		reading = 1;
 	}
-	err = mdfh_handler_start(handler);
+	err = run->latency_log
+		  ? latency_log_open(run->latency_log, run->latency_interval_ms, handler, &latency)
+		  : 0;
+	if (!err)
+		err = mdfh_handler_start(handler);
 	if (err) {
 		fprintf(stderr, "mdfh run: %s\n", mdfh_error_text());
 		goto out;
 	}
 	started = 1;
-	wait_for_end(run, handler, &report);
+	status = wait_for_end(run, handler, &report, latency);
 	err = mdfh_handler_stop(handler);
-	if (err)
+	if (err) {
 		fprintf(stderr, "mdfh run: %s\n", mdfh_error_text());
-	status = err ? 2 : 0;
+		status = 2;
+	}
 out:
 	if (reading) {
 		atomic_store_explicit(&reader.stop, true, memory_order_release);
 		pthread_join(thread, NULL);
+	}
+	/* The last lines, when the consumer has read all; an error has been said already. */
+	if (latency_log_close(latency) && status != 2) {
+		fprintf(stderr, "mdfh run: %s\n", mdfh_error_text());
+		status = 2;
 	}
 	if (started) {
 		int lossless = run_report_end(&report, run->json, run->quiet);

@@ -104,7 +104,7 @@ static struct mdfh_histogram *stage_latency(const struct run_report *report, uns
 	struct mdfh_histogram *sum;
 
 	/* As large as the handler's own, so that no value is put into another bucket. */
-	if (mdfh_histogram_create(3600000000000, &sum))
+	if (mdfh_histogram_create(MDFH_STAGE_MAX_NS, &sum))
 		return NULL;
 	for (unsigned t = 0; (part = mdfh_handler_latency(report->handler, t, stage)); t++)
 		mdfh_histogram_add(sum, part);

@@ -15,9 +15,6 @@
 #include "mdfh/clock.h"
 #include "mdfh/error.h"
 
-/* An hour: longer than any event sits in a ring; what is older comes from a capture. */
-#define HISTOGRAM_MAX_NS 3600000000000
-
 /* Setup ----------------------------------------------------------------------------------- */
 
 static int compare_symbols(const void *a, const void *b)
@@ -87,9 +84,11 @@ int mdfh_consumer_create(const struct mdfh_consumer_config *config,
 		err = mdfh_error(-ENOMEM, "consumer %s: out of memory", c->name);
 		goto fail;
 	}
-	err = mdfh_histogram_create(HISTOGRAM_MAX_NS, &c->ring_latency);
+	err = mdfh_histogram_create(MDFH_STAGE_MAX_NS, &c->ring_latency);
 	if (!err)
-		err = mdfh_histogram_create(HISTOGRAM_MAX_NS, &c->whole_latency);
+		err = mdfh_histogram_create(MDFH_STAGE_MAX_NS, &c->whole_latency);
+	if (!err)
+		err = mdfh_histogram_create(MDFH_STAGE_MAX_NS, &c->intended_latency);
 	if (!err)
 		err = mdfh_ring_create(&ring, &c->ring);
 	if (err)
@@ -117,6 +116,7 @@ void mdfh_consumer_destroy(struct mdfh_consumer *c)
 	if (!c)
 		return;
 	mdfh_ring_destroy(c->ring);
+	mdfh_histogram_destroy(c->intended_latency);
 	mdfh_histogram_destroy(c->whole_latency);
 	mdfh_histogram_destroy(c->ring_latency);
 	for (unsigned i = 0; i < c->symbols_count; i++)
@@ -413,9 +413,30 @@ void mdfh_consumer_sample(struct mdfh_consumer *c, uint64_t ticks)
 
 /* Data path: the consumer's side ------------------------------------------------------------ */
 
-/* Latency is looked at once per peek at most, so that reading stays cheap. */
-static void measure(struct mdfh_consumer *c, uint32_t n, int64_t receive_ns)
+/* Every event once, however often it is peeked at: when much comes at once because something
+ * stalled, much was late. Events of one packet mostly have one time. */
+static void measure_intended(
+    struct mdfh_consumer *c, const struct mdfh_event *events, uint32_t n, int64_t now)
 {
+	uint32_t i = c->measured > c->read ? (uint32_t)(c->measured - c->read) : 0;
+
+	while (i < n) {
+		int64_t from = events[i].exchange_ns;
+		uint32_t first = i;
+
+		while (++i < n && events[i].exchange_ns == from)
+			;
+		if (from > 0 && now > from && now - from < MDFH_STAGE_MAX_NS)
+			mdfh_histogram_record_n(
+			    c->intended_latency, (uint64_t)(now - from), i - first);
+		c->measured = c->read + i;
+	}
+}
+
+/* The clock is looked at once per peek at most, so that reading stays cheap. */
+static void measure(struct mdfh_consumer *c, const struct mdfh_event *events, uint32_t n)
+{
+	int64_t receive_ns = events[n - 1].receive_ns;
 	uint64_t position = atomic_load_explicit(&c->sample_position, memory_order_acquire);
 
 	if (position && position != c->sample_seen && c->read + n >= position) {
@@ -433,8 +454,9 @@ static void measure(struct mdfh_consumer *c, uint32_t n, int64_t receive_ns)
 	if (receive_ns > 0 && !c->is_recorded) {
 		int64_t now = (int64_t)mdfh_clock_now_ns();
 
-		if (now > receive_ns && now - receive_ns < HISTOGRAM_MAX_NS)
+		if (now > receive_ns && now - receive_ns < MDFH_STAGE_MAX_NS)
 			mdfh_histogram_record(c->whole_latency, (uint64_t)(now - receive_ns));
+		measure_intended(c, events, n, now);
 	}
 }
 
@@ -449,7 +471,7 @@ uint32_t mdfh_consumer_peek(struct mdfh_consumer *c, uint32_t max, const struct 
 	if (!n)
 		return 0;
 	*events = first;
-	measure(c, n, (*events)[n - 1].receive_ns);
+	measure(c, *events, n);
 	return n;
 }
 

@@ -59,6 +59,8 @@ struct mdfh_consumer {
 	uint64_t sample_seen;
 	struct mdfh_histogram *ring_latency;
 	struct mdfh_histogram *whole_latency;
+	struct mdfh_histogram *intended_latency;
+	uint64_t measured; /* events whose intended_latency is known */
 };
 
 int mdfh_consumer_create(const struct mdfh_consumer_config *config,

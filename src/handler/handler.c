@@ -302,7 +302,7 @@ int mdfh_handler_create(const struct mdfh_handler_config *config, struct mdfh_ha
 		    name ? name : config->channels[i].protocol);
 	}
 	for (int i = 0; i < MDFH_STAGES; i++) {
-		err = mdfh_histogram_create(3600000000000, &h->merged[i]);
+		err = mdfh_histogram_create(MDFH_STAGE_MAX_NS, &h->merged[i]);
 		if (err)
 			goto fail;
 	}
@@ -548,8 +548,9 @@ const struct mdfh_histogram *mdfh_handler_latency(
 
 		if (!c)
 			return merged;
-		mdfh_histogram_add(
-		    merged, stage == MDFH_STAGE_RING ? c->ring_latency : c->whole_latency);
+		mdfh_histogram_add(merged, stage == MDFH_STAGE_RING       ? c->ring_latency
+					   : stage == MDFH_STAGE_CONSUMER ? c->whole_latency
+									  : c->intended_latency);
 	}
 }
 
@@ -563,6 +564,7 @@ const char *mdfh_stage_name(unsigned stage)
 	    [MDFH_STAGE_BOOK] = "book",
 	    [MDFH_STAGE_RING] = "ring",
 	    [MDFH_STAGE_CONSUMER] = "consumer",
+	    [MDFH_STAGE_INTENDED] = "intended",
 	};
 
 	return stage < MDFH_STAGES ? names[stage] : "?";

@@ -269,7 +269,7 @@ int mdfh_pipeline_create(const struct mdfh_pipeline_config *config, struct mdfh_
 	if (err)
 		goto fail;
 	for (int i = 0; i < MDFH_STAGE_RING; i++) {
-		err = mdfh_histogram_create(3600000000000, &p->latency[i]);
+		err = mdfh_histogram_create(MDFH_STAGE_MAX_NS, &p->latency[i]);
 		if (err)
 			goto fail;
 	}

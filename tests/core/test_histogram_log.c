@@ -117,7 +117,7 @@ static void test_log_errors(void **state)
 	assert_non_null(strstr(mdfh_error_text(), "/no/such/folder/x"));
 	assert_int_equal(mdfh_histogram_log_open("/dev/full", 1, &log), -ENOSPC);
 	assert_null(log);
-	assert_string_equal(mdfh_error_text(), "histogram log /dev/full: No space left on device");
+	assert_non_null(strstr(mdfh_error_text(), "log /dev/full: No space left on device; make"));
 
 	fd = mkstemp(path);
 	assert_true(fd >= 0);
