@@ -424,8 +424,8 @@ static int check_hold_past_max(struct trial *t)
 	TRY(begin(t, small_ring));
 	if (can(t)->hold_max > 280)
 		NOT_APPLICABLE("hold_max is %u, more than the suite sends", can(t)->hold_max);
-	TRY(write_bytes(t, 256 * 64)); /* fits on the way */
-	TRY(write_bytes(t, 256 * 64));
+	TRY(write_bytes(t, 16384)); /* fits on the way */
+	TRY(write_bytes(t, 16384));
 	/* Until nothing is handed out any more, or copies are. */
 	for (int empty = 0; t->at < t->written && empty < 3;) {
 		int got = look(t, 16);
