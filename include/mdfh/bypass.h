@@ -123,7 +123,10 @@ struct mdfh_bypass_config {
 	const struct mdfh_bypass_config *lower; /* the port under the faults */
 	struct mdfh_fault_config fault;
 
-	const char *backend_options; /* "key=value,key=value", read by the backend (modules) */
+	/* "key=value,key=value", read by the backend. Of "socket" with TCP: reconnect_min_ms (100)
+	 * and reconnect_max_ms (5000), the pauses between attempts, which double and are drawn from
+	 * their upper half by reconnect_seed; connect_timeout_ms (5000); keepalive_s (10). */
+	const char *backend_options;
 };
 
 /* Core n, as cpu_core wants it. */
@@ -165,7 +168,9 @@ struct mdfh_bypass_capabilities {
 	                                * recv has to do for a connection */
 	int numa_node;                 /* node of the packet memory, -1 = unknown */
 	int hugepages;                 /* 1 = packet memory is in hugepages */
-	const char *warning;           /* what was not granted and how to get it, "" = nothing */
+	const char *warning;           /* what was not granted and how to get it, and since the last
+	                                * mdfh_bypass_stats what is wrong with the interface or the
+	                                * connection; "" = nothing */
 };
 
 /* Counters since open. "dropped" counters belong to the path of this port and name the
@@ -240,7 +245,9 @@ MDFH_API void mdfh_bypass_close(struct mdfh_bypass *port);
 MDFH_API const struct mdfh_bypass_capabilities *mdfh_bypass_capabilities(
     const struct mdfh_bypass *port);
 
-/* A copy of the counters; cheap, but may make a system call: for the control path. */
+/* A copy of the counters; cheap, but may make system calls: for the control path. Also brings the
+ * warning of the capabilities up to date, and joins groups anew where their interface was made
+ * anew. */
 MDFH_API int mdfh_bypass_stats(struct mdfh_bypass *port, struct mdfh_bypass_stats *stats);
 
 /* The local UDP or TCP port number that flow was bound to (0 when the backend has none). */

@@ -119,9 +119,9 @@ static int print_json(const struct mdfh_conformance_result *results, int n)
 
 static void print_text(const struct mdfh_conformance_result *result)
 {
-	printf("%-15s %-14s %s\n", result->name, verdict_name(result->verdict), result->what);
+	printf("%-16s %-14s %s\n", result->name, verdict_name(result->verdict), result->what);
 	if (result->verdict)
-		printf("%-15s %-14s %s\n", "", "", result->detail);
+		printf("%-16s %-14s %s\n", "", "", result->detail);
 }
 
 int mdfh_command_conformance(int argc, char **argv)

@@ -132,6 +132,15 @@ static void runs_the_suite(void **state)
 	json_decref(list);
 	assert_int_equal(run("conformance null", text, sizeof(text)), 0);
 	assert_non_null(strstr(text, "null over none: 9 passed, 0 failed, "));
+
+	/* A stream has checks of its own. */
+	list = run_json("conformance --json --medium tcp4 socket", 0);
+	assert_int_equal(json_array_size(list), 28);
+	assert_string_equal(
+	    json_string_value(json_object_get(find(list, "small-writes"), "verdict")), "passed");
+	json_decref(list);
+	assert_int_equal(run("conformance --medium tcp6 socket", text, sizeof(text)), 0);
+	assert_non_null(strstr(text, "socket over tcp6: 28 passed, 0 failed, 0 not applicable"));
 }
 
 static void says_why_it_cannot(void **state)
@@ -147,6 +156,10 @@ static void says_why_it_cannot(void **state)
 	assert_non_null(strstr(text, "medium is 'air'"));
 	assert_int_equal(run("conformance -m multicast4 socket", text, sizeof(text)), 2);
 	assert_non_null(strstr(text, "multicast needs an interface"));
+	assert_int_equal(run("conformance -m tcp4 fault", text, sizeof(text)), 2);
+	assert_non_null(strstr(text, "fault: transport of the lower port is TCP"));
+	assert_int_equal(run("conformance -m tcp4 pcap", text, sizeof(text)), 2);
+	assert_non_null(strstr(text, "pcap: "));
 }
 
 int main(int argc, char **argv)
