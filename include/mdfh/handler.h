@@ -31,6 +31,7 @@
 #include "mdfh/event.h"
 #include "mdfh/histogram.h"
 #include "mdfh/session.h"
+#include "mdfh/soupbintcp.h"
 
 MDFH_BEGIN_DECLS
 
@@ -60,10 +61,14 @@ enum mdfh_consumer_kind {
 
 /* One line of a channel. */
 struct mdfh_line_config {
-	char *group;     /* "239.1.1.1:26477", "[ff15::1]:26477", or unicast address and port */
-	char *source;    /* numeric; NULL = any */
-	char *interface; /* NULL = the kernel's choice */
-	char *backend;   /* NULL = "socket", or "pcap" where there is a file */
+	char *group;         /* "239.1.1.1:26477", "[ff15::1]:26477", or unicast address and port */
+	char *server;        /* of a stream session, instead of group: "10.1.1.1:9000" */
+	char *username;      /* stream session: up to 6 characters */
+	char *password;      /* ... up to 10 */
+	char *password_file; /* ... whose first line is the password */
+	char *source;        /* numeric; NULL = any */
+	char *interface;     /* NULL = the kernel's choice */
+	char *backend;       /* NULL = "socket", or "pcap" where there is a file */
 	char *backend_options;
 	char *file;   /* pcap */
 	double speed; /* pcap: 1 = as recorded, 0 = flat out */
@@ -80,10 +85,12 @@ struct mdfh_line_config {
 struct mdfh_handler_channel_config {
 	char *name;
 	char *protocol; /* "itch50" */
-	char *session;  /* NULL = the protocol's usual one */
+	char *
+	    session; /* NULL = the protocol's usual one; with lines that have a server, soupbintcp */
 	char *session_id;
-	uint64_t first_sequence;
-	uint32_t thread; /* index into threads */
+	uint64_t first_sequence;      /* stream session: what the first login asks for, default 1 */
+	enum mdfh_switch join_newest; /* stream session: ask for the newest message instead */
+	uint32_t thread;              /* index into threads */
 	uint32_t window_us;
 	uint32_t window_packets;
 	struct mdfh_line_config *lines;
@@ -259,7 +266,9 @@ struct mdfh_port_report {
 	const char *backend;
 	const struct mdfh_bypass_capabilities *capabilities;
 	struct mdfh_bypass_stats stats;
-	int error; /* 0 = it receives; -ENODATA = its source has ended; else what it died of */
+	int error;     /* 0 = it receives; -ENODATA = its source has ended; else what it died of */
+	int has_login; /* its line logs in: what became of that */
+	struct mdfh_soup_client_stats login;
 };
 
 /* Of one channel. */

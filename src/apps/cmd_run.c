@@ -30,6 +30,12 @@ enum option_key {
 	KEY_PROTOCOL = 0x100,
 	KEY_SESSION,
 	KEY_GROUP,
+	KEY_SERVER,
+	KEY_USERNAME,
+	KEY_PASSWORD_FILE,
+	KEY_SESSION_ID,
+	KEY_FIRST_SEQUENCE,
+	KEY_JOIN_NEWEST,
 	KEY_SOURCE,
 	KEY_INTERFACE,
 	KEY_BACKEND,
@@ -71,6 +77,18 @@ static const struct argp_option options[] = {
     {"session", KEY_SESSION, "NAME", 0, "Packets: the protocol's usual one by default", 0},
     {"group", KEY_GROUP, "ADDRESS:PORT", 0,
 	"Line: multicast group or unicast address; the first is A, a second one is B", 0},
+    {"server", KEY_SERVER, "ADDRESS:PORT", 0,
+	"Line of a stream, instead of --group: connect there and log in (implies --session "
+	"soupbintcp); a second one is B",
+	0},
+    {"username", KEY_USERNAME, "NAME", 0, "Log in as this user, on all servers", 0},
+    {"password-file", KEY_PASSWORD_FILE, "FILE", 0, "Its first line is the password", 0},
+    {"session-id", KEY_SESSION_ID, "NAME", 0,
+	"Only this session; a stream's login asks for it instead of the current one", 0},
+    {"first-sequence", KEY_FIRST_SEQUENCE, "N", 0,
+	"Number of the first message; a stream's login asks for it (1 there)", 0},
+    {"join-newest", KEY_JOIN_NEWEST, 0, 0,
+	"Streams: begin with the newest message instead of the day's first", 0},
     {"source", KEY_SOURCE, "ADDRESS", 0, "Only packets from this sender", 0},
     {"interface", KEY_INTERFACE, "DEVICE", 0, "Network device", 0},
     {"backend", KEY_BACKEND, "NAME", 0, "socket (default), pcap, ... (`mdfh backends` lists them)",
@@ -183,6 +201,27 @@ static error_t parse(int key, char *argument, struct argp_state *state)
 		if (run->channel.lines_count == MDFH_LINES_MAX)
 			argp_error(state, "--group: there are at most %d lines", MDFH_LINES_MAX);
 		run->lines[run->channel.lines_count++].group = argument;
+		return 0;
+	case KEY_SERVER:
+		if (run->channel.lines_count == MDFH_LINES_MAX)
+			argp_error(state, "--server: there are at most %d lines", MDFH_LINES_MAX);
+		run->lines[run->channel.lines_count++].server = argument;
+		return 0;
+	case KEY_USERNAME:
+		run->line.username = argument;
+		return 0;
+	case KEY_PASSWORD_FILE:
+		run->line.password_file = argument;
+		return 0;
+	case KEY_SESSION_ID:
+		run->channel.session_id = argument;
+		return 0;
+	case KEY_FIRST_SEQUENCE:
+		run->channel.first_sequence =
+		    option_whole(state, "first-sequence", argument, 1, UINT64_MAX);
+		return 0;
+	case KEY_JOIN_NEWEST:
+		run->channel.join_newest = MDFH_ON;
 		return 0;
 	case KEY_SOURCE:
 		run->line.source = argument;
@@ -307,7 +346,8 @@ static error_t parse(int key, char *argument, struct argp_state *state)
 		return 0;
 	case ARGP_KEY_END:
 		if (!run->config_path && !run->channel.lines_count && !run->line.file)
-			argp_error(state, "what to receive? Give CONFIG.yaml, --group or --file");
+			argp_error(state,
+			    "what to receive? Give CONFIG.yaml, --group, --server or --file");
 		if (run->latency_interval_ms && !run->latency_log)
 			argp_error(state, "--latency-interval is that of --latency-log FILE, which "
 					  "is not there");
@@ -343,9 +383,11 @@ static struct mdfh_handler_config *options_config(struct run *run)
 		run->channel.lines_count = 1; /* a capture read whole */
 	for (unsigned i = 0; i < run->channel.lines_count; i++) {
 		char *group = run->lines[i].group;
+		char *server = run->lines[i].server;
 
 		run->lines[i] = run->line;
 		run->lines[i].group = group;
+		run->lines[i].server = server;
 		run->lines[i].fault.seed = i + 1;
 	}
 	run->channel.lines = run->lines;

@@ -188,6 +188,8 @@ void run_report_check(struct mdfh_handler *handler, const struct mdfh_handler_co
 			printf("%s line %c  %s", channel.name, (char)('A' + l), port.backend);
 			if (line->group)
 				printf(", %s", line->group);
+			if (line->server)
+				printf(", server %s", line->server);
 			if (line->interface)
 				printf(" on %s", line->interface);
 			if (line->file)
@@ -215,6 +217,27 @@ void run_report_check(struct mdfh_handler *handler, const struct mdfh_handler_co
 
 /* Text ---------------------------------------------------------------------------------------- */
 
+/* What became of a stream's connections and logins. */
+static void print_login(const char *channel, unsigned line, const struct mdfh_port_report *port)
+{
+	const struct mdfh_soup_client_stats *login = &port->login;
+
+	printf("%s line %c  %s", channel, (char)('A' + line),
+	    login->given_up ? "given up" : mdfh_soup_state_name((unsigned)login->state));
+	if (login->last_reason && login->state != MDFH_SOUP_IN)
+		printf(" (%s)", mdfh_soup_reason_text((unsigned)login->last_reason));
+	printf(", session '%.16s', %s connections, %s failed, %s logins, %s refused; heartbeats "
+	       "%s received, %s sent; %s reads cut a message\n",
+	    (const char *)login->session, text_grouped(port->stats.connects),
+	    text_grouped(port->stats.connect_failures), text_grouped(login->accepted),
+	    text_grouped(login->refused), text_grouped(login->heartbeats_received),
+	    text_grouped(login->heartbeats_sent), text_grouped(login->straddled));
+	for (unsigned r = 1; r < MDFH_SOUP_REASONS; r++)
+		if (login->reasons[r])
+			printf("%s line %c  %s times: %s\n", channel, (char)('A' + line),
+			    text_grouped(login->reasons[r]), mdfh_soup_reason_text(r));
+}
+
 static void print_channels(const struct run_report *report)
 {
 	for (unsigned i = 0; i < mdfh_handler_channels(report->handler); i++) {
@@ -236,6 +259,8 @@ static void print_channels(const struct run_report *report)
 			    text_grouped(line->missing), text_grouped(refused),
 			    text_grouped(port.stats.rx_dropped_nic + port.stats.rx_dropped_kernel +
 					 port.stats.rx_dropped_socket));
+			if (port.has_login)
+				print_login(channel.name, l, &port);
 		}
 		for (unsigned cause = 1; cause < MDFH_CAUSES; cause++)
 			if (channel.session.lost_by_cause[cause])
@@ -318,6 +343,27 @@ static json_t *integer(uint64_t value)
 	return json_integer((json_int_t)value);
 }
 
+static json_t *login_json(const struct mdfh_port_report *port)
+{
+	const struct mdfh_soup_client_stats *login = &port->login;
+	json_t *reasons = json_object();
+
+	for (unsigned r = 1; r < MDFH_SOUP_REASONS; r++)
+		json_object_set_new(reasons, mdfh_soup_reason_name(r), integer(login->reasons[r]));
+	return json_pack(
+	    "{s:s, s:s, s:s#, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o}", "state",
+	    mdfh_soup_state_name((unsigned)login->state), "last_reason",
+	    mdfh_soup_reason_text((unsigned)login->last_reason), "session",
+	    (const char *)login->session, (int)strnlen((const char *)login->session, 16),
+	    "connects", integer(port->stats.connects), "connect_failures",
+	    integer(port->stats.connect_failures), "disconnects", integer(port->stats.disconnects),
+	    "logins", integer(login->logins), "accepted", integer(login->accepted), "refused",
+	    integer(login->refused), "heartbeats_received", integer(login->heartbeats_received),
+	    "heartbeats_sent", integer(login->heartbeats_sent), "straddled",
+	    integer(login->straddled), "ahead", integer(login->ahead), "behind",
+	    integer(login->behind), "reasons", reasons);
+}
+
 static json_t *lines_json(
     const struct run_report *report, const struct mdfh_channel_report *channel)
 {
@@ -342,6 +388,8 @@ static json_t *lines_json(
 			integer(port.stats.rx_dropped_kernel), "dropped_by_socket",
 			integer(port.stats.rx_dropped_socket), "downs", integer(line->downs),
 			"refused", errors, "port_error", port.error == -ENODATA ? 0 : -port.error));
+		if (port.has_login)
+			json_object_set_new(json_array_get(lines, l), "login", login_json(&port));
 	}
 	return lines;
 }

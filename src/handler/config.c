@@ -63,6 +63,10 @@ static const cyaml_schema_field_t fault_fields[] = {
 
 static const cyaml_schema_field_t line_fields[] = {
     CYAML_FIELD_STRING_PTR("group", PTR, struct mdfh_line_config, group, 1, 128),
+    CYAML_FIELD_STRING_PTR("server", PTR, struct mdfh_line_config, server, 1, 128),
+    CYAML_FIELD_STRING_PTR("username", PTR, struct mdfh_line_config, username, 0, 64),
+    CYAML_FIELD_STRING_PTR("password", PTR, struct mdfh_line_config, password, 0, 64),
+    CYAML_FIELD_STRING_PTR("password_file", PTR, struct mdfh_line_config, password_file, 1, 4096),
     CYAML_FIELD_STRING_PTR("source", PTR, struct mdfh_line_config, source, 1, 64),
     CYAML_FIELD_STRING_PTR("interface", PTR, struct mdfh_line_config, interface, 1, 64),
     CYAML_FIELD_STRING_PTR("backend", PTR, struct mdfh_line_config, backend, 1, 4096),
@@ -93,6 +97,7 @@ static const cyaml_schema_field_t channel_fields[] = {
     CYAML_FIELD_STRING_PTR(
 	"session_id", PTR, struct mdfh_handler_channel_config, session_id, 1, 16),
     CYAML_FIELD_UINT("first_sequence", OPT, struct mdfh_handler_channel_config, first_sequence),
+    SWITCH("join_newest", struct mdfh_handler_channel_config, join_newest),
     CYAML_FIELD_UINT("thread", OPT, struct mdfh_handler_channel_config, thread),
     CYAML_FIELD_UINT("window_us", OPT, struct mdfh_handler_channel_config, window_us),
     CYAML_FIELD_UINT("window_packets", OPT, struct mdfh_handler_channel_config, window_packets),

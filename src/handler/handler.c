@@ -42,7 +42,53 @@ struct mdfh_handler {
 	int control_stop;
 };
 
+enum {
+	WINDOW_FRAME = 2048, /* mdfh_channel_config.window_frame_size's default */
+	STREAM_RUN = 65536,
+};
+
 /* Setup ----------------------------------------------------------------------------------- */
+
+/* A stream comes from a server and is logged in to; packets come from anywhere else. */
+static int check_lines(const struct mdfh_handler_config *config, unsigned index,
+    const struct mdfh_session_ops *session)
+{
+	const struct mdfh_handler_channel_config *channel = &config->channels[index];
+
+	if (!session->is_stream && channel->join_newest)
+		return mdfh_error(-EINVAL,
+		    "channel %u: join_newest is for streams; %s has no logins", index,
+		    session->name);
+	if (channel->join_newest == MDFH_ON && channel->first_sequence)
+		return mdfh_error(-EINVAL,
+		    "channel %u: join_newest and first_sequence are both given; leave one out",
+		    index);
+	for (unsigned l = 0; l < channel->lines_count; l++) {
+		const struct mdfh_line_config *line = &channel->lines[l];
+
+		if (session->is_stream && !line->server)
+			return mdfh_error(-EINVAL,
+			    "channel %u, line %u: %s needs a server (ADDRESS:PORT)", index, l,
+			    session->name);
+		if (session->is_stream && (line->group || line->source || line->file))
+			return mdfh_error(-EINVAL,
+			    "channel %u, line %u: a server is all that a stream comes from; leave "
+			    "group, source and file out",
+			    index, l);
+		if (session->is_stream && mdfh_line_has_faults(line))
+			return mdfh_error(-EINVAL,
+			    "channel %u, line %u: fault is for packets; a stream without some of "
+			    "its bytes is none",
+			    index, l);
+		if (!session->is_stream &&
+		    (line->server || line->username || line->password || line->password_file))
+			return mdfh_error(-EINVAL,
+			    "channel %u, line %u: server, username and password are for streams; "
+			    "%s comes in packets: give a group, or `session: soupbintcp`",
+			    index, l, session->name);
+	}
+	return 0;
+}
 
 static int channel_setup(
     const struct mdfh_handler_config *config, unsigned index, struct mdfh_pipeline_channel *channel)
@@ -50,12 +96,15 @@ static int channel_setup(
 	const struct mdfh_handler_channel_config *from = &config->channels[index];
 	const struct mdfh_protocol *protocol = mdfh_protocol_find(from->protocol);
 	const char *session;
+	int err;
 
 	if (!protocol)
 		return mdfh_error(-EINVAL,
 		    "channel %u: protocol '%s' is not mapped to books; 'itch50' is", index,
 		    from->protocol);
 	session = from->session ? from->session : protocol->session;
+	if (!from->session && from->lines[0].server)
+		session = "soupbintcp";
 	*channel = (struct mdfh_pipeline_channel){
 	    .protocol = from->protocol,
 	    .session =
@@ -73,8 +122,26 @@ static int channel_setup(
 	if (!channel->session.session)
 		return mdfh_error(
 		    -EINVAL, "channel %u: there is no session protocol '%s'", index, session);
+	err = check_lines(config, index, channel->session.session);
+	if (err)
+		return err;
+	if (channel->session.session->is_stream && from->join_newest != MDFH_ON &&
+	    !from->first_sequence)
+		channel->session.first_sequence = 1;
 	return mdfh_session_midnight(protocol->venue_timezone, config->session_date,
 	    from->lines[0].file, &channel->midnight_ns);
+}
+
+static int create_soup_line(const struct mdfh_handler *h,
+    const struct mdfh_handler_channel_config *channel, unsigned number, unsigned line,
+    struct mdfh_soup_line **soup)
+{
+	/* With several lines a run may have to go into the reorder window. */
+	uint32_t run_max = channel->lines_count > 1 ? WINDOW_FRAME : STREAM_RUN;
+	char name[96];
+
+	snprintf(name, sizeof(name), "%s line %c", h->channel_names[number], (char)('A' + line));
+	return mdfh_soup_line_create(&channel->lines[line], channel, name, run_max, soup);
 }
 
 /* Lines that read one capture become flows of one port; every other line is a port. */
@@ -107,10 +174,17 @@ static int open_ports(struct mdfh_handler *h, const struct mdfh_handler_config *
 				port.flows[port.flow_count].line = (uint16_t)k;
 				port.flow_count++;
 			}
-			err = mdfh_port_open(lines, port.flow_count, receiver->cpu_core,
-			    config->hugepages, receiver->poll_timeout_us, &port.port);
-			if (err)
+			if (channel->lines[l].server)
+				err = create_soup_line(h, channel, channel_index[c], l, &port.soup);
+			else
+				err = 0;
+			if (!err)
+				err = mdfh_port_open(lines, port.flow_count, receiver->cpu_core,
+				    config->hugepages, receiver->poll_timeout_us, &port.port);
+			if (err) {
+				mdfh_soup_line_destroy(port.soup);
 				return err;
+			}
 			mdfh_pipeline_add_port(receiver->pipeline, &port);
 			h->ports[h->port_count++] = (struct place){.thread = thread, .index = n++};
 		}
@@ -234,10 +308,10 @@ static int check_config(const struct mdfh_handler_config *config)
 			    channel->lines_count, MDFH_LINES_MAX);
 		for (unsigned l = 0; l < channel->lines_count; l++)
 			if (!channel->lines[l].group && !channel->lines[l].file &&
-			    !channel->lines[l].backend)
+			    !channel->lines[l].server && !channel->lines[l].backend)
 				return mdfh_error(-EINVAL,
-				    "channel %u, line %u: it needs a group (ADDRESS:PORT) or a "
-				    "file",
+				    "channel %u, line %u: it needs a group (ADDRESS:PORT), a "
+				    "server or a file",
 				    i, l);
 	}
 	for (unsigned i = 0; i < config->consumers_count; i++) {

@@ -68,6 +68,11 @@ int mdfh_ingest_open(const struct mdfh_ingest_config *config, struct mdfh_ingest
 	};
 	if (!channel.session.session)
 		return mdfh_error(-EINVAL, "ingest: there is no session protocol '%s'", session);
+	if (channel.session.session->is_stream)
+		return mdfh_error(-ENOTSUP,
+		    "ingest: %s comes from a server that is logged in to; mdfh_handler_create() "
+		    "does that",
+		    session);
 	err = mdfh_clock_start();
 	if (!err)
 		err = mdfh_session_midnight(protocol->venue_timezone, config->session_date,

@@ -61,8 +61,8 @@ struct channel_state {
 	_Atomic int ended;
 };
 
-/* What other threads may read of a pipeline: struct mdfh_books_stats, then one of these per
- * channel, then struct mdfh_bypass_stats per port; all of whole 64-bit words. */
+/* What other threads may read of a pipeline: struct mdfh_books_stats, then one of the first of
+ * these per channel, then one of the second per port; all of whole 64-bit words. */
 struct channel_words {
 	struct mdfh_channel_stats session;
 	uint64_t messages;
@@ -70,6 +70,11 @@ struct channel_words {
 	uint64_t unknown;
 	int64_t first_ns;
 	int64_t last_ns;
+};
+
+struct port_words {
+	struct mdfh_bypass_stats port;
+	struct mdfh_soup_client_stats login;
 };
 
 /* An instrument of the events that are handed out, and its last event among them. */
@@ -188,7 +193,7 @@ static size_t channel_offset(unsigned channel)
 
 static size_t port_offset(const struct mdfh_pipeline *p, unsigned port)
 {
-	return channel_offset(p->channel_count) + port * sizeof(struct mdfh_bypass_stats);
+	return channel_offset(p->channel_count) + port * sizeof(struct port_words);
 }
 
 int mdfh_pipeline_create(const struct mdfh_pipeline_config *config, struct mdfh_pipeline **pipeline)
@@ -288,7 +293,9 @@ void mdfh_pipeline_add_port(struct mdfh_pipeline *p, const struct mdfh_pipeline_
 	port->config = *from;
 	port->stats = &from->port->stats;
 	port->is_fault = !strcmp(mdfh_bypass_name(from->port), "fault");
-	port->is_kernel = !strcmp(mdfh_bypass_capabilities(from->port)->copy_reason, "kernel");
+	/* The kernel drops packets of a stream, too, and asks for them again. */
+	port->is_kernel =
+	    !from->soup && !strcmp(mdfh_bypass_capabilities(from->port)->copy_reason, "kernel");
 	for (uint32_t f = 0; f < from->flow_count; f++) {
 		struct channel_state *channel = &p->channels[from->flows[f].channel];
 
@@ -304,8 +311,12 @@ void mdfh_pipeline_destroy(struct mdfh_pipeline *p)
 {
 	if (!p)
 		return;
-	for (unsigned i = 0; p->ports && i < p->port_count; i++)
+	for (unsigned i = 0; p->ports && i < p->port_count; i++) {
+		if (p->ports[i].config.soup)
+			mdfh_soup_line_logout(p->ports[i].config.soup, p->ports[i].config.port);
 		mdfh_bypass_close(p->ports[i].config.port);
+		mdfh_soup_line_destroy(p->ports[i].config.soup);
+	}
 	for (unsigned i = 0; i < p->consumer_count; i++)
 		mdfh_consumer_destroy(p->consumers[i]);
 	for (int i = 0; i < MDFH_STAGE_RING; i++)
@@ -612,6 +623,29 @@ static void tell_refused(struct mdfh_pipeline *p, const struct channel_state *ch
 	hand_out(p, &event, 1, 0);
 }
 
+/* A packet of a stream: its bytes become any number of units. */
+static void take_stream(struct mdfh_pipeline *p, const struct port_state *port,
+    struct channel_state *channel, const struct mdfh_packet *packet)
+{
+	const struct mdfh_channel_stats *stats = mdfh_channel_stats(channel->session);
+	uint64_t start = p->sampling ? mdfh_clock_ticks() : 0;
+	struct mdfh_span spans[MDFH_SPANS_MAX];
+	struct mdfh_unit unit;
+
+	mdfh_soup_line_packet(
+	    port->config.soup, packet, stats->sessions ? stats->next_sequence : 0, channel->now_ns);
+	while (mdfh_soup_line_next(port->config.soup, &unit)) {
+		int found = mdfh_channel_push_unit(channel->session, &unit, packet,
+		    port->config.flows[0].line, channel->now_ns, spans, MDFH_SPANS_MAX);
+
+		if (p->sampling)
+			p->session_ticks += mdfh_clock_ticks() - start;
+		if (found > 0)
+			take_spans(p, channel, spans, found, channel->now_ns);
+		start = p->sampling ? mdfh_clock_ticks() : 0;
+	}
+}
+
 void mdfh_pipeline_packets(struct mdfh_pipeline *p, unsigned port_index,
     const struct mdfh_packet *packets, int n, int64_t now_ns)
 {
@@ -633,6 +667,10 @@ void mdfh_pipeline_packets(struct mdfh_pipeline *p, unsigned port_index,
 		if (!channel->first_ns)
 			channel->first_ns = now_ns;
 		channel->last_ns = now_ns;
+		if (port->config.soup) {
+			take_stream(p, port, channel, packet);
+			continue;
+		}
 		found = mdfh_channel_push(channel->session, packet, port->config.flows[flow].line,
 		    channel->now_ns, spans, MDFH_SPANS_MAX);
 		if (p->sampling)
@@ -713,8 +751,13 @@ static void publish(struct mdfh_pipeline *p)
 
 		memcpy(at + channel_offset(i), &words, sizeof(words));
 	}
-	for (unsigned i = 0; i < p->port_count; i++)
-		memcpy(at + port_offset(p, i), p->ports[i].stats, sizeof(*p->ports[i].stats));
+	for (unsigned i = 0; i < p->port_count; i++) {
+		struct port_words words = {.port = *p->ports[i].stats};
+
+		if (p->ports[i].config.soup)
+			words.login = *mdfh_soup_line_stats(p->ports[i].config.soup);
+		memcpy(at + port_offset(p, i), &words, sizeof(words));
+	}
 
 	atomic_store_explicit(&p->publish_count, count + 1, memory_order_relaxed);
 	atomic_thread_fence(memory_order_release);
@@ -740,17 +783,6 @@ static void read_words(const struct mdfh_pipeline *p, size_t offset, void *out, 
 	} while (before != after || (before & 1));
 }
 
-static void keep_house(struct mdfh_pipeline *p, int64_t now_ns)
-{
-	p->empty_polls = 0;
-	p->kept_house_ns = now_ns;
-	poll_channels(p, now_ns);
-	if (now_ns - p->published_ns < PUBLISH_NS)
-		return;
-	p->published_ns = now_ns;
-	publish(p);
-}
-
 /* The source has ended, or the port has died. The others go on: that is what lines are for. */
 static __attribute__((noinline)) void port_over(
     struct mdfh_pipeline *p, struct port_state *port, int error)
@@ -766,6 +798,31 @@ static __attribute__((noinline)) void port_over(
 		if (--channel->lines_open == 0)
 			flush_channel(p, channel);
 	}
+}
+
+/* Logins and heartbeats of a stream, and its end. */
+static void tend_stream(struct mdfh_pipeline *p, struct port_state *port, int64_t now_ns)
+{
+	int error;
+
+	if (!port->config.soup || atomic_load_explicit(&port->error, memory_order_relaxed))
+		return;
+	error = mdfh_soup_line_poll(port->config.soup, port->config.port, now_ns);
+	if (error)
+		port_over(p, port, error);
+}
+
+static void keep_house(struct mdfh_pipeline *p, int64_t now_ns)
+{
+	p->empty_polls = 0;
+	p->kept_house_ns = now_ns;
+	poll_channels(p, now_ns);
+	for (unsigned i = 0; i < p->port_count; i++)
+		tend_stream(p, &p->ports[i], now_ns);
+	if (now_ns - p->published_ns < PUBLISH_NS)
+		return;
+	p->published_ns = now_ns;
+	publish(p);
 }
 
 int mdfh_pipeline_poll(struct mdfh_pipeline *p)
@@ -792,6 +849,7 @@ int mdfh_pipeline_poll(struct mdfh_pipeline *p)
 		note_drops(p, port);
 		mdfh_pipeline_packets(p, i, port->packets, n, now_ns);
 		mdfh_bypass_release(port->config.port, port->packets, n);
+		tend_stream(p, port, now_ns);
 		total += n;
 	}
 	if (total) {
@@ -853,6 +911,8 @@ void mdfh_pipeline_wait(struct mdfh_pipeline *p, uint32_t timeout_us)
 
 		if (atomic_load_explicit(&p->ports[i].error, memory_order_relaxed))
 			continue;
+		if (p->ports[i].config.soup) /* heartbeats */
+			shorten(&timeout, 100000000);
 		if (fd < 0 || count == FDS_MAX) /* cannot be waited for: looked at soon */
 			shorten(&timeout, 50000);
 		else
@@ -875,10 +935,15 @@ int mdfh_pipeline_session_ended(const struct mdfh_pipeline *p)
 void mdfh_pipeline_port_report(
     struct mdfh_pipeline *p, unsigned port, struct mdfh_port_report *report)
 {
+	struct port_words words;
+
 	report->backend = mdfh_bypass_name(p->ports[port].config.port);
 	report->capabilities = mdfh_bypass_capabilities(p->ports[port].config.port);
 	report->error = atomic_load_explicit(&p->ports[port].error, memory_order_relaxed);
-	read_words(p, port_offset(p, port), &report->stats, sizeof(report->stats));
+	read_words(p, port_offset(p, port), &words, sizeof(words));
+	report->stats = words.port;
+	report->login = words.login;
+	report->has_login = p->ports[port].config.soup != NULL;
 }
 
 void mdfh_pipeline_channel_report(

@@ -8,12 +8,15 @@
 #include <stdatomic.h>
 
 #include "handler/consumer.h"
+#include "handler/soup_line.h"
 #include "mdfh/handler.h"
 #include "proto/decoder.h"
 
 /* One port: which channel and line each of its flows is. */
 struct mdfh_pipeline_port {
 	struct mdfh_bypass *port; /* owned by the pipeline from create on */
+	struct mdfh_soup_line
+	    *soup; /* of a stream, whose one flow it is; owned likewise; NULL = packets */
 	uint32_t flow_count;
 	struct {
 		uint16_t channel; /* index into the pipeline's channels */

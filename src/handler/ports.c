@@ -42,11 +42,16 @@ bad:
 	    "group '%s' is not ADDRESS:PORT; write 239.1.1.1:26477 or [ff15::1]:26477", text);
 }
 
-static int has_faults(const struct mdfh_fault_config *fault)
+int mdfh_line_has_faults(const struct mdfh_line_config *line)
 {
+	const struct mdfh_fault_config *fault = &line->fault;
+
 	return fault->loss_ppm || fault->duplicate_ppm || fault->reorder_ppm || fault->damage_ppm ||
 	       fault->truncate_ppm || fault->delay_ppm;
 }
+
+/* What a stream needs: few and large buffers, as every border between two costs a copy. */
+enum { STREAM_FRAME = 65535, STREAM_FRAMES = 64 };
 
 int mdfh_port_open(const struct mdfh_line_config *const *lines, unsigned count, uint32_t cpu_core,
     enum mdfh_switch hugepages, uint32_t poll_timeout_us, struct mdfh_bypass **port)
@@ -83,6 +88,23 @@ int mdfh_port_open(const struct mdfh_line_config *const *lines, unsigned count, 
 	for (unsigned i = 0; i < count; i++) {
 		int err;
 
+		if (lines[i]->server) {
+			if (mdfh_group_parse(lines[i]->server, addresses[i], sizeof(addresses[i]),
+				&flows[i].port))
+				return mdfh_error(-EINVAL,
+				    "server '%s' is not ADDRESS:PORT; write 10.1.1.1:9000 or "
+				    "[fd00::1]:9000",
+				    lines[i]->server);
+			flows[i].group = addresses[i];
+			config.flow_count = 1;
+			config.flows = flows;
+			config.transport = MDFH_TRANSPORT_TCP;
+			config.direction = MDFH_DIRECTION_DEFAULT;
+			config.frame_size = STREAM_FRAME;
+			config.rx_ring_size =
+			    line->rx_ring_size ? line->rx_ring_size : STREAM_FRAMES;
+			continue;
+		}
 		if (!lines[i]->group) /* a capture read whole: everything in it is the line */
 			continue;
 		err = mdfh_group_parse(
@@ -95,7 +117,7 @@ int mdfh_port_open(const struct mdfh_line_config *const *lines, unsigned count, 
 		config.flow_count = i + 1;
 		config.flows = flows;
 	}
-	return mdfh_bypass_open(has_faults(&line->fault) ? &fault : &config, port);
+	return mdfh_bypass_open(mdfh_line_has_faults(line) ? &fault : &config, port);
 }
 
 static int first_capture_ns(const char *file, int64_t *ns)

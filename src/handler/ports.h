@@ -9,6 +9,8 @@
 int mdfh_port_open(const struct mdfh_line_config *const *lines, unsigned count, uint32_t cpu_core,
     enum mdfh_switch hugepages, uint32_t poll_timeout_us, struct mdfh_bypass **port);
 
+int mdfh_line_has_faults(const struct mdfh_line_config *line);
+
 /* "239.1.1.1:26477", "[ff15::1]:26477" to address text and port. */
 int mdfh_group_parse(const char *text, char *address, size_t size, uint16_t *port);
 
