@@ -14,6 +14,7 @@
 #include "apps/commands.h"
 #include "apps/sim_options.h"
 #include "apps/sim_output.h"
+#include "apps/sim_soup.h"
 #include "apps/sim_summary.h"
 #include "mdfh/clock.h"
 #include "mdfh/error.h"
@@ -79,12 +80,15 @@ static void show_sent(void *context, uint64_t messages)
 	show_progress(options, options->out ? "written" : "sent", messages);
 }
 
-static int wait_for_listeners(const struct sim_options *options)
+static int wait_for_listeners(const struct sim_options *options, struct mdfh_soup_feed *soup)
 {
+	int is_waiting = options->wait_s && !options->out;
 	int err = 0;
 
-	for (uint32_t i = 0; !err && options->wait_s && !options->out && i < options->lines; i++)
+	for (uint32_t i = 0; !err && is_waiting && options->is_multicast && i < options->lines; i++)
 		err = sim_output_wait_for_listener(&options->endpoints[i], options->wait_s);
+	if (!err && is_waiting && soup)
+		err = mdfh_soup_feed_wait_for_client(soup, options->wait_s);
 	return err;
 }
 
@@ -195,6 +199,8 @@ static int open_output(
 	if (options->out)
 		return sim_output_open_capture(options->out, options->endpoints, options->lines,
 		    (uint64_t)(*midnight + CAPTURE_START_NS), output);
+	if (!options->is_multicast)
+		return sim_output_open_nowhere(output);
 	for (uint32_t i = 0; !options->transmit && i < options->lines; i++) {
 		if (sim_output_check(options->interface, &options->endpoints[i], options->ttl))
 			return -1;
@@ -252,7 +258,7 @@ static void add_faults(const struct sim_options *options, struct mdfh_sender_con
 }
 
 static int send_day(const struct sim_options *options, struct mdfh_stream *stream,
-    struct sim_output *output, int64_t midnight_ns)
+    struct sim_output *output, struct mdfh_soup_feed *soup, int64_t midnight_ns)
 {
 	struct sim_run run = {.options = options};
 	struct mdfh_publisher *publisher = NULL;
@@ -274,6 +280,7 @@ static int send_day(const struct sim_options *options, struct mdfh_stream *strea
 	int status = 2;
 
 	add_faults(options, &config);
+	sim_soup_attach(soup, &config);
 	if (create_publisher(options, stream, &publisher))
 		goto out_error;
 	config.publisher = publisher;
@@ -291,6 +298,10 @@ static int send_day(const struct sim_options *options, struct mdfh_stream *strea
 	if (isatty(STDERR_FILENO) && !options->status)
 		fputc('\n', stderr);
 
+	if (soup) {
+		mdfh_soup_feed_finish_wait(soup, config.linger_ns);
+		run.soup = mdfh_soup_feed_stats(soup);
+	}
 	run.sent = mdfh_sender_stats(sender);
 	run.messages = run.sent->messages;
 	run.book = mdfh_day_book(mdfh_stream_day(stream));
@@ -319,6 +330,7 @@ int mdfh_command_sim(int argc, char **argv)
 	struct sim_options options;
 	struct mdfh_stream *stream = NULL;
 	struct sim_output *output = NULL;
+	struct mdfh_soup_feed *soup = NULL;
 	int64_t midnight_ns = 0;
 	int status = 2;
 
@@ -331,18 +343,19 @@ int mdfh_command_sim(int argc, char **argv)
 		return status;
 	}
 
-	if (open_output(&options, &output, &midnight_ns) ||
+	if (open_output(&options, &output, &midnight_ns) || sim_soup_open(&options, &soup) ||
 	    mdfh_stream_start(&options.day, options.ahead_mib << 20, &stream) ||
-	    wait_for_listeners(&options))
+	    wait_for_listeners(&options, soup))
 		status = fail();
 	else if (wait_for_day(stream, &options))
 		fprintf(stderr, "mdfh sim: interrupted before the first message\n");
 	else
-		status = send_day(&options, stream, output, midnight_ns);
+		status = send_day(&options, stream, output, soup, midnight_ns);
 	if (status == 2)
 		sim_output_discard(output);
 	else if (sim_output_close(output))
 		status = fail();
+	mdfh_soup_feed_destroy(soup);
 	mdfh_stream_stop(stream);
 	sim_options_free(&options);
 	return status;

@@ -28,7 +28,8 @@ static const struct command commands[] = {
     {"dump", "show the messages of a capture or a day file", mdfh_command_dump},
     {"replay", "send the packets of a capture again", mdfh_command_replay},
     {"run", "receive a feed, keep its books, feed a consumer", mdfh_command_run},
-    {"sim", "be an exchange: ITCH 5.0 over MoldUDP64 on lines A and B", mdfh_command_sim},
+    {"sim", "be an exchange: ITCH 5.0 over MoldUDP64 on lines A and B, or over SoupBinTCP",
+	mdfh_command_sim},
     {NULL, NULL, NULL},
 };
 

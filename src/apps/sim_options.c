@@ -36,6 +36,10 @@ enum {
 	KEY_STATUS,
 	KEY_MAX_LATE,
 	KEY_AHEAD,
+	KEY_SOUP,
+	KEY_SOUP_USER,
+	KEY_SOUP_PASSWORD,
+	KEY_DISCONNECT_EVERY,
 };
 
 static const struct argp_option argp_options[] = {
@@ -45,8 +49,16 @@ static const struct argp_option argp_options[] = {
     {"interface", 'i', "NAME", 0, "Network interface (lo)", 1},
     {"out", 'o', "FILE", 0,
 	"Write the day to a file instead of sending it: .itch (BinaryFILE), .pcap or .pcapng", 1},
+    {"soupbintcp", KEY_SOUP, "ADDRESS:PORT", 0,
+	"Serve the day over SoupBinTCP there, and on no line unless a group is named", 1},
+    {"soup-user", KEY_SOUP_USER, "NAME", 0, "The only user that may log in (anybody)", 1},
+    {"soup-password", KEY_SOUP_PASSWORD, "TEXT", 0, "The password that a login must have (any)", 1},
+    {"disconnect-every", KEY_DISCONNECT_EVERY, "N", 0,
+	"Drop a SoupBinTCP client after N messages, inside the last of them (never)", 1},
     {"transmit", KEY_TRANSMIT, 0, 0,
-	"Send to any interface, group and ttl: others may take the data for real", 1},
+	"Send to any interface, group and ttl, listen on any address: others may take the data "
+	"for real",
+	1},
     {"ttl", KEY_TTL, "N", 0, "Time to live of the packets (1)", 1},
     {0, 0, 0, 0, "How much and how fast:", 2},
     {"rate", 'r', "MSGS/S", 0, "Messages a second, 100 to 5000000 (100000)", 2},
@@ -64,9 +76,12 @@ static const struct argp_option argp_options[] = {
 	2},
     {"start-delay", KEY_START_DELAY, "S", 0, "Only heartbeats for so long at the start (0)", 2},
     {"wait-for-listener", KEY_WAIT, "S", 0,
-	"Start when the groups have been joined in this network namespace, or give up after S", 2},
+	"Start when the groups have been joined in this network namespace and a SoupBinTCP client "
+	"has logged in, or give up after S",
+	2},
     {"heartbeat", KEY_HEARTBEAT, "MS", 0, "Silence before a heartbeat (1000)", 2},
-    {"linger", KEY_LINGER, "S", 0, "Repeat the end of session for so long (1)", 2},
+    {"linger", KEY_LINGER, "S", 0,
+	"Repeat the end of session, and let SoupBinTCP clients come back, for so long (1)", 2},
     {0, 0, 0, 0, "What:", 3},
     {"scenario", 'S', "FILE", 0,
 	"The day's timetable, YAML: phases, halts, bursts, faults of lines and so on; other "
@@ -77,7 +92,7 @@ static const struct argp_option argp_options[] = {
     {"symbols", KEY_SYMBOLS, "N", 0, "Symbols (8000, fewer on a short day)", 3},
     {"live-orders", KEY_LIVE_ORDERS, "N", 0,
 	"Most orders in the books at once (500000, fewer on a short day)", 3},
-    {"session", KEY_SESSION, "NAME", 0, "MoldUDP64 session, up to 10 characters (MDFHSIM)", 3},
+    {"session", KEY_SESSION, "NAME", 0, "Session, up to 10 characters (MDFHSIM)", 3},
     {"date", KEY_DATE, "YYYY-MM-DD", 0, "Session date of a capture file (today)", 3},
     {"clock", KEY_CLOCK, "live|day", 0,
 	"What messages carry as their time: live = when their packet is due, day = a simulated "
@@ -124,8 +139,26 @@ static error_t parse_option(int key, char *arg, struct argp_state *state)
 	case 'g':
 		if (sim_endpoint_parse(arg, &o->endpoints[0]))
 			argp_error(state, "%s", mdfh_error_text());
+		o->is_multicast = 1;
+		return 0;
+	case KEY_SOUP:
+		if (sim_endpoint_parse(arg, &o->soup))
+			argp_error(state,
+			    "soupbintcp is '%s'; it must be a numeric address and a port, like "
+			    "127.0.0.1:9000",
+			    arg);
+		return 0;
+	case KEY_SOUP_USER:
+		o->soup_user = arg;
+		return 0;
+	case KEY_SOUP_PASSWORD:
+		o->soup_password = arg;
+		return 0;
+	case KEY_DISCONNECT_EVERY:
+		o->disconnect_every = option_whole(state, "disconnect-every", arg, 2, UINT64_MAX);
 		return 0;
 	case KEY_GROUP_B:
+		o->is_multicast = 1;
 		if (sim_endpoint_parse(arg, &o->endpoints[1]))
 			argp_error(state, "%s", mdfh_error_text());
 		o->lines = 2;
@@ -230,6 +263,15 @@ static error_t parse_option(int key, char *arg, struct argp_state *state)
 		argp_error(state, "'%s' is no option; mdfh sim takes options only", arg);
 		return 0;
 	case ARGP_KEY_END:
+		if (!o->soup.port) {
+			o->is_multicast = 1;
+			if (o->soup_user || o->soup_password || o->disconnect_every)
+				argp_error(state, "soup-user, soup-password and disconnect-every "
+						  "are for --soupbintcp ADDRESS:PORT");
+		} else if (o->out) {
+			argp_error(state, "a day is served, or written to a file: leave out "
+					  "soupbintcp or out");
+		}
 		if (o->date && (!o->out || sim_options_is_binaryfile(o)))
 			argp_error(state, "date is for capture files: what is sent is sent today, "
 					  "and .itch files hold no date");
@@ -297,7 +339,8 @@ int sim_options_parse(int argc, char **argv, struct sim_options *options)
 	    .options = argp_options,
 	    .parser = parse_option,
 	    .doc =
-		"Be an exchange: ITCH 5.0 over MoldUDP64 on one or two multicast lines.\v"
+		"Be an exchange: ITCH 5.0 over MoldUDP64 on one or two multicast lines, or over "
+		"SoupBinTCP.\v"
 		"Messages go out at the times of a schedule that waits for nobody; what went "
 		"out late is in the summary. Sending is refused on any interface but loopback "
 		"or a veth pair in a network namespace without a default route, to groups outside "

@@ -30,6 +30,11 @@ struct sim_options {
 	uint32_t payload;
 	uint32_t ttl;
 	uint64_t ahead_mib;
+	struct sim_endpoint soup; /* port 0: no SoupBinTCP */
+	const char *soup_user;
+	const char *soup_password;
+	uint64_t disconnect_every;
+	int is_multicast;     /* a group was named, or there is nothing else to send to */
 	uint64_t max_late_us; /* UINT64_MAX = none */
 	unsigned wait_s;
 	enum sim_clock clock;

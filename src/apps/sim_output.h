@@ -42,6 +42,9 @@ int sim_output_wait_for_listener(const struct sim_endpoint *endpoint, unsigned s
 int sim_output_open_sockets(const char *interface, const struct sim_endpoint *endpoints,
     uint32_t lines, uint32_t ttl, struct sim_output **output);
 
+/* Packets go nowhere, in real time: for a day that others carry. */
+int sim_output_open_nowhere(struct sim_output **output);
+
 /* Frames are written with the times at which they are due, from start_ns on. */
 int sim_output_open_capture(const char *path, const struct sim_endpoint *endpoints, uint32_t lines,
     uint64_t start_ns, struct sim_output **output);

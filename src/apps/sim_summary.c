@@ -1,6 +1,8 @@
 /* sim_summary.c - what mdfh sim says at the end: text for people, JSON for programs. */
 #include "apps/sim_summary.h"
 
+#include "apps/sim_soup.h"
+
 #include <jansson.h>
 #include <stdio.h>
 
@@ -87,6 +89,8 @@ static int print_json(const struct sim_run *run)
 		    root, "lost_on_both", json_integer((json_int_t)run->sent->lost_on_both));
 		json_object_set_new(root, "interrupted", json_boolean(run->sent->is_interrupted));
 		json_object_set_new(root, "lines", lines);
+		if (run->soup)
+			json_object_set_new(root, "soupbintcp", sim_soup_json(run->soup));
 	}
 	rc = json_dumpf(root, stdout, JSON_COMPACT);
 	json_decref(root);
@@ -106,6 +110,8 @@ static void print_text(const struct sim_run *run)
 		for (uint32_t i = 0; i < run->options->lines; i++) {
 			const struct mdfh_sender_line *line = &run->sent->lines[i];
 
+			if (!run->options->is_multicast)
+				printf("schedule of ");
 			printf("line %c: %llu packets, %llu left out with %llu messages; lateness "
 			       "p50 %.1f us, p99 %.1f us, max %.1f us; %llu messages late by more "
 			       "than %d us\n",
@@ -124,6 +130,8 @@ static void print_text(const struct sim_run *run)
 			    "for this machine as it is now\n",
 			    100 * late_part(run), MDFH_SENDER_LATE_NS / 1000,
 			    (double)(run->sent->last_ns - run->sent->last_due_ns) / 1e6);
+		if (run->soup)
+			sim_soup_print(run->soup);
 		if (run->sent->lost_on_both)
 			printf("left out of every line: %llu messages\n",
 			    (unsigned long long)run->sent->lost_on_both);

@@ -302,6 +302,8 @@ static void count_packet(
 	if (!number) {
 		sender->stats.messages += packet->messages;
 		sender->stats.packets++;
+		if (sender->config.publish)
+			sender->config.publish(sender->config.publish_context, packet);
 	}
 }
 

@@ -70,6 +70,10 @@ struct mdfh_sender_config {
 	/* NULL, or called about once a second; waits for nothing. */
 	void (*progress)(void *context, uint64_t messages);
 	void *progress_context;
+	/* NULL, or called for each packet when it is line A's time, carried by a line or not; waits
+	 * for nothing. */
+	void (*publish)(void *context, const struct mdfh_publisher_packet *packet);
+	void *publish_context;
 };
 
 struct mdfh_sender_line {
