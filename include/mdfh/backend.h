@@ -15,6 +15,7 @@
 #define MDFH_BACKEND_H
 
 #include "mdfh/bypass.h"
+#include "mdfh/memory.h"
 
 MDFH_BEGIN_DECLS
 
@@ -71,13 +72,20 @@ struct mdfh_bypass {
 	struct mdfh_bypass_stats stats; /* written by the receiving thread only */
 };
 
-/* What a module may call. Later versions add fields at the end: check size. */
+/* What a module may call. Later versions add fields at the end: check size. error, error_errno,
+ * error_text and clock_ns are mdfh_error() and so on and may be called anywhere; the
+ * rest is for open, close and probe: memory in hugepages and on a node (mdfh/memory.h), and the node
+ * of a network device, -1 = unknown (mdfh/cpu.h). */
 struct mdfh_backend_host {
 	size_t size;
 	int (*error)(int error, const char *format, ...) __attribute__((format(printf, 2, 3)));
 	int (*error_errno)(int error, const char *format, ...)
 	    __attribute__((format(printf, 2, 3)));
+	const char *(*error_text)(void);
 	uint64_t (*clock_ns)(void);
+	int (*region_map)(const struct mdfh_region_config *config, struct mdfh_region *region);
+	void (*region_unmap)(struct mdfh_region *region);
+	int (*interface_node)(const char *interface);
 };
 
 /* What the one symbol of a module is. */

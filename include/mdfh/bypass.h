@@ -182,6 +182,8 @@ struct mdfh_bypass_stats {
 	uint64_t rx_empty;   /* recv calls that returned none */
 	uint64_t rx_truncated;
 	uint64_t rx_copied;         /* held past hold_max, or below the zero-copy threshold */
+	uint64_t rx_starved;        /* times that no buffer was free: packets waited, held ones must
+	                             * be released */
 	uint64_t rx_filtered;       /* seen and of no flow */
 	uint64_t rx_malformed;      /* frames that are no sound UDP packet; see malformed[] */
 	uint64_t rx_dropped_nic;    /* by the NIC or its ring */

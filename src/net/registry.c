@@ -18,6 +18,7 @@
 #include <unistd.h>
 
 #include "mdfh/clock.h"
+#include "mdfh/cpu.h"
 #include "mdfh/error.h"
 #include "mdfh_build.h"
 #include "net/net.h"
@@ -64,7 +65,11 @@ static const struct mdfh_backend_host host = {
     .size = sizeof(host),
     .error = mdfh_error,
     .error_errno = mdfh_error_errno,
+    .error_text = mdfh_error_text,
     .clock_ns = mdfh_clock_now_ns,
+    .region_map = mdfh_region_map,
+    .region_unmap = mdfh_region_unmap,
+    .interface_node = mdfh_interface_node,
 };
 
 int mdfh_bypass_set_modules_folder(const char *absolute_folder)

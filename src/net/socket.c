@@ -136,8 +136,10 @@ static int receive_flow(
 	uint64_t bytes = 0;
 	int got;
 
-	if (!armed)
+	if (!armed) {
+		s->sockets.base.stats.rx_starved++;
 		return 0;
+	}
 	got = recvmmsg(flow->fd, s->rx, armed, MSG_DONTWAIT, NULL);
 	if (got < 0)
 		return errno == EAGAIN || errno == EINTR

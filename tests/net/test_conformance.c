@@ -5,70 +5,36 @@
 #include <sys/eventfd.h>
 
 #include "mdfh/backend.h"
+#include "net/conform.h"
 #include "net/conformance_trial.h"
 #include "net/net.h"
-#include "net/net_test.h"
-
-/* Run the suite; returns how many checks passed, and fails if one failed. */
-static int run(const struct mdfh_conformance_config *config)
-{
-	struct mdfh_conformance_result results[MDFH_CONFORMANCE_CHECKS];
-	struct mdfh_conformance_feed *feed;
-	int n, passed = 0, failed = 0;
-
-	assert_ok(mdfh_conformance_feed_open(config, &feed));
-	n = mdfh_conformance_run(feed, results, MDFH_CONFORMANCE_CHECKS);
-	mdfh_conformance_feed_close(feed);
-	assert_in_range(n, 1, MDFH_CONFORMANCE_CHECKS);
-	for (int i = 0; i < n; i++) {
-		passed += results[i].verdict == MDFH_CONFORMANCE_PASSED;
-		failed += results[i].verdict == MDFH_CONFORMANCE_FAILED;
-		if (results[i].verdict)
-			print_message("%s %s: %s\n",
-			    results[i].verdict == MDFH_CONFORMANCE_FAILED ? "FAILED" : "n/a",
-			    results[i].name, results[i].detail);
-	}
-	assert_int_equal(failed, 0);
-	return passed;
-}
-
-static int run_medium(
-    const char *backend, enum mdfh_conformance_medium medium, const char *interface)
-{
-	return run(&(struct mdfh_conformance_config){
-	    .size = sizeof(struct mdfh_conformance_config),
-	    .backend = backend,
-	    .medium = medium,
-	    .interface = interface,
-	});
-}
 
 static void socket_conforms(void **state)
 {
 	(void)state;
-	assert_int_equal(run_medium("socket", MDFH_CONFORMANCE_UDP4, NULL), 22);
-	assert_int_equal(run_medium("socket", MDFH_CONFORMANCE_UDP6, NULL), 21);
-	assert_int_equal(run_medium("socket", MDFH_CONFORMANCE_MULTICAST4, "lo"), 22);
-	assert_int_equal(run_medium("socket", MDFH_CONFORMANCE_MULTICAST6, "lo"), 21);
+	assert_int_equal(conform_medium("socket", NULL, MDFH_CONFORMANCE_UDP4, NULL), 22);
+	assert_int_equal(conform_medium("socket", NULL, MDFH_CONFORMANCE_UDP6, NULL), 21);
+	assert_int_equal(conform_medium("socket", NULL, MDFH_CONFORMANCE_MULTICAST4, "lo"), 22);
+	assert_int_equal(conform_medium("socket", NULL, MDFH_CONFORMANCE_MULTICAST6, "lo"), 21);
 }
 
 static void streams_conform(void **state)
 {
 	(void)state;
-	assert_int_equal(run_medium("socket", MDFH_CONFORMANCE_TCP4, NULL), 28);
-	assert_int_equal(run_medium("socket", MDFH_CONFORMANCE_TCP6, "lo"), 28);
+	assert_int_equal(conform_medium("socket", NULL, MDFH_CONFORMANCE_TCP4, NULL), 28);
+	assert_int_equal(conform_medium("socket", NULL, MDFH_CONFORMANCE_TCP6, "lo"), 28);
 }
 
 static void pcap_conforms(void **state)
 {
 	(void)state;
-	assert_int_equal(run_medium("pcap", MDFH_CONFORMANCE_DEFAULT, NULL), 21);
+	assert_int_equal(conform_medium("pcap", NULL, MDFH_CONFORMANCE_DEFAULT, NULL), 21);
 }
 
 static void null_conforms(void **state)
 {
 	(void)state;
-	assert_int_equal(run_medium("null", MDFH_CONFORMANCE_DEFAULT, NULL), 9);
+	assert_int_equal(conform_medium("null", NULL, MDFH_CONFORMANCE_DEFAULT, NULL), 9);
 }
 
 static void fault_without_faults_conforms(void **state)
@@ -79,7 +45,7 @@ static void fault_without_faults_conforms(void **state)
 	(void)state;
 	if (mdfh_registry_find("fault", &ops, &library))
 		skip();
-	assert_int_equal(run_medium("fault", MDFH_CONFORMANCE_DEFAULT, NULL), 22);
+	assert_int_equal(conform_medium("fault", NULL, MDFH_CONFORMANCE_DEFAULT, NULL), 22);
 }
 
 static void refuses_bad_feeds(void **state)

@@ -1,18 +1,20 @@
-/* test_multicast.c - groups on the socket backend, in a network namespace of the test's own:
+/* test_multicast.c - groups on backends over kernel sockets, in a network namespace of the test's own:
  * any-source and source-specific, IPv4 and IPv6, several groups on one port, and what somebody
  * else joined. */
 #include <arpa/inet.h>
 #include <errno.h>
 #include <netinet/in.h>
 
-#include "net/net_test.h"
 #include "net/socket.h"
+#include "net/udp_test.h"
 
-enum { PORT = 26477, WAIT_US = 2000000 }; /* the namespace is ours, so a number may be fixed */
+enum { PORT = 26477 }; /* the namespace is ours, so a number may be fixed */
 
 static struct mdfh_bypass *open_flows(const struct mdfh_flow *flows, uint32_t n)
 {
 	const struct mdfh_bypass_config config = {.size = sizeof(config),
+	    .backend = test_backend,
+	    .backend_options = test_options,
 	    .interface = "lo",
 	    .flows = flows,
 	    .flow_count = n,
@@ -24,9 +26,11 @@ static struct mdfh_bypass *open_flows(const struct mdfh_flow *flows, uint32_t n)
 	return port;
 }
 
-static struct mdfh_bypass *open_sender(const struct mdfh_flow *flows, uint32_t n)
+static struct mdfh_bypass *open_sending(const struct mdfh_flow *flows, uint32_t n)
 {
 	const struct mdfh_bypass_config config = {.size = sizeof(config),
+	    .backend = test_backend,
+	    .backend_options = test_options,
 	    .interface = "lo",
 	    .flows = flows,
 	    .flow_count = n,
@@ -97,7 +101,7 @@ static void receives_groups(void **state)
 	    {.group = "ff15::1:1", .port = PORT + 1},
 	};
 	static const char *const texts[] = {"a", "bb", "ccc", "dddd", "eeeee"};
-	struct mdfh_bypass *port = open_flows(flows, 5), *sender = open_sender(flows, 5);
+	struct mdfh_bypass *port = open_flows(flows, 5), *sender = open_sending(flows, 5);
 	struct mdfh_bypass_stats stats;
 
 	(void)state;
@@ -124,7 +128,7 @@ static void receives_no_foreign_group(void **state)
 	static const struct mdfh_flow any[] = {{.port = PORT}};
 	struct mdfh_bypass *ports[] = {
 	    open_flows(mine, 1), open_flows(other, 1), open_flows(mine6, 1)};
-	struct mdfh_bypass *senders[] = {open_sender(mine, 1), open_sender(other, 1)};
+	struct mdfh_bypass *senders[] = {open_sending(mine, 1), open_sending(other, 1)};
 	struct mdfh_bypass *everything;
 
 	(void)state;
@@ -154,7 +158,7 @@ static void shares_a_group_between_ports(void **state)
 {
 	static const struct mdfh_flow flow[] = {{.group = "239.1.1.1", .port = PORT}};
 	struct mdfh_bypass *a = open_flows(flow, 1), *b = open_flows(flow, 1);
-	struct mdfh_bypass *sender = open_sender(flow, 1);
+	struct mdfh_bypass *sender = open_sending(flow, 1);
 
 	(void)state;
 	send_on(sender, 0, "both");
@@ -171,6 +175,8 @@ static void sends_to_its_own_group(void **state)
 {
 	static const char *const groups[] = {"239.1.1.1", "ff15::1"};
 	struct mdfh_bypass_config config = {.size = sizeof(config),
+	    .backend = test_backend,
+	    .backend_options = test_options,
 	    .interface = "lo",
 	    .port = PORT,
 	    .multicast_ttl = 1,
@@ -203,6 +209,8 @@ static void sends_as_configured(void **state)
 	static const struct mdfh_flow flows[] = {
 	    {.group = "239.1.1.1", .port = PORT}, {.group = "ff15::1", .port = PORT}};
 	struct mdfh_bypass_config config = {.size = sizeof(config),
+	    .backend = test_backend,
+	    .backend_options = test_options,
 	    .interface = "lo",
 	    .flows = flows,
 	    .flow_count = 2,
@@ -271,7 +279,7 @@ static void gives_the_rest_to_the_any_source_flow(void **state)
 static void joins_an_ipv6_source(void **state)
 {
 	struct mdfh_flow flow = {.group = "ff35::1", .source = "::1", .port = PORT};
-	struct mdfh_bypass *sender = open_sender(&flow, 1), *port = open_flows(&flow, 1);
+	struct mdfh_bypass *sender = open_sending(&flow, 1), *port = open_flows(&flow, 1);
 
 	(void)state;
 	send_on(sender, 0, "here");
@@ -299,7 +307,7 @@ static void receives_64_groups(void **state)
 		flows[i] = (struct mdfh_flow){.group = names[i], .port = (uint16_t)(PORT + i % 3)};
 	}
 	port = open_flows(flows, MDFH_BYPASS_FLOWS_MAX);
-	sender = open_sender(flows, MDFH_BYPASS_FLOWS_MAX);
+	sender = open_sending(flows, MDFH_BYPASS_FLOWS_MAX);
 	for (int i = 0; i < MDFH_BYPASS_FLOWS_MAX; i++)
 		send_on(sender, (uint16_t)(MDFH_BYPASS_FLOWS_MAX - 1 - i), names[i]);
 	for (int i = 0; i < MDFH_BYPASS_FLOWS_MAX; i++) {
@@ -315,7 +323,7 @@ static void receives_64_groups(void **state)
 	mdfh_bypass_close(port);
 }
 
-int main(void)
+int main(int argc, char **argv)
 {
 	const struct CMUnitTest tests[] = {
 	    cmocka_unit_test(receives_groups),
@@ -328,10 +336,12 @@ int main(void)
 	    cmocka_unit_test(joins_an_ipv6_source),
 	    cmocka_unit_test(receives_64_groups),
 	};
+	int rc;
 
 	if (test_enter_namespace()) {
 		fprintf(stderr, "skipped: no network namespace without privilege here\n");
 		return TEST_SKIPPED;
 	}
-	return cmocka_run_group_tests(tests, NULL, NULL);
+	rc = test_take_backend(argc, argv);
+	return rc ? rc : cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -1,0 +1,49 @@
+/* io_uring.h - the port of backend io_uring, shared by its setup and its data path. */
+#ifndef MDFH_MODULES_IO_URING_H
+#define MDFH_MODULES_IO_URING_H
+
+#include <liburing.h>
+
+#include "net/frames.h"
+#include "net/socket.h"
+
+struct uring_port {
+	struct mdfh_sockets sockets; /* first, so a port pointer is a uring_port pointer */
+
+	struct io_uring ring;
+	int has_ring;
+	int is_enabled;       /* the receiving thread has made itself known to the kernel */
+	int is_polled;        /* a kernel thread does the work: mode=sqpoll */
+	uint64_t unarmed;     /* bit f: flow f has no request in the kernel */
+	struct msghdr header; /* what every request asks for: room for control messages */
+	uint32_t payload_at;  /* where a datagram begins in its frame */
+
+	/* A frame is free, lent to the kernel, or held by the caller. */
+	struct mdfh_frames frames;
+	struct io_uring_buf_ring *lent_ring; /* where the kernel finds those lent to it */
+	uint32_t lent, lent_max;
+	struct mdfh_region lent_region;
+
+	int poll_fd;         /* epoll of every socket ... */
+	int is_ring_watched; /* ... and of the ring */
+	int gone_fd; /* hangs up once the kernel has let go of everything, -1 = no such thing */
+};
+
+enum {
+	URING_GROUP = 0,         /* id of the only group of buffers */
+	URING_CANCEL = UINT8_MAX /* user_data of the request that ends the others; flows are less */
+};
+
+/* io_uring_setup.c */
+int mdfh_uring_probe(void);
+int mdfh_uring_open(const struct mdfh_bypass_config *config, struct mdfh_bypass **port);
+void mdfh_uring_close(struct mdfh_bypass *port);
+/* From here on the calling thread receives. */
+int mdfh_uring_enable(struct uring_port *u);
+/* Have poll_fd wake for completions that were left in the queue, too. */
+int mdfh_uring_watch_ring(struct uring_port *u);
+
+/* io_uring.c: give free buffers to the kernel, and every flow that lacks a request a new one. */
+void mdfh_uring_arm(struct uring_port *u);
+
+#endif
