@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "book/books.h"
+#include "core/lines.h"
 #include "mdfh/error.h"
 
 enum {
@@ -108,7 +109,7 @@ int mdfh_books_create(const struct mdfh_books_config *config, struct mdfh_books 
 	err = check(config, config->orders_max, config->levels_max);
 	if (err)
 		return err;
-	books = calloc(1, sizeof(*books));
+	books = mdfh_lines_alloc(1, sizeof(*books));
 	if (!books)
 		return mdfh_error(-ENOMEM, "books: %zu bytes", sizeof(*books));
 	books->instruments = config->instruments;

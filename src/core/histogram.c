@@ -9,6 +9,7 @@
 #include <stdlib.h>
 
 #include "core/histogram_buckets.h"
+#include "core/lines.h"
 #include "mdfh/error.h"
 
 /* Setup --------------------------------------------------------------- */
@@ -22,12 +23,10 @@ int mdfh_histogram_create(uint64_t max_value, struct mdfh_histogram **histogram)
 	if (!max_value)
 		return mdfh_error(-EINVAL, "histogram: max_value is 0; it must be 1 or more");
 	bytes = sizeof(*h) + (histogram_bucket(max_value) + (size_t)1) * sizeof(h->counts[0]);
-	bytes = (bytes + MDFH_CACHE_LINE - 1) / MDFH_CACHE_LINE * MDFH_CACHE_LINE;
-	h = aligned_alloc(MDFH_CACHE_LINE, bytes);
+	h = mdfh_lines_alloc(1, bytes);
 	if (!h)
 		return mdfh_error(-ENOMEM, "histogram: no memory for %zu bytes", bytes);
 	h->last = histogram_bucket(max_value);
-	/* Also touches every page, so that recording never faults. */
 	mdfh_histogram_reset(h);
 	*histogram = h;
 	return 0;

@@ -12,6 +12,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "core/lines.h"
 #include "mdfh/clock.h"
 #include "mdfh/error.h"
 
@@ -27,7 +28,7 @@ static int copy_symbols(struct mdfh_consumer *c, const struct mdfh_consumer_conf
 	if (!config->symbols_count)
 		return 0;
 	c->symbols = calloc(config->symbols_count, sizeof(*c->symbols));
-	c->wanted = calloc(mdfh_instruments_capacity(c->instruments) + 1, 1);
+	c->wanted = mdfh_lines_alloc(mdfh_instruments_capacity(c->instruments) + 1, 1);
 	if (!c->symbols || !c->wanted)
 		return -ENOMEM;
 	for (unsigned i = 0; i < config->symbols_count; i++) {
@@ -67,11 +68,9 @@ int mdfh_consumer_create(const struct mdfh_consumer_config *config,
 			    "65536",
 			    config->name ? config->name : "?", ring.slot_size);
 	}
-	c = aligned_alloc(MDFH_CACHE_LINE,
-	    (sizeof(*c) + MDFH_CACHE_LINE - 1) / MDFH_CACHE_LINE * MDFH_CACHE_LINE);
+	c = mdfh_lines_alloc(1, sizeof(*c));
 	if (!c)
 		return mdfh_error(-ENOMEM, "consumer: %zu bytes", sizeof(*c));
-	memset(c, 0, sizeof(*c));
 	snprintf(c->name, sizeof(c->name), "%s", config->name ? config->name : "events");
 	c->kind = config->kind;
 	c->full = config->full;
@@ -79,7 +78,7 @@ int mdfh_consumer_create(const struct mdfh_consumer_config *config,
 	c->instruments = instruments;
 	c->stop = stop;
 	c->losses_max = channels * CONSUMER_EPOCHS_MAX;
-	c->losses = calloc(c->losses_max, sizeof(*c->losses));
+	c->losses = mdfh_lines_alloc(c->losses_max, sizeof(*c->losses));
 	if (!c->losses || copy_symbols(c, config)) {
 		err = mdfh_error(-ENOMEM, "consumer %s: out of memory", c->name);
 		goto fail;

@@ -9,6 +9,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "core/lines.h"
 #include "handler/pipeline.h"
 #include "handler/ports.h"
 #include "handler/receiver.h"
@@ -360,7 +361,7 @@ int mdfh_handler_create(const struct mdfh_handler_config *config, struct mdfh_ha
 	pthread_condattr_destroy(&monotonic);
 	h->receiver_count = config->threads_count ? config->threads_count : 1;
 	h->channel_count = config->channels_count;
-	h->receivers = calloc(h->receiver_count, sizeof(*h->receivers));
+	h->receivers = mdfh_lines_alloc(h->receiver_count, sizeof(*h->receivers));
 	h->channels = calloc(h->channel_count, sizeof(*h->channels));
 	h->channel_names = calloc(h->channel_count, sizeof(*h->channel_names));
 	h->ports = calloc((size_t)h->channel_count * MDFH_LINES_MAX, sizeof(*h->ports));

@@ -5,6 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "core/lines.h"
 #include "handler/pipeline.h"
 #include "handler/ports.h"
 #include "handler/receiver.h"
@@ -79,7 +80,7 @@ int mdfh_ingest_open(const struct mdfh_ingest_config *config, struct mdfh_ingest
 		    bypass.file, &channel.midnight_ns);
 	if (err)
 		return err;
-	in = calloc(1, sizeof(*in));
+	in = mdfh_lines_alloc(1, sizeof(*in));
 	if (!in)
 		return mdfh_error(-ENOMEM, "ingest: out of memory");
 	pipeline.stop = &in->receiver.stop;

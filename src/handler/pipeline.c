@@ -9,6 +9,7 @@
  * the borders of the stages too. */
 #include "handler/pipeline.h"
 
+#include <assert.h>
 #include <errno.h>
 #include <poll.h>
 #include <stdio.h>
@@ -16,6 +17,7 @@
 #include <string.h>
 #include <time.h>
 
+#include "core/lines.h"
 #include "mdfh/backend.h"
 #include "mdfh/clock.h"
 #include "mdfh/depth.h"
@@ -120,12 +122,13 @@ struct mdfh_pipeline {
 	uint64_t book_ticks;
 	struct mdfh_histogram *latency[MDFH_STAGES];
 
-	_Atomic uint64_t kernel_drops; /* written by the control thread */
+	/* The control thread's. All else is written by the receive thread alone. */
+	_Alignas(MDFH_CACHE_LINE) _Atomic uint64_t kernel_drops;
 	atomic_bool kernel_drops_known;
 
 	/* Publication: an odd count means that words are being written. The release store after
 	 * the words pairs with the acquire load in read_words. */
-	_Atomic uint32_t publish_count;
+	_Alignas(MDFH_CACHE_LINE) _Atomic uint32_t publish_count;
 	size_t word_count;
 	_Atomic uint64_t *words;
 	uint64_t *scratch_words;
@@ -135,6 +138,11 @@ struct mdfh_pipeline {
 	struct mdfh_event events[EVENTS_MAX];
 	struct touched touched[EVENTS_MAX];
 };
+
+static_assert(offsetof(struct mdfh_pipeline, kernel_drops) % MDFH_CACHE_LINE == 0 &&
+		  offsetof(struct mdfh_pipeline, publish_count) >=
+		      offsetof(struct mdfh_pipeline, kernel_drops) + MDFH_CACHE_LINE,
+    "what the control thread writes has a line of its own");
 
 /* Setup ----------------------------------------------------------------------------------- */
 
@@ -205,18 +213,18 @@ int mdfh_pipeline_create(const struct mdfh_pipeline_config *config, struct mdfh_
 	int err;
 
 	*pipeline = NULL;
-	p = calloc(1, sizeof(*p));
+	p = mdfh_lines_alloc(1, sizeof(*p));
 	if (!p)
 		return mdfh_error(-ENOMEM, "pipeline: %zu bytes", sizeof(*p));
-	p->ports = calloc(config->ports_max + 1, sizeof(*p->ports));
-	p->channels = calloc(config->channel_count, sizeof(*p->channels));
+	p->ports = mdfh_lines_alloc(config->ports_max + 1, sizeof(*p->ports));
+	p->channels = mdfh_lines_alloc(config->channel_count, sizeof(*p->channels));
 	p->consumers = calloc(config->consumer_count + 1, sizeof(struct mdfh_consumer *));
 	p->symbols = calloc(config->symbols_count + 1, sizeof(*p->symbols));
-	p->touched_at = calloc((size_t)rows + 1, sizeof(*p->touched_at));
+	p->touched_at = mdfh_lines_alloc((size_t)rows + 1, sizeof(*p->touched_at));
 	p->channel_count = config->channel_count;
 	p->word_count = port_offset(p, config->ports_max) / sizeof(uint64_t);
-	p->words = calloc(p->word_count, sizeof(*p->words));
-	p->scratch_words = calloc(p->word_count, sizeof(*p->scratch_words));
+	p->words = mdfh_lines_alloc(p->word_count, sizeof(*p->words));
+	p->scratch_words = mdfh_lines_alloc(p->word_count, sizeof(*p->scratch_words));
 	if (!p->ports || !p->channels || !p->consumers || !p->symbols || !p->touched_at ||
 	    !p->words || !p->scratch_words) {
 		err = mdfh_error(-ENOMEM, "pipeline: out of memory");

@@ -17,10 +17,10 @@ struct mdfh_receiver {
 
 	pthread_t thread;
 	int started;
-	atomic_bool stop;
-	/* The release store at the thread's end pairs with the acquire load of
+	_Alignas(MDFH_CACHE_LINE) atomic_bool stop; /* looked at by the thread at every turn */
+	/* The thread's, at its end. The release store at the thread's end pairs with the acquire load of
 	 * mdfh_receiver_running: a reader that sees 0 sees the books as they ended. */
-	atomic_bool running;
+	_Alignas(MDFH_CACHE_LINE) atomic_bool running;
 	int error; /* of a port that died, valid once joined; 0 = none did */
 	char error_text[512];
 };

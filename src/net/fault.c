@@ -13,6 +13,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "core/lines.h"
 #include "mdfh/error.h"
 #include "mdfh/fault.h"
 #include "mdfh/memory.h"
@@ -98,8 +99,8 @@ static int check(const struct mdfh_bypass_config *config)
 
 static int take_queue(struct queue *queue, uint32_t slots)
 {
-	queue->slots = malloc(slots * sizeof(*queue->slots));
-	queue->until = malloc(slots * sizeof(*queue->until));
+	queue->slots = mdfh_lines_alloc(slots, sizeof(*queue->slots));
+	queue->until = mdfh_lines_alloc(slots, sizeof(*queue->until));
 	return queue->slots && queue->until ? 0 : -ENOMEM;
 }
 
@@ -127,8 +128,8 @@ static int take_memory(struct fault_port *fault, const struct mdfh_bypass_config
 	fault->slot_bytes = (HEADER_ROOM + fault->frame_size + MDFH_CACHE_LINE - 1) /
 			    MDFH_CACHE_LINE * MDFH_CACHE_LINE;
 
-	fault->slots = calloc(fault->slot_count, sizeof(*fault->slots));
-	fault->free = malloc(fault->slot_count * sizeof(*fault->free));
+	fault->slots = mdfh_lines_alloc(fault->slot_count, sizeof(*fault->slots));
+	fault->free = mdfh_lines_alloc(fault->slot_count, sizeof(*fault->free));
 	if (!fault->slots || !fault->free || take_queue(&fault->output, fault->slot_count) ||
 	    take_queue(&fault->reordered, fault->slot_count) ||
 	    take_queue(&fault->delayed, fault->slot_count))
@@ -169,7 +170,7 @@ static int fault_open(const struct mdfh_bypass_config *config, struct mdfh_bypas
 	*port = NULL;
 	if (error)
 		return error;
-	fault = calloc(1, sizeof(*fault));
+	fault = mdfh_lines_alloc(1, sizeof(*fault));
 	if (!fault)
 		return mdfh_error(-ENOMEM, "fault: %zu bytes", sizeof(*fault));
 	fault->config = config->fault;

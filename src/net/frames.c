@@ -4,6 +4,7 @@
 #include <errno.h>
 #include <stdlib.h>
 
+#include "core/lines.h"
 #include "mdfh/cpu.h"
 #include "mdfh/error.h"
 
@@ -25,10 +26,10 @@ int mdfh_frames_map(struct mdfh_frames *frames, const char *name,
 	if (rc)
 		return rc;
 	frames->base = frames->region.base;
-	frames->free = calloc(frames->count, sizeof(*frames->free));
-	frames->held = calloc(frames->count, sizeof(*frames->held));
-	frames->iov = calloc(config->batch_size, sizeof(*frames->iov));
-	frames->placed = calloc(config->batch_size, sizeof(*frames->placed));
+	frames->free = mdfh_lines_alloc(frames->count, sizeof(*frames->free));
+	frames->held = mdfh_lines_alloc(frames->count, sizeof(*frames->held));
+	frames->iov = mdfh_lines_alloc(config->batch_size, sizeof(*frames->iov));
+	frames->placed = mdfh_lines_alloc(config->batch_size, sizeof(*frames->placed));
 	if (!frames->free || !frames->held || !frames->iov || !frames->placed)
 		return mdfh_error(
 		    -ENOMEM, "%s: bookkeeping of %u packets", name, config->rx_ring_size);

@@ -7,6 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "core/lines.h"
 #include "mdfh/clock.h"
 #include "mdfh/error.h"
 #include "net/net.h"
@@ -45,7 +46,7 @@ static int null_open(const struct mdfh_bypass_config *config, struct mdfh_bypass
 		return mdfh_error(-ENOTSUP,
 		    "null: timestamps must be default or off; nothing stamps these packets");
 
-	null = calloc(1, sizeof(*null));
+	null = mdfh_lines_alloc(1, sizeof(*null));
 	if (!null)
 		return mdfh_error(-ENOMEM, "null: %zu bytes", sizeof(*null));
 	null->data = calloc(1, config->frame_size);

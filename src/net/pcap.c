@@ -15,6 +15,7 @@
 #include <string.h>
 #include <time.h>
 
+#include "core/lines.h"
 #include "mdfh/capture.h"
 #include "mdfh/error.h"
 #include "mdfh/frame.h"
@@ -105,8 +106,8 @@ static int take_slots(struct pcap_port *pcap, const struct mdfh_bypass_config *c
 	if (error)
 		return error;
 	pcap->slots = pcap->memory.base;
-	pcap->free = malloc(pcap->slot_count * sizeof(*pcap->free));
-	pcap->held = calloc(pcap->slot_count, sizeof(*pcap->held));
+	pcap->free = mdfh_lines_alloc(pcap->slot_count, sizeof(*pcap->free));
+	pcap->held = mdfh_lines_alloc(pcap->slot_count, sizeof(*pcap->held));
 	if (!pcap->free || !pcap->held)
 		return mdfh_error(-ENOMEM, "pcap: %u slots", pcap->slot_count);
 	for (uint32_t i = 0; i < pcap->slot_count; i++)
@@ -135,7 +136,7 @@ static int pcap_open_port(const struct mdfh_bypass_config *config, struct mdfh_b
 	*port = NULL;
 	if (error)
 		return error;
-	pcap = calloc(1, sizeof(*pcap));
+	pcap = mdfh_lines_alloc(1, sizeof(*pcap));
 	if (!pcap)
 		return mdfh_error(-ENOMEM, "pcap: %zu bytes", sizeof(*pcap));
 	error = mdfh_flow_table_compile(&pcap->flows, config->flows, config->flow_count);

@@ -8,6 +8,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 
+#include "core/lines.h"
 #include "mdfh/cpu.h"
 #include "mdfh/error.h"
 #include "net/net.h"
@@ -76,7 +77,7 @@ int mdfh_push_start(
 	int rc, failed;
 
 	*result = NULL;
-	push = calloc(1, sizeof(*push));
+	push = mdfh_lines_alloc(1, sizeof(*push));
 	if (!push)
 		return mdfh_error(-ENOMEM, "push: %zu bytes", sizeof(*push));
 	push->port = port;

@@ -20,6 +20,7 @@
 #include <sys/epoll.h>
 #include <unistd.h>
 
+#include "core/lines.h"
 #include "mdfh/error.h"
 #include "net/frames.h"
 
@@ -40,8 +41,8 @@ struct socket_port {
 
 static int make_messages(struct socket_port *s, uint32_t n)
 {
-	s->rx = calloc(n, sizeof(*s->rx));
-	s->control = calloc(n, sizeof(*s->control));
+	s->rx = mdfh_lines_alloc(n, sizeof(*s->rx));
+	s->control = mdfh_lines_alloc(n, sizeof(*s->control));
 	if (!s->rx || !s->control)
 		return mdfh_error(-ENOMEM, "socket: %u messages", n);
 	for (uint32_t i = 0; i < n; i++)
@@ -105,7 +106,7 @@ static int socket_open(const struct mdfh_bypass_config *config, struct mdfh_bypa
 		return mdfh_error(-EINVAL,
 		    "socket: backend_options is '%.100s'; without transport TCP it has none",
 		    config->backend_options);
-	s = calloc(1, sizeof(*s));
+	s = mdfh_lines_alloc(1, sizeof(*s));
 	if (!s)
 		return mdfh_error(-ENOMEM, "socket: %zu bytes", sizeof(*s));
 	s->epoll_fd = -1;

@@ -19,6 +19,7 @@
 #include <sys/timex.h>
 #include <unistd.h>
 
+#include "core/lines.h"
 #include "mdfh/error.h"
 
 #ifndef IPV6_MULTICAST_ALL
@@ -470,8 +471,8 @@ static int set_multicast(int fd, int v6, int index, const struct mdfh_bypass_con
  * has no address of its own to send from. */
 static int open_sending(struct mdfh_sockets *s, const struct mdfh_bypass_config *config)
 {
-	s->tx = calloc(MDFH_BYPASS_BATCH_MAX, sizeof(*s->tx));
-	s->tx_iov = calloc(MDFH_BYPASS_BATCH_MAX, sizeof(*s->tx_iov));
+	s->tx = mdfh_lines_alloc(MDFH_BYPASS_BATCH_MAX, sizeof(*s->tx));
+	s->tx_iov = mdfh_lines_alloc(MDFH_BYPASS_BATCH_MAX, sizeof(*s->tx_iov));
 	if (!s->tx || !s->tx_iov)
 		return mdfh_error(-ENOMEM, "%s: %d messages", s->name, MDFH_BYPASS_BATCH_MAX);
 	for (int i = 0; i < MDFH_BYPASS_BATCH_MAX; i++)

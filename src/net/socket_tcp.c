@@ -23,6 +23,7 @@
 #include <sys/timerfd.h>
 #include <unistd.h>
 
+#include "core/lines.h"
 #include "mdfh/clock.h"
 #include "mdfh/error.h"
 #include "net/frames.h"
@@ -404,7 +405,7 @@ int mdfh_tcp_open(const struct mdfh_bypass_config *config, struct mdfh_bypass **
 
 	if (rc)
 		return rc;
-	p = calloc(1, sizeof(*p));
+	p = mdfh_lines_alloc(1, sizeof(*p));
 	if (!p)
 		return mdfh_error(-ENOMEM, "socket: %zu bytes", sizeof(*p));
 	p->epoll_fd = p->timer_fd = -1;

@@ -14,6 +14,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "core/lines.h"
 #include "mdfh/error.h"
 #include "mdfh/event.h"
 #include "proto/protocols.h"
@@ -909,13 +910,11 @@ static void itch50_destroy(struct mdfh_decoder *decoder)
 
 static int itch50_create(const struct mdfh_decoder_config *config, struct mdfh_decoder **decoder)
 {
-	struct itch50 *d = malloc(sizeof(*d));
+	struct itch50 *d = mdfh_lines_alloc(1, sizeof(*d));
 	int err;
 
 	if (!d)
 		return mdfh_error(-ENOMEM, "itch50: %zu bytes", sizeof(*d));
-	/* Written, not only zeroed by the kernel: no page is left to fault in later. */
-	memset(d, 0, sizeof(*d));
 	d->instruments = config->instruments;
 	d->midnight_ns = config->midnight_ns;
 	d->time_mask = config->midnight_ns ? NS_MASK : 0;

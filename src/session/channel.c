@@ -18,6 +18,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "core/lines.h"
 #include "mdfh/error.h"
 #include "mdfh/event.h"
 #include "session/protocols.h"
@@ -189,21 +190,19 @@ int mdfh_channel_create(const struct mdfh_channel_config *config, struct mdfh_ch
 	if (err)
 		return err;
 
-	ch = calloc(1, sizeof(*ch));
+	ch = mdfh_lines_alloc(1, sizeof(*ch));
 	if (!ch)
 		return mdfh_error(-ENOMEM, "channel %u: %zu bytes", c.channel, sizeof(*ch));
 	slots = c.window_packets + SLOTS_SPARE;
-	ch->order = calloc(2 * (size_t)c.window_packets, sizeof(*ch->order));
-	ch->free_slots = calloc(slots, sizeof(*ch->free_slots));
-	ch->slot = calloc(slots, sizeof(*ch->slot));
-	ch->frames = malloc((size_t)slots * c.window_frame_size);
+	ch->order = mdfh_lines_alloc(2 * (size_t)c.window_packets, sizeof(*ch->order));
+	ch->free_slots = mdfh_lines_alloc(slots, sizeof(*ch->free_slots));
+	ch->slot = mdfh_lines_alloc(slots, sizeof(*ch->slot));
+	ch->frames = mdfh_lines_alloc(slots, c.window_frame_size);
 	if (!ch->order || !ch->free_slots || !ch->slot || !ch->frames) {
 		mdfh_channel_destroy(ch);
 		return mdfh_error(-ENOMEM, "channel %u: a window of %u packets of %u bytes",
 		    c.channel, c.window_packets, c.window_frame_size);
 	}
-	/* Touched now, so that the first early packet does not fault pages in. */
-	memset(ch->frames, 0, (size_t)slots * c.window_frame_size);
 	for (uint32_t i = 0; i < slots; i++)
 		ch->free_slots[i] = i;
 	ch->free_count = slots;
