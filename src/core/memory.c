@@ -154,7 +154,16 @@ static int open_new(const char *name)
 		if (fd >= 0) {
 			/* Another process may have taken the object for a dead one between the
 			 * two calls: then its name is gone, or it is locked. */
-			if (!flock(fd, LOCK_EX | LOCK_NB) && !fstat(fd, &st) && st.st_nlink)
+			if (flock(fd, LOCK_EX | LOCK_NB)) {
+				int err = -errno;
+
+				close(fd);
+				if (err == -EWOULDBLOCK)
+					continue;
+				shm_unlink(name);
+				return mdfh_error_errno(err, "memory: lock shared memory %s", name);
+			}
+			if (!fstat(fd, &st) && st.st_nlink)
 				return fd;
 			close(fd);
 			continue;

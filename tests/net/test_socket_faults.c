@@ -1,176 +1,38 @@
 /* test_socket_faults.c - make the 1st, 2nd, 3rd ... system call or allocation of open fail, until
  * none is left to fail: each time open reports it and leaves nothing behind. And the same for what
  * a TCP port does when its connection is gone: each time it mends it.
- *
- * The calls are interposed at link time (--wrap), so the code under test is the code that ships. */
-#include <dirent.h>
+ */
 #include <errno.h>
-#include <stdarg.h>
-#include <sys/epoll.h>
-#include <sys/mman.h>
-#include <sys/timerfd.h>
 
+#include "fault/faults.h"
 #include "net/tcp_server.h"
 
-static struct {
-	int nth; /* the call that fails, from 1; 0 = none */
-	int calls;
-	int memory; /* allocations that live */
-} faults;
-
-/* 1 if this call is to fail. */
-static int strike(void)
+static int open_port(void *context, void **opened)
 {
-	return faults.nth && ++faults.calls == faults.nth;
+	return mdfh_bypass_open(context, (struct mdfh_bypass **)opened);
 }
 
-/* clang-format off */
-#define WRAP(type, name, failure, parameters, arguments)                                           \
-	extern type __real_##name parameters;                                                      \
-	extern type __wrap_##name parameters;                                                      \
-	type __wrap_##name parameters                                                              \
-	{                                                                                          \
-		if (strike()) {                                                                    \
-			errno = ENOMEM;                                                            \
-			return failure;                                                            \
-		}                                                                                  \
-		return __real_##name arguments;                                                    \
-	}
-
-/* NOLINTBEGIN(bugprone-reserved-identifier,bugprone-macro-parentheses): the linker's names */
-WRAP(int, socket, -1, (int domain, int type, int protocol), (domain, type, protocol))
-WRAP(int, bind, -1, (int fd, const struct sockaddr *a, socklen_t n), (fd, a, n))
-WRAP(int, getsockname, -1, (int fd, struct sockaddr *a, socklen_t *n), (fd, a, n))
-WRAP(int, setsockopt, -1, (int fd, int level, int name, const void *v, socklen_t n),
-    (fd, level, name, v, n))
-WRAP(int, getsockopt, -1, (int fd, int level, int name, void *v, socklen_t *n),
-    (fd, level, name, v, n))
-WRAP(int, epoll_create1, -1, (int flags), (flags))
-WRAP(int, epoll_ctl, -1, (int fd, int op, int of, struct epoll_event *e), (fd, op, of, e))
-WRAP(int, connect, -1, (int fd, const struct sockaddr *a, socklen_t n), (fd, a, n))
-WRAP(int, poll, -1, (struct pollfd *fds, nfds_t n, int timeout), (fds, n, timeout))
-WRAP(int, timerfd_create, -1, (int clock, int flags), (clock, flags))
-WRAP(int, timerfd_settime, -1,
-    (int fd, int flags, const struct itimerspec *at, struct itimerspec *before),
-    (fd, flags, at, before))
-WRAP(ssize_t, recvmsg, -1, (int fd, struct msghdr *header, int flags), (fd, header, flags))
-/* clang-format on */
-
-void *__real_malloc(size_t size);
-void *__wrap_malloc(size_t size);
-void *__wrap_malloc(size_t size)
+static void close_port(void *opened)
 {
-	void *memory;
-
-	if (strike())
-		return NULL;
-	memory = __real_malloc(size);
-	faults.memory += memory != NULL;
-	return memory;
+	mdfh_bypass_close(opened);
 }
 
-void *__real_calloc(size_t n, size_t size);
-void *__wrap_calloc(size_t n, size_t size);
-void *__wrap_calloc(size_t n, size_t size)
+/* Returns how many calls could be made to fail. spared: calls that open can do without. */
+static int fail_each(const struct mdfh_bypass_config *config, const char *spared)
 {
-	void *memory;
+	const struct faults_case c = {.name = config->host ? config->host : "flows",
+	    .open = open_port,
+	    .close = close_port,
+	    .context = (void *)(uintptr_t)config,
+	    .spared = spared,
+	    .least = 9};
 
-	if (strike())
-		return NULL;
-	memory = __real_calloc(n, size);
-	faults.memory += memory != NULL;
-	return memory;
+	return faults_each(&c);
 }
 
-void __real_free(void *memory);
-void __wrap_free(void *memory);
-void __wrap_free(void *memory)
-{
-	faults.memory -= memory != NULL;
-	__real_free(memory);
-}
-
-/* Mappings by bytes, because a region gives the ends of its mapping back. */
-static int64_t mapped;
-
-void *__real_mmap64(void *at, size_t size, int protection, int flags, int fd, off_t offset);
-void *__wrap_mmap64(void *at, size_t size, int protection, int flags, int fd, off_t offset);
-void *__wrap_mmap64(void *at, size_t size, int protection, int flags, int fd, off_t offset)
-{
-	void *memory;
-
-	if (strike()) {
-		errno = ENOMEM;
-		return MAP_FAILED;
-	}
-	memory = __real_mmap64(at, size, protection, flags, fd, offset);
-	mapped += memory != MAP_FAILED ? (int64_t)size : 0;
-	return memory;
-}
-
-int __real_munmap(void *memory, size_t size);
-int __wrap_munmap(void *memory, size_t size);
-int __wrap_munmap(void *memory, size_t size)
-{
-	mapped -= (int64_t)size;
-	return __real_munmap(memory, size);
-}
-/* NOLINTEND(bugprone-reserved-identifier,bugprone-macro-parentheses) */
-
-static int count_descriptors(void)
-{
-	DIR *folder = opendir("/proc/self/fd");
-	int n = 0;
-
-	while (folder && readdir(folder))
-		n++;
-	if (folder)
-		closedir(folder);
-	return n;
-}
-
-/* Returns how many calls could be made to fail. fallbacks: calls that open can do without. */
-static int fail_each(const struct mdfh_bypass_config *config, int fallbacks)
-{
-	struct mdfh_bypass *port;
-	int before, nth, reported = 0;
-
-	/* Once without faults, for what is set up for good. */
-	assert_ok(mdfh_bypass_open(config, &port));
-	mdfh_bypass_close(port);
-	before = count_descriptors();
-	for (nth = 1; nth < 1000; nth++) {
-		int rc, fired;
-
-		faults.memory = 0;
-		mapped = 0;
-		faults.calls = 0;
-		faults.nth = nth;
-		mdfh_error(0, "%s", "");
-		rc = mdfh_bypass_open(config, &port);
-		fired = faults.calls >= nth;
-		faults.nth = 0;
-		if (rc) {
-			reported++;
-			assert_null(port);
-			assert_true(rc < 0 && mdfh_error_text()[0]);
-		} else {
-			/* Or it was a call that has a fallback. */
-			mdfh_bypass_close(port);
-		}
-		if (faults.memory || mapped || count_descriptors() != before)
-			fail_msg("call %d: %d allocations, %lld bytes, %d descriptors stay", nth,
-			    faults.memory, (long long)mapped, count_descriptors() - before);
-		if (!fired)
-			break;
-	}
-	assert_in_range(nth, 10, 999);
-	assert_in_range(reported, nth - 1 - fallbacks, nth - 1);
-	return nth - 1;
-}
-
-/* The receive buffer's size by privilege, hugepages, busy polling. */
-enum { FALLBACKS = 3 };
+/* The receive buffer's size by privilege and busy polling, hugepages, the interface's node, whether
+ * it is up, for a warning; IPv6 of a socket for any address. */
+#define FALLBACKS " setsockopt mmap64 madvise fopen64 socket "
 
 static void fails_with_one_flow(void **state)
 {
@@ -198,7 +60,7 @@ static void fails_with_groups_and_sources(void **state)
 			  .interface = "lo",
 			  .flows = flows,
 			  .flow_count = 6},
-		6 * FALLBACKS) > 60);
+		FALLBACKS) > 60);
 }
 
 static void fails_with_tcp(void **state)
@@ -215,7 +77,7 @@ static void fails_with_tcp(void **state)
 		      .host = "127.0.0.1",
 		      .port = number,
 		      .busy_poll_us = 20},
-	    FALLBACKS + 5);
+	    FALLBACKS " connect epoll_ctl timerfd_settime getsockopt ");
 	close(listener);
 }
 
@@ -252,25 +114,24 @@ static void mends_tcp_whatever_fails(void **state)
 	for (nth = 1; nth < 1000; nth++) {
 		struct mdfh_bypass_stats stats;
 		struct mdfh_bypass *port;
-		int before = count_descriptors(), peer, fired;
+		const char *left;
+		int peer, fired;
 		char byte;
 
-		faults.memory = 0;
-		mapped = 0;
+		faults_mark();
 		assert_ok(mdfh_bypass_open(&config, &port));
 		peer = server_accept(listener);
 		server_expect_mark(port, MDFH_PACKET_CONNECTED);
 		close(peer);
 
-		faults.calls = 0;
-		faults.nth = nth;
+		faults_arm(nth);
 		if (!see_mark(port, MDFH_PACKET_DISCONNECTED) ||
 		    !see_mark(port, MDFH_PACKET_CONNECTED)) {
-			faults.nth = 0;
+			faults_arm(0);
 			fail_msg("call %d failed, and no connection came again", nth);
 		}
-		fired = faults.calls >= nth;
-		faults.nth = 0;
+		faults_arm(0);
+		fired = faults_fired() != NULL;
 
 		do /* attempts that failed may have left connections behind that are closed */
 			peer = server_accept(listener);
@@ -284,9 +145,9 @@ static void mends_tcp_whatever_fails(void **state)
 		failed += (int)stats.connect_failures;
 		close(peer);
 		mdfh_bypass_close(port);
-		if (faults.memory || mapped || count_descriptors() != before)
-			fail_msg("call %d: %d allocations, %lld bytes, %d descriptors stay", nth,
-			    faults.memory, (long long)mapped, count_descriptors() - before);
+		left = faults_left();
+		if (left)
+			fail_msg("call %d: left behind: %s", nth, left);
 		if (!fired)
 			break;
 	}
