@@ -17,6 +17,7 @@
 
 #include "apps/commands.h"
 #include "apps/dump_print.h"
+#include "apps/dump_soup.h"
 #include "apps/std_streams.h"
 #include "mdfh/capture.h"
 #include "mdfh/error.h"
@@ -59,6 +60,7 @@ struct counts {
 	uint64_t packets; /* UDP, of a protocol */
 	uint64_t messages;
 	uint64_t printed;
+	uint64_t soup;         /* SoupBinTCP packets */
 	uint64_t other;        /* frames of other traffic: ARP, TCP ... */
 	uint64_t unrecognised; /* UDP packets of no protocol */
 	uint64_t frames[MDFH_FRAME_ERRORS];
@@ -637,6 +639,26 @@ static int is_other_traffic(enum mdfh_frame_error error)
 	return error == MDFH_FRAME_NOT_IP || error == MDFH_FRAME_NOT_UDP;
 }
 
+/* A TCP segment: SoupBinTCP, where it is nothing but whole packets of that. They have no numbers and
+ * symbols, and message types of their own: filters leave them out. */
+static void dump_stream(struct dump *dump, const struct dump_packet *packet)
+{
+	const struct options *options = &dump->options;
+	uint32_t count = dump_soup_count(packet->payload, packet->frame->payload_length);
+
+	if (!count) {
+		dump->counts.other++;
+		return;
+	}
+	dump->counts.soup += count;
+	if (options->type_count || options->symbol || options->first || options->last != UINT64_MAX)
+		return;
+	dump->counts.printed += dump_soup_print(dump->out, options->format, packet,
+	    options->limit ? options->limit - dump->counts.printed : UINT64_MAX);
+	if (options->limit && dump->counts.printed >= options->limit)
+		dump->done = 1;
+}
+
 static void dump_frame(struct dump *dump, const struct mdfh_capture_frame *captured)
 {
 	struct mdfh_frame frame;
@@ -650,6 +672,11 @@ static void dump_frame(struct dump *dump, const struct mdfh_capture_frame *captu
 	const struct mdfh_schema *schema;
 	unsigned flow;
 
+	if (!error && frame.protocol == MDFH_PROTOCOL_TCP && frame.payload_length) {
+		packet.payload = captured->data + frame.payload_offset;
+		dump_stream(dump, &packet);
+		return;
+	}
 	if (is_other_traffic(error) || (!error && frame.protocol != MDFH_PROTOCOL_UDP)) {
 		dump->counts.other++;
 		return;
@@ -846,7 +873,8 @@ static int summary(const struct dump *dump)
 	}
 	for (unsigned e = 1; e < MDFH_WALK_ERRORS; e++)
 		refused += report("messages refused", c->walks[e], mdfh_walk_error_name(e));
-	report("frames of other traffic", c->other, "not UDP");
+	report("SoupBinTCP packets", c->soup, "logins, heartbeats and messages on TCP");
+	report("frames of other traffic", c->other, "neither UDP nor whole SoupBinTCP packets");
 	report("packets of no recognised protocol", c->unrecognised, "--protocol NAME names it");
 	if (!c->packets && c->unrecognised)
 		return 2;
