@@ -31,7 +31,8 @@ struct mdfh_region {
 
 /* -ENOMEM, or what the kernel refused, with the remedy. */
 MDFH_API int mdfh_region_map(const struct mdfh_region_config *config, struct mdfh_region *region);
-/* Map an existing shared region for reading and writing (a consumer in another process). */
+/* Map an existing shared region for reading and writing (a consumer in another process). -ENOENT:
+ * there is none; -EPROTO: its maker has not finished it, or it is damaged. */
 MDFH_API int mdfh_region_attach(const char *shared_name, struct mdfh_region *region);
 MDFH_API void mdfh_region_unmap(struct mdfh_region *region); /* removes its name if it made it */
 

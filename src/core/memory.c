@@ -321,7 +321,7 @@ int mdfh_region_attach(const char *shared_name, struct mdfh_region *region)
 		goto out;
 	}
 	if (!S_ISREG(st.st_mode) || st.st_size <= 0) {
-		err = mdfh_error(-EINVAL,
+		err = mdfh_error(-EPROTO,
 		    "memory: shared memory %s has %lld bytes; its maker has not finished or it is "
 		    "damaged",
 		    shared_name, (long long)st.st_size);

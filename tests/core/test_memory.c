@@ -171,7 +171,7 @@ static void test_attach_to_nothing(void **state)
 
 	(void)state;
 	assert_true(fd >= 0);
-	assert_int_equal(mdfh_region_attach(name, &region), -EINVAL);
+	assert_int_equal(mdfh_region_attach(name, &region), -EPROTO);
 	assert_non_null(strstr(mdfh_error_text(), "0 bytes"));
 	assert_null(region.base);
 	close(fd);

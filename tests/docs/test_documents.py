@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Every command line shown in a document is run: test_documents.py [DOCUMENT...]
+"""Every command line shown in a document is run: test_documents.py [--show] [DOCUMENT...]
 
 Command lines stand in ```sh blocks. The blocks of a document run in order, each in a shell of its own
 (bash -eu -o pipefail), in one scratch folder and one network namespace, which has lo, a route for
@@ -223,7 +223,7 @@ def add_runs():
         def test(self):
             status, output, count = run_document(name)
             self.assertEqual(status, 0, f'{name}:\n{output}')
-            print(f'{name}: {count} blocks ran')
+            print(output if '--show' in sys.argv else f'{name}: {count} blocks ran')
         return test
 
     for name in DOCUMENTS:
