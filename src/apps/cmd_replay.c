@@ -206,6 +206,8 @@ static int open_destination(struct replay *replay, struct destination *destinati
 	}
 	config.port = endpoint.port;
 	rc = check_safe(o, &endpoint);
+	if (!rc)
+		rc = sim_output_check_route(o->interface, &endpoint);
 	return rc ? rc : mdfh_bypass_open(&config, &destination->out);
 }
 

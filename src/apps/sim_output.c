@@ -176,7 +176,8 @@ int sim_output_check_route(const char *interface, const struct sim_endpoint *end
 	int fd;
 	int err = 0;
 
-	if (inet_pton(AF_INET6, endpoint->group, &to.sin6_addr) != 1)
+	if (inet_pton(AF_INET6, endpoint->group, &to.sin6_addr) != 1 ||
+	    !IN6_IS_ADDR_MULTICAST(&to.sin6_addr))
 		return 0;
 	to.sin6_scope_id = if_nametoindex(interface);
 	fd = socket(AF_INET6, SOCK_DGRAM | SOCK_CLOEXEC, 0);
@@ -209,7 +210,7 @@ static int is_joined(const char *group)
 
 	if (!groups)
 		return mdfh_error_errno(-errno, "%s", path);
-	for (int i = 0; is_v6 && i < 16; i++)
+	for (size_t i = 0; is_v6 && i < 16; i++)
 		snprintf(wanted + 2 * i, 3, "%02x", address[i]);
 	if (!is_v6) {
 		struct in_addr v4 = {0};

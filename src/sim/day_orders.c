@@ -516,6 +516,7 @@ int write_trading(struct mdfh_day *day, double imbalances, char cross, uint8_t *
 	const struct mix *mix = &day->mix;
 	uint32_t draw = below(day, 1000000);
 	uint16_t locate;
+	int is_pressed;
 	int length = 0;
 
 	if (day->sweep_shares) {
@@ -529,11 +530,10 @@ int write_trading(struct mdfh_day *day, double imbalances, char cross, uint8_t *
 	drift(day, locate);
 	if (imbalances > 0 && below(day, 1000000) < (uint32_t)(imbalances * 10000))
 		return write_imbalance(day, locate, cross, out);
-	if (day->symbols[locate].news && is_stale(day, locate) && one_in(day, 2))
-		length = write_execution(day, locate, out);
-	else if (draw < mix->executions && day->sweep_debt)
+	is_pressed = day->symbols[locate].news && is_stale(day, locate) && one_in(day, 2);
+	if (!is_pressed && draw < mix->executions && day->sweep_debt)
 		day->sweep_debt--;
-	else if (draw < mix->executions)
+	else if (is_pressed || draw < mix->executions)
 		length = write_execution(day, locate, out);
 	else if (draw < mix->off_price)
 		length = write_execution_at_price(day, locate, out);

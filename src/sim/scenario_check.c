@@ -450,7 +450,7 @@ int mdfh_scenario_check(const char *text, size_t length, const char *name, struc
 
 /* The usual day ------------------------------------------------------------------------ */
 
-#define CLOCK(hours, minutes) ((hours)*HOUR_NS + (minutes)*60 * SECOND_NS)
+#define CLOCK(hours, minutes) ((hours)*HOUR_NS + (minutes) * (60 * SECOND_NS))
 
 /* Busy at both ends of the market, quiet at noon; imbalances come before the crosses. */
 static struct mdfh_scenario_phase usual_phases[] = {

@@ -88,6 +88,20 @@ with open(both, "rb") as file:
 assert received(one) == payloads[0::2] and received(two) == payloads[1::2]
 assert "standard input" in subprocess.run([MDFH, "replay", "-", "--loop", "2"], capture_output=True, text=True).stderr
 
+# To an IPv6 group, with the same care: unregistered ones up to the site's scope, hop limit 1, a route.
+error = replay(both, "--group", "[ff15::9]:26477", status=2)
+assert "no route to group ff15::9" in error and "ip -6 route add" in error, error
+subprocess.run(["ip", "-6", "route", "add", "local", "ff00::/8", "dev", "lo"], check=True)
+six = socket.socket(socket.AF_INET6, socket.SOCK_DGRAM)
+six.bind(("ff15::9", 0))
+six.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_JOIN_GROUP, socket.inet_pton(socket.AF_INET6, "ff15::9") +
+               struct.pack("@I", socket.if_nametoindex("lo")))
+replay(both, "--speed", "0", "--group", f"[ff15::9]:{six.getsockname()[1]}")
+assert received(six) == payloads
+for group in ("ff0e::1", "ff02::1", "2001:db8::1"):
+    error = replay(both, "--group", f"[{group}]:26477", status=2)
+    assert "ff11::/16 to ff15::/16" in error and "--transmit" in error, error
+
 # Recorded timing: nothing comes early.
 paced = capture("paced.pcap", [(i * 20 * 10**6, "239.1.1.1", port_one, b"x") for i in range(4)])
 start = time.monotonic()
