@@ -1,14 +1,15 @@
 /* test_hot_path.c - the hot path contract: after warm-up, the receive thread makes no allocation
- * and no system call but recvmmsg.
+ * and no system call but its backend's one: recvmmsg, or io_uring_enter.
  *
  * A child process runs the handler over real sockets. Its consumer callback, which runs on the
  * receive thread, puts a seccomp filter on that thread once it is warm: any other system call
  * kills the process. malloc and its relatives are replaced here, and counted on that thread. The
  * controls do one thing wrong on purpose, and must be caught.
  *
- *     test_hot_path            the contract holds, and both controls are caught */
+ *     test_hot_path [BACKEND]  the contract holds, and both controls are caught */
 #include <arpa/inet.h>
 #include <errno.h>
+#include <limits.h>
 #include <netinet/in.h>
 #include <seccomp.h>
 #include <signal.h>
@@ -24,6 +25,7 @@
 #include <unistd.h>
 
 #include "feed.h"
+#include "mdfh/bypass.h"
 #include "mdfh/error.h"
 #include "mdfh/handler.h"
 
@@ -49,6 +51,7 @@ struct shared {
 };
 
 static struct shared *shared;
+static const char *backend = "socket";
 static _Thread_local int watched;
 
 /* Allocation -------------------------------------------------------------------------------- */
@@ -110,7 +113,8 @@ static int allow_only_receiving(void)
 
 	if (!filter)
 		return -ENOMEM;
-	err = seccomp_rule_add(filter, SCMP_ACT_ALLOW, SCMP_SYS(recvmmsg), 0);
+	err = seccomp_rule_add(filter, SCMP_ACT_ALLOW,
+	    !strcmp(backend, "io_uring") ? SCMP_SYS(io_uring_enter) : SCMP_SYS(recvmmsg), 0);
 	if (!err)
 		err = seccomp_load(filter);
 	/* The filter's own memory stays: freeing it may be a system call. */
@@ -157,8 +161,9 @@ static void run_child(enum wrong wrong, uint16_t port_a, uint16_t port_b)
 	    "threads:\n  - idle: spin\n"
 	    "consumers:\n  - name: a\n  - {name: tap, kind: raw, slots: 1024}\n"
 	    "channels:\n  - protocol: itch50\n    lines:\n"
-	    "      - group: 127.0.0.1:%u\n      - group: 127.0.0.1:%u\n",
-	    port_a, port_b);
+	    "      - {group: '127.0.0.1:%u', backend: %s}\n"
+	    "      - {group: '127.0.0.1:%u', backend: %s}\n",
+	    port_a, backend, port_b, backend);
 	if (mdfh_handler_config_parse(text, strlen(text), "test", &config) ||
 	    mdfh_handler_create(config, &handler) ||
 	    mdfh_handler_on_events(handler, 0, on_events, &wrong) || mdfh_handler_start(handler)) {
@@ -261,11 +266,40 @@ static int check(const char *what, int ok)
 	return ok ? 0 : 1;
 }
 
-int main(void)
+/* 0 if the backend can work here, else the exit status. */
+static int look_for_backend(void)
+{
+	struct mdfh_bypass_backend list[32];
+	char folder[PATH_MAX];
+	int n;
+
+	snprintf(folder, sizeof(folder), "%s/modules", getenv("MDFH_BUILD"));
+	if (mdfh_bypass_set_modules_folder(folder))
+		return 1;
+	n = mdfh_bypass_backends(list, 32);
+	for (int i = 0; i < n; i++) {
+		if (strcmp(list[i].name, backend) != 0)
+			continue;
+		if (list[i].available)
+			return 0;
+		printf("%s\n", list[i].reason);
+		return 77;
+	}
+	return 1;
+}
+
+int main(int argc, char **argv)
 {
 	int failures = 0;
 	int state;
 	int status;
+
+	if (argc > 1) {
+		backend = argv[1];
+		status = look_for_backend();
+		if (status)
+			return status;
+	}
 
 	shared =
 	    mmap(NULL, sizeof(*shared), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
