@@ -12,6 +12,7 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include "core/lines.h"
 #include "mdfh/error.h"
 
 enum {
@@ -352,7 +353,7 @@ int mdfh_uring_open(const struct mdfh_bypass_config *config, struct mdfh_bypass 
 		rc = read_options(config->backend_options, &options);
 	if (rc)
 		return rc;
-	u = calloc(1, sizeof(*u));
+	u = mdfh_lines_alloc(1, sizeof(*u));
 	if (!u)
 		return mdfh_error(-ENOMEM, "io_uring: %zu bytes", sizeof(*u));
 	u->poll_fd = u->gone_fd = -1;

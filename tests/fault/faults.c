@@ -42,8 +42,7 @@ static struct {
 	int names;
 } faults = {.lock = PTHREAD_MUTEX_INITIALIZER};
 
-/* 1 if this call is to fail. */
-static int strike(const char *name)
+int faults_strike(const char *name)
 {
 	int hit;
 
@@ -82,7 +81,7 @@ static void dead(void *memory)
 	extern type __wrap_##name parameters;                                                      \
 	type __wrap_##name parameters                                                              \
 	{                                                                                          \
-		if (strike(#name)) {                                                               \
+		if (faults_strike(#name)) {                                                               \
 			errno = code;                                                              \
 			return failure;                                                            \
 		}                                                                                  \
@@ -93,7 +92,7 @@ static void dead(void *memory)
 	extern void *__wrap_##name parameters;                                                     \
 	void *__wrap_##name parameters                                                             \
 	{                                                                                          \
-		if (strike(#name)) {                                                               \
+		if (faults_strike(#name)) {                                                               \
 			errno = ENOMEM;                                                            \
 			return NULL;                                                               \
 		}                                                                                  \
@@ -139,7 +138,8 @@ int __real_posix_fallocate64(int fd, off_t offset, off_t length);
 int __wrap_posix_fallocate64(int fd, off_t offset, off_t length);
 int __wrap_posix_fallocate64(int fd, off_t offset, off_t length)
 {
-	return strike("posix_fallocate64") ? ENOSPC : __real_posix_fallocate64(fd, offset, length);
+	return faults_strike("posix_fallocate64") ? ENOSPC
+						  : __real_posix_fallocate64(fd, offset, length);
 }
 
 int __real_pthread_create(
@@ -149,7 +149,7 @@ int __wrap_pthread_create(
 int __wrap_pthread_create(
     pthread_t *thread, const pthread_attr_t *attributes, void *(*run)(void *), void *argument)
 {
-	if (strike("pthread_create"))
+	if (faults_strike("pthread_create"))
 		return EAGAIN;
 	return __real_pthread_create(thread, attributes, run, argument);
 }
@@ -166,7 +166,7 @@ int __wrap_open64(const char *path, int flags, ...)
 		mode = va_arg(args, unsigned);
 		va_end(args);
 	}
-	if (strike("open64")) {
+	if (faults_strike("open64")) {
 		errno = EMFILE;
 		return -1;
 	}
@@ -177,7 +177,7 @@ char *__real_strdup(const char *text);
 char *__wrap_strdup(const char *text);
 char *__wrap_strdup(const char *text)
 {
-	return strike("strdup") ? NULL : born(__real_strdup(text));
+	return faults_strike("strdup") ? NULL : born(__real_strdup(text));
 }
 
 void __real_free(void *memory);
@@ -194,7 +194,7 @@ void *__wrap_mmap64(void *at, size_t size, int protection, int flags, int fd, of
 {
 	void *memory;
 
-	if (strike("mmap64")) {
+	if (faults_strike("mmap64")) {
 		errno = ENOMEM;
 		return MAP_FAILED;
 	}
@@ -217,7 +217,7 @@ void *__real_dlopen(const char *path, int flags);
 void *__wrap_dlopen(const char *path, int flags);
 void *__wrap_dlopen(const char *path, int flags)
 {
-	if (strike("dlopen")) {
+	if (faults_strike("dlopen")) {
 		dlopen_failed = 1;
 		return NULL;
 	}

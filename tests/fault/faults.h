@@ -9,6 +9,8 @@
 
 /* The nth call from now on fails, once; 0 = none does. */
 void faults_arm(int nth);
+/* For calls that a test interposes itself: 1 if this one is to fail. */
+int faults_strike(const char *name);
 /* The name of the call that failed since faults_arm, NULL = there were not so many. */
 const char *faults_fired(void);
 
