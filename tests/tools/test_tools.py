@@ -153,8 +153,10 @@ class Runs(Tool):
     def test_a_module(self):
         folder = os.path.join(os.path.dirname(os.path.realpath(SIMULATION)), "modules")
         if not os.path.exists(os.path.join(folder, "mdfh_io_uring.so")):
-            return # not in this build: liburing is an option
-        for transport in ("udp", "multicast", "tcp"):
+            return  # not in this build: liburing is an option
+        done = self.ends(run("--backend", "io_uring", "--transport", "tcp", "--port", 0, "-q"), 2)
+        self.assertIn("transport is TCP", done.stderr)
+        for transport in ("udp", "multicast"):
             report = self.summary(run("--backend", "io_uring", "--transport", transport, "--rate",
                                       20000, "--duration", 0.5, "--json", "-q"))
             self.assertEqual(report["backend"], "io_uring")
@@ -163,7 +165,7 @@ class Runs(Tool):
                       "--rate", 5000, "--duration", 0.2), 0)
         done = subprocess.run([SIMPLE, "--backend", "io_uring"], capture_output=True, text=True,
                               timeout=60, check=False)
-        self.ends(done, 0)
+        self.assertIn("8 passed, 0 failed, 1 skipped", self.ends(done, 0).stdout)
 
 
 class Losses(Tool):
