@@ -5,7 +5,7 @@
   libmdfh.a where that is all there is;
 - the example of the README receives a simulated feed, and prints each of its trades;
 - the C++ program sees in a capture what `mdfh run` sees;
-- the installed command finds the modules that were installed with it.
+- the installed command finds the modules that were installed with it, and they pass conformance.
 
 What is installed lies over the prefix in a mount namespace of the test's own, beside a network
 namespace of its own: nothing outside the test's folder changes. With "installed" the library is
@@ -17,6 +17,7 @@ usage: test_outside.py MESON SOURCE BUILD PREFIX LIBDIR
 import glob
 import json
 import os
+import re
 import shutil
 import signal
 import subprocess
@@ -120,6 +121,8 @@ def check_modules():
     assert "socket     available" in text, text
     for name in found:
         assert f"there is no module mdfh_{name}.so" not in text, text
+        if re.search(f"^{name} +available", text, re.M):  # else a kernel or a privilege is missing
+            call(MDFH, "conformance", name)
     return found
 
 
