@@ -281,6 +281,8 @@ static int send_day(const struct sim_options *options, struct mdfh_stream *strea
 
 	add_faults(options, &config);
 	sim_soup_attach(soup, &config);
+	if (!options->is_multicast) /* nobody hears the end repeated */
+		config.linger_ns = 0;
 	if (create_publisher(options, stream, &publisher))
 		goto out_error;
 	config.publisher = publisher;
@@ -299,7 +301,7 @@ static int send_day(const struct sim_options *options, struct mdfh_stream *strea
 		fputc('\n', stderr);
 
 	if (soup) {
-		mdfh_soup_feed_finish_wait(soup, config.linger_ns);
+		mdfh_soup_feed_finish_wait(soup, (uint64_t)(options->linger_s * 1e9));
 		run.soup = mdfh_soup_feed_stats(soup);
 	}
 	run.sent = mdfh_sender_stats(sender);

@@ -9,6 +9,7 @@ Runs in a network namespace of its own (as root, or with a user namespace). CASE
   lines    two servers as lines A and B, both dropping their clients, one of them killed on the way
   login    refused logins: the sentence, the exit status, no second attempt; the next session
   silent   a server that falls silent is left after 15 s, and nothing is lost
+  slow     a client that reads nothing is disconnected after 15 s, and holds up nobody
   control  what must be noticed: one message lost between server and client
 """
 import json
@@ -256,6 +257,28 @@ def silent(folder):
           str(beats))
 
 
+def slow(folder):
+    """A client that logs in, sends heartbeats and reads nothing."""
+    sim = Sim(folder, 9015, "--wait-for-listener", "30", messages=600000, rate=300000)
+    run = Run(folder, "slow", "--server", f"{HOST}:9015")
+    lazy = socket.socket()
+    lazy.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+    wait_for(lambda: lazy.connect_ex((HOST, 9015)) == 0)
+    lazy.sendall(packet("L", b" " * 26 + b"%20d" % 1))
+    run.wait()
+    ended = time.monotonic()
+    while sim.process.poll() is None and time.monotonic() < ended + 60:
+        try:
+            lazy.sendall(packet("R"))
+        except OSError:
+            pass
+        time.sleep(1)
+    sim.wait()
+    check_whole(run, sim)
+    check("the slow one was disconnected", sim.soup["reasons"]["slow"] == 1 and sim.soup["logins"] == 2
+          and sim.soup["ends_of_session"] == 1, json.dumps(sim.soup))
+
+
 def relay(listen_port, server_port, lost):
     """Between server and client; the lost'th sequenced packet is left out."""
     listener = socket.create_server((HOST, listen_port))
@@ -299,4 +322,4 @@ def control(folder):
 enter_namespace()
 with tempfile.TemporaryDirectory() as temporary:
     {"agree": agree, "breaks": breaks, "lines": lines, "login": login, "silent": silent,
-     "control": control}[CASE](temporary)
+     "slow": slow, "control": control}[CASE](temporary)

@@ -38,14 +38,14 @@ static struct mdfh_decoder *fresh(unsigned kind, struct mdfh_instruments **table
 }
 
 /* A message changes the entry of its own locate and no other. */
-static void forget(struct mdfh_decoder *decoder, const uint8_t *data, uint32_t length)
+static void forget(
+    struct mdfh_decoder *decoder, enum mdfh_framing framing, const uint8_t *data, uint32_t length)
 {
 	struct itch50 *d = (struct itch50 *)decoder;
 	const uint8_t *message;
 	uint32_t size, step;
 
-	while ((step = mdfh_framing_next(MDFH_FRAMING_LENGTH_BE16, data, length, &message, &size)) >
-	       0) {
+	while ((step = mdfh_framing_next(framing, data, length, &message, &size)) > 0) {
 		if (size >= 3)
 			d->locate[mdfh_load_be16(message + 1)] = LOCATE_STRANGE;
 		data += step;
@@ -54,7 +54,8 @@ static void forget(struct mdfh_decoder *decoder, const uint8_t *data, uint32_t l
 	d->named = 0;
 }
 
-static void decode(const uint8_t *data, uint32_t size, uint64_t messages, unsigned kind, int rounds)
+static void decode(enum mdfh_framing framing, const uint8_t *data, uint32_t size, uint64_t messages,
+    unsigned kind, int rounds)
 {
 	struct mdfh_span span = {.first = 1000, .messages = messages, .length = size};
 	const struct mdfh_span begin = {.kind = MDFH_SPAN_SESSION_BEGIN, .first = 1, .epoch = 2};
@@ -72,7 +73,7 @@ static void decode(const uint8_t *data, uint32_t size, uint64_t messages, unsign
 	for (int round = 0; round < rounds; round++) {
 		uint64_t next = span.first;
 
-		mdfh_decoder_begin(decoder, &span, MDFH_FRAMING_LENGTH_BE16, 5);
+		mdfh_decoder_begin(decoder, &span, framing, 5);
 		while ((n = mdfh_decoder_next(decoder, ops, 20)) > 0) {
 			REQUIRE(n <= 20);
 			total += (uint64_t)n;
@@ -94,13 +95,13 @@ static void decode(const uint8_t *data, uint32_t size, uint64_t messages, unsign
 		REQUIRE(n == 0 && next == span.first + messages);
 		if (rounds == 1)
 			break;
-		mdfh_decoder_begin(decoder, &begin, MDFH_FRAMING_LENGTH_BE16, 5);
+		mdfh_decoder_begin(decoder, &begin, framing, 5);
 		REQUIRE(mdfh_decoder_next(decoder, ops, 20) == 1);
 		REQUIRE(mdfh_decoder_next(decoder, ops, 20) == 0);
 	}
 	REQUIRE(stats->messages == (uint64_t)rounds * messages);
 	REQUIRE(stats->ops == total + (rounds == 1 ? 0 : 2));
-	forget(decoder, exact, size);
+	forget(decoder, framing, exact, size);
 	mdfh_instruments_destroy(instruments);
 	free(exact);
 }
@@ -115,13 +116,18 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	    {'K', 28}, {'J', 35}, {'h', 21}, {'A', 36}, {'F', 40}, {'E', 31}, {'C', 36}, {'X', 23},
 	    {'D', 19}, {'U', 35}, {'P', 44}, {'Q', 40}, {'B', 19}, {'I', 50}, {'N', 20}, {'O', 48}};
 	uint8_t framed[4096];
+	enum mdfh_framing framing = MDFH_FRAMING_LENGTH_BE16;
 	uint64_t messages = 0;
+	uint32_t before; /* bytes between length and message */
 	uint32_t at = 0;
 
 	if (size < 2 || size > 4096)
 		return 0;
+	if (data[1] & 64)
+		framing = MDFH_FRAMING_SOUPBIN;
+	before = framing == MDFH_FRAMING_SOUPBIN;
 	if (data[1] & 4) {
-		decode(data + 2, (uint32_t)size - 2, data[0], data[1] & 3, 1);
+		decode(framing, data + 2, (uint32_t)size - 2, data[0], data[1] & 3, 1);
 		return 0;
 	}
 
@@ -131,7 +137,9 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 		size_t left = size - from - 1;
 
 		framed[at] = 0;
-		framed[at + 1] = (uint8_t)length;
+		framed[at + 1] = (uint8_t)(length + before);
+		framed[at + 2] = 'S';
+		at += before;
 		memset(framed + at + 2, 0, length);
 		memcpy(framed + at + 2, data + from, left < length ? left : length);
 		framed[at + 2] = (uint8_t)types[type].type;
@@ -141,6 +149,6 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 		from += left < length ? left : length;
 		messages++;
 	}
-	decode(framed, at, messages, data[1] & 3, data[1] >> 3 == 1 ? 2 : 1);
+	decode(framing, framed, at, messages, data[1] & 3, (data[1] >> 3 & 7) == 1 ? 2 : 1);
 	return 0;
 }

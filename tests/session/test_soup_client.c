@@ -130,6 +130,23 @@ static void test_login_bytes(void **state)
 	mdfh_soup_client_destroy(client);
 }
 
+/* The login of a real client (JNX OUCH, 2023), byte for byte. */
+static void test_real_login(void **state)
+{
+	struct mdfh_soup_client_config config = {
+	    .size = sizeof(config), .username = "user", .password = "password"};
+	static const char real[] = "\0\x2f\x4c\x75\x73\x65\x72\x20\x20\x70\x61\x73\x73\x77\x6f"
+				   "\x72\x64\x20\x20\x20\x20\x20\x20\x20\x20\x20\x20\x20\x20\x20"
+				   "\x20\x20\x20\x20\x20\x20\x20\x20\x20\x20\x20\x20\x20\x20\x20"
+				   "\x20\x20\x20\x30";
+
+	(void)state;
+	assert_int_equal(mdfh_soup_client_create(&config, &client), 0);
+	mdfh_soup_client_connected(client, 0);
+	expect_output(real, 49, 0);
+	mdfh_soup_client_destroy(client);
+}
+
 static void test_accepted_and_padding(void **state)
 {
 	static const char *const answers[] = {
@@ -676,6 +693,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 	    cmocka_unit_test(test_login_bytes),
+	    cmocka_unit_test(test_real_login),
 	    cmocka_unit_test(test_accepted_and_padding),
 	    cmocka_unit_test(test_answer_that_does_not_fit),
 	    cmocka_unit_test(test_refused),
