@@ -103,10 +103,10 @@ static void print_text(const struct sim_run *run)
 	if (run->sent) {
 		double seconds = sent_seconds(run->sent);
 
-		printf("%llu messages in %llu packets, %.3f s, %.0f messages/s%s\n",
+		printf("%llu messages in %llu packets, %.3f s, %.0f messages/s (due: %.3f s)%s\n",
 		    (unsigned long long)run->messages, (unsigned long long)run->sent->packets,
 		    seconds, seconds > 0 ? (double)run->messages / seconds : 0,
-		    run->sent->is_interrupted ? " (interrupted)" : "");
+		    due_seconds(run->sent), run->sent->is_interrupted ? " (interrupted)" : "");
 		for (uint32_t i = 0; i < run->options->lines; i++) {
 			const struct mdfh_sender_line *line = &run->sent->lines[i];
 

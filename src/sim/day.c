@@ -490,6 +490,8 @@ static void next_phase(struct mdfh_day *day)
 		day->burst_left = 0;
 		day->time_ns = last->until_ns;
 		day->time_end_ns = day->time_ns + HOUR_NS / 12;
+		if (day->time_end_ns > 24 * HOUR_NS)
+			day->time_end_ns = 24 * HOUR_NS;
 		day->time_left = day->config.messages - day->sent;
 		break;
 	default:

@@ -85,14 +85,14 @@ int crosses(struct mdfh_day *day, char cross, uint8_t *out)
 			unsigned side = day->step++ ? SELL : BUY;
 			const struct symbol *symbol = &day->symbols[locate];
 
-			if (!symbol->halts && one_in(day, 2))
+			if (!is_halted(symbol) && one_in(day, 2))
 				length = execute_head(day, locate, side, draw_shares(day),
 				    (uint32_t)symbol->fair * symbol->tick, 'N', &done, out);
 			day->cross_shares += done;
 		} else {
 			uint64_t hidden = one_in(day, 4) ? 0 : 100ull * below(day, 1000);
 
-			if (day->symbols[locate].halts)
+			if (is_halted(&day->symbols[locate]))
 				hidden = 0;
 
 			day->step = 0;

@@ -44,7 +44,7 @@ static int write_off_price(struct mdfh_day *day, uint16_t locate, double percent
 		if (!mdfh_refbook_head(day->book, locate, side, &head))
 			return 0;
 	}
-	if (symbol->halts)
+	if (is_halted(symbol))
 		return 0;
 	away = (int64_t)((double)head.price * (percent > 0 ? percent : 1) / 100);
 	if (away < symbol->tick)
@@ -102,9 +102,9 @@ static int write_operational(struct mdfh_day *day, const struct action *action, 
 	struct symbol *symbol = &day->symbols[action->locate];
 
 	if (action->code == 'H')
-		symbol->halts++;
-	else
-		symbol->halts--;
+		symbol->operational++;
+	else if (--symbol->operational)
+		return 0;
 	return write_operational_halt(day, action->locate, action->code, out);
 }
 

@@ -67,13 +67,16 @@ int write_halt_step(struct mdfh_day *day, uint32_t which, uint8_t *out)
 	halt->due = day->sent + 20 + below(day, 200);
 	if (halt->kind == HALT_OPERATIONAL) {
 		if (step == 0) {
-			symbol->halts++;
+			symbol->operational++;
 			return write_operational_halt(day, locate, 'H', out);
 		}
-		symbol->halts--;
 		*halt = day->halts[--day->halts_open];
+		if (--symbol->operational) /* one of the scenario's holds still */
+			return 0;
 		return write_operational_halt(day, locate, 'T', out);
 	}
+	if (step && step < 4 && symbol->halts > 1) /* one of the scenario's holds too */
+		return 0;
 	switch (step) {
 	case 0:
 		symbol->halts++;
@@ -111,7 +114,7 @@ int write_due_halt(struct mdfh_day *day, uint8_t *out)
 	{
 		uint16_t locate = draw_symbol(day);
 
-		if (day->symbols[locate].halts)
+		if (is_halted(&day->symbols[locate]))
 			return 0;
 		day->halts[day->halts_open] = (struct halt){
 		    .locate = locate, .kind = (uint8_t)(day->halts_begun++ % HALT_KINDS)};

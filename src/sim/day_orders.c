@@ -353,7 +353,7 @@ static int write_sweep(struct mdfh_day *day, uint8_t *out)
 
 static int write_execution(struct mdfh_day *day, uint16_t locate, uint8_t *out)
 {
-	if (day->symbols[locate].halts)
+	if (is_halted(&day->symbols[locate]))
 		return 0;
 	day->sweep_locate = locate;
 	day->sweep_side = (uint8_t)stale_side(day, locate);
@@ -370,7 +370,7 @@ static int write_execution_at_price(struct mdfh_day *day, uint16_t locate, uint8
 	int64_t price;
 	uint32_t done;
 
-	if (day->symbols[locate].halts || !mdfh_refbook_head(day->book, locate, side, &head))
+	if (is_halted(&day->symbols[locate]) || !mdfh_refbook_head(day->book, locate, side, &head))
 		return 0;
 	price = head.price + (side == BUY ? 1 : -1) * (int64_t)day->symbols[locate].tick;
 	if (price < 1 || price > PRICE_MAX)
@@ -390,7 +390,7 @@ static int write_hidden_trade(struct mdfh_day *day, uint16_t locate, uint8_t *ou
 	    .price = (uint32_t)symbol->fair * symbol->tick,
 	};
 
-	if (symbol->halts)
+	if (is_halted(symbol))
 		return 0;
 	message.match_number = match_number(day);
 	if (mdfh_refbook_trade(day->book, locate, message.shares, message.match_number) < 0)

@@ -53,11 +53,12 @@ struct symbol {
 	int32_t fair;    /* ticks; buyers pay at most this, sellers ask more */
 	int32_t fair_low;
 	int32_t fair_high;
-	uint32_t tick;       /* Price4 units: 100, or 1 below a dollar */
-	uint16_t volatility; /* of 2,048 messages so many move the fair price */
-	uint16_t news;       /* index + 1 of the news that moves its price; 0 = none */
-	uint8_t halts;       /* halts and pauses that hold now: no executions while any does */
-	uint8_t is_closed;   /* not yet offered: no orders */
+	uint32_t tick;        /* Price4 units: 100, or 1 below a dollar */
+	uint16_t volatility;  /* of 2,048 messages so many move the fair price */
+	uint16_t news;        /* index + 1 of the news that moves its price; 0 = none */
+	uint32_t halts;       /* halts and pauses that hold now */
+	uint32_t operational; /* operational halts that hold now */
+	uint8_t is_closed;    /* not yet offered: no orders */
 	char name[8];
 };
 
@@ -212,6 +213,12 @@ static inline uint32_t below(struct mdfh_day *day, uint32_t n)
 static inline int one_in(struct mdfh_day *day, uint32_t n)
 {
 	return below(day, n) == 0;
+}
+
+/* No executions while any kind of halt holds. */
+static inline int is_halted(const struct symbol *symbol)
+{
+	return symbol->halts || symbol->operational;
 }
 
 static inline uint16_t tracking(const struct mdfh_day *day)

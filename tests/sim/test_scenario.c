@@ -34,6 +34,25 @@ struct made {
 	uint16_t locate_of_first; /* instrument of the file */
 };
 
+/* No trade of a symbol that is halted or paused, by either kind of halt. */
+static void expect_no_trade_in_halt(const struct made *made)
+{
+	uint8_t halted[2][64] = {{0}};
+
+	for (size_t i = 0; i < made->count; i++) {
+		const uint8_t *m = made->messages[i].bytes;
+		uint16_t locate = raw_locate(m);
+
+		assert_true(locate < 64);
+		if (m[0] == 'H')
+			halted[0][locate] = m[19] != 'T';
+		else if (m[0] == 'h')
+			halted[1][locate] = m[20] != 'T';
+		else if (m[0] == 'E' || m[0] == 'C' || m[0] == 'P')
+			assert_int_equal(halted[0][locate] | halted[1][locate], 0);
+	}
+}
+
 static void make(struct made *made, uint64_t messages, const char *text)
 {
 	struct mdfh_day_config config = {.seed = 3, .messages = messages, .symbols = 60};
@@ -68,6 +87,7 @@ static void make(struct made *made, uint64_t messages, const char *text)
 	assert_true(mdfh_refbook_checksum(book) == mdfh_refbook_checksum(mdfh_day_book(day)));
 	mdfh_refbook_destroy(book);
 	mdfh_day_destroy(day);
+	expect_no_trade_in_halt(made);
 }
 
 static void drop(struct made *made)
@@ -395,6 +415,28 @@ static void test_halts(void **state)
 	drop(&made);
 }
 
+/* Halts by chance and by plan, one upon the other: nothing trades in any, books hold. */
+static void test_many_halts(void **state)
+{
+	struct made made;
+
+	(void)state;
+	make(&made, 100000,
+	    "random_halts: 300\n"
+	    "phases: [{kind: market, from: 09:30, until: 24:00, share: 1}]\n"
+	    "events:\n"
+	    "- {at: 10:00, kind: halt, symbols: ['#1', '#2', '#3', '#4', '#5'], until: 14:00}\n"
+	    "- {at: 11:00, kind: pause, symbols: ['#4', '#5', '#6'], until: 12:00}\n"
+	    "- {at: 11:30, kind: operational-halt, symbols: ['#1', '#6', '#7'], until: 15:00}\n"
+	    "- {at: 11:45, kind: circuit-breaker, level: 1, until: 12:45}\n"
+	    "- {at: 16:00, kind: circuit-breaker, level: 2, until: 17:00}\n"
+	    "- {at: 23:59:59, kind: halt, symbols: ['#1']}\n");
+	assert_int_equal(count(&made, 'W', 0, 0, UINT64_MAX), 2);
+	assert_true(count(&made, 'h', 0, 0, UINT64_MAX) > 100);
+	assert_true(made.messages[made.count - 1].time <= CLOCK(24, 0, 0));
+	drop(&made);
+}
+
 /* A halt within a halt: trading resumes with the last. */
 static void test_nested_halts(void **state)
 {
@@ -634,6 +676,7 @@ int main(void)
 	    cmocka_unit_test(test_instruments),
 	    cmocka_unit_test(test_mix),
 	    cmocka_unit_test(test_halts),
+	    cmocka_unit_test(test_many_halts),
 	    cmocka_unit_test(test_nested_halts),
 	    cmocka_unit_test(test_offerings),
 	    cmocka_unit_test(test_single_messages),

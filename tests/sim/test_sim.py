@@ -401,6 +401,47 @@ def test_line_faults(folder):
     check(not [first for first in b if first not in a and first not in lost], "drops elsewhere")
 
 
+TIMING = """
+symbols: 20
+messages: 100000
+rate: 100000
+burst: 1
+random_halts: 0
+phases:
+  - {kind: pre-market, from: 09:00, until: 09:30, share: 20, pace: 0.5}
+  - {kind: market, until: 10:00, share: 40}
+  - {kind: market, until: 11:00, share: 40, pace: 4}
+events:
+  - {at: 09:45, kind: burst, factor: 25, ms: 4}
+"""
+
+
+def test_wire_timing(folder):
+    """Paces and bursts on the wire; all together the day takes as long as its mean rate says."""
+    path, capture = folder / "timing.yaml", folder / "timing.pcap"
+    path.write_text(TIMING)
+    run("--scenario", path, "--clock", "day", "--flush-us", 0, "--linger", 0, "--out", capture)
+    arrivals = []
+    for _, when, payload in packets_of(capture):
+        if 0 < struct.unpack_from(">H", payload, 18)[0] < 0xFFFF:
+            arrivals += [(when, int.from_bytes(m[5:11], "big")) for m in blocks(payload[20:])]
+    check(len(arrivals) == 100000, f"{len(arrivals)} messages")
+    span = (arrivals[-1][0] - arrivals[0][0]) / 1e9
+    check(0.98 < span < 1.02, f"the day takes {span} s")
+
+    def rate(start, end):
+        found = [when for when, clock in arrivals if start * 6e10 <= clock < end * 6e10]
+        return len(found) / (found[-1] - found[0]) * 1e9
+    slow, middle, fast = rate(541, 569), rate(571, 584), rate(601, 659)
+    check(1.95 < middle / slow < 2.05 and 3.9 < fast / middle < 4.1, f"{slow} {middle} {fast}")
+    # The burst: 25 times the mean for 4 ms are 10,000 messages.
+    begin = next(when for when, clock in arrivals if clock >= 585 * 6e10)
+    inside = [when for when, _ in arrivals if begin <= when <= begin + 4_000_000]
+    check(9900 < len(inside) < 10100, f"{len(inside)} messages in the burst")
+    after = [when for when, _ in arrivals if begin + 5_000_000 < when <= begin + 9_000_000]
+    check(len(after) < 500, f"{len(after)} messages after the burst")
+
+
 def test_same_bytes(folder):
     """One seed, one day: in each kind of file."""
     common = ("--messages", 30000, "--seed", 12, "--symbols", 100, "--clock", "day")
@@ -589,6 +630,7 @@ def main():
         elif sys.argv[2] == "scenarios":
             test_scenarios(folder)
             test_line_faults(folder)
+            test_wire_timing(folder)
         elif "MDFH_TEST_NAMESPACE" not in os.environ:
             environment = dict(os.environ, MDFH_TEST_NAMESPACE="1")
             options = ["-n"] if os.geteuid() == 0 else ["-Urn"]
