@@ -6,7 +6,8 @@
  *
  * Streams: a packet is the next bytes of the connection, cut anywhere. Between the bytes stand
  * marks, packets of length 0, where a connection begins or has ended; a mark's receive_ns is when
- * recv learned of it, so bytes that follow may have arrived before. */
+ * recv learned of it, so bytes that follow may have arrived before. Packets of one read have one
+ * receive_ns, that of the newest bytes among them. */
 #ifndef MDFH_PACKET_H
 #define MDFH_PACKET_H
 

@@ -256,32 +256,53 @@ static int check_truncation(struct trial *t)
 
 /* Checks: time --------------------------------------------------------------- */
 
-static int check_stamps(struct trial *t)
+/* 1 if the times of a flow run backwards, -1 = decided. */
+static int judge_stamps(struct trial *t, uint64_t before_ns)
 {
-	uint64_t before, after, last[MDFH_CONFORMANCE_FLOWS] = {0};
+	uint64_t last[MDFH_CONFORMANCE_FLOWS] = {0}, after_ns = mdfh_clock_now_ns();
 	/* Clocks of a NIC or a capture are not ours; a minute only finds units and epochs. */
 	const uint64_t slack = UINT64_C(60000000000);
 
-	for (uint32_t i = 0; i < 50; i++)
-		add(t, (uint16_t)(i % MDFH_CONFORMANCE_FLOWS), 30, 0);
-	before = mdfh_clock_now_ns();
-	TRY(mdfh_trial_open(t, (struct mdfh_bypass_config){0}, 0));
-	TRY(collect(t, 50));
-	after = mdfh_clock_now_ns();
 	for (int i = 0; i < t->held; i++) {
 		const struct mdfh_packet *p = &t->packets[i];
 		unsigned source = p->flags & MDFH_PACKET_TIME_MASK;
 
 		REQUIRE(p->receive_ns, "receive_ns is 0");
 		REQUIRE(source && !(source & (source - 1)), "the time's source is 0x%x", source);
-		REQUIRE(p->receive_ns > before - slack && p->receive_ns < after + slack,
+		REQUIRE(p->receive_ns > before_ns - slack && p->receive_ns < after_ns + slack,
 		    "receive_ns is %llu, and now is %llu", (unsigned long long)p->receive_ns,
-		    (unsigned long long)after);
-		REQUIRE(
-		    p->receive_ns >= last[p->flow], "the time of flow %u runs backwards", p->flow);
+		    (unsigned long long)after_ns);
+		if (p->receive_ns < last[p->flow])
+			return 1;
 		last[p->flow] = p->receive_ns;
 	}
 	return 0;
+}
+
+/* The kernel begins to stamp a moment after the first socket of the host has asked for it, and until
+ * then gives packets the time at which they are read. So there are further tries, the port of the
+ * one before still open. */
+static int check_stamps(struct trial *t)
+{
+	int rc = 1;
+
+	for (uint32_t i = 0; i < 50; i++)
+		add(t, (uint16_t)(i % MDFH_CONFORMANCE_FLOWS), 30, 0);
+	for (int tries = 10; rc == 1 && tries; tries--) {
+		struct mdfh_bypass *earlier = t->port;
+		uint64_t before_ns = mdfh_clock_now_ns();
+
+		t->port = NULL;
+		t->held = 0;
+		memset(t->seen, 0, sizeof(t->seen));
+		rc = mdfh_trial_open(t, (struct mdfh_bypass_config){0}, 0);
+		mdfh_bypass_close(earlier);
+		TRY(rc);
+		TRY(collect(t, 50));
+		rc = judge_stamps(t, before_ns);
+	}
+	REQUIRE(rc != 1, "the times of a flow run backwards");
+	return rc;
 }
 
 static int check_stamps_off(struct trial *t)

@@ -653,7 +653,7 @@ static int follow_interface(struct mdfh_sockets *s)
 	for (uint32_t i = 0; i < s->flow_count && !rc; i++) {
 		const struct flow *flow = &s->flows[i];
 		int level = flow->to.any.sa_family == AF_INET ? IPPROTO_IP : IPPROTO_IPV6;
-		struct group_req old = {.gr_interface = before};
+		struct group_req old = {.gr_interface = before}, again = {.gr_interface = now};
 
 		if (flow->any && setsockopt(flow->fd, SOL_SOCKET, SO_BINDTODEVICE, s->interface,
 				     (socklen_t)strlen(s->interface)))
@@ -661,7 +661,10 @@ static int follow_interface(struct mdfh_sockets *s)
 		if (!flow->multicast)
 			continue;
 		memcpy(&old.gr_group, &flow->to.storage, sizeof(old.gr_group));
+		memcpy(&again.gr_group, &flow->to.storage, sizeof(again.gr_group));
 		(void)setsockopt(flow->fd, level, MCAST_LEAVE_GROUP, &old, sizeof(old));
+		/* Where an earlier try has come half the way. */
+		(void)setsockopt(flow->fd, level, MCAST_LEAVE_GROUP, &again, sizeof(again));
 		s->interface_index = now;
 		rc = join(s, flow);
 		if (!rc)
