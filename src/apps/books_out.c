@@ -72,10 +72,14 @@ static int write_side(
 		n = mdfh_book_orders(
 		    books, row, side, levels[k].venue_price, orders, (int)levels[k].orders);
 		for (int i = 0; i < n; i++)
-			fprintf(stream, "%s\t%c\t%" PRId64 "\t%d\t%" PRIu64 "\t%" PRIu32 "\n",
-			    symbol, side == MDFH_SIDE_BUY ? 'B' : 'S', levels[k].venue_price, i,
-			    orders[i].order_id, orders[i].quantity);
+			if (fprintf(stream, "%s\t%c\t%" PRId64 "\t%d\t%" PRIu64 "\t%" PRIu32 "\n",
+				symbol, side == MDFH_SIDE_BUY ? 'B' : 'S', levels[k].venue_price, i,
+				orders[i].order_id, orders[i].quantity) < 0) {
+				err = mdfh_error_errno(errno ? -errno : -EIO, "book: writing");
+				goto out;
+			}
 	}
+out:
 	free(orders);
 	free(levels);
 	return err;
@@ -118,8 +122,10 @@ int books_out_write(
 		}
 	}
 	err = write_all(books, instruments, stream);
-	if (!err && (fflush(stream) || ferror(stream)))
-		err = mdfh_error_errno(-EIO, "book: writing %s", path);
+	if (!err && fflush(stream))
+		err = mdfh_error_errno(errno ? -errno : -EIO, "book: writing");
+	if (err)
+		mdfh_error(err, "%s: %s", path, mdfh_error_text());
 	if (!to_stdout) {
 		if (fclose(stream) && !err)
 			err = mdfh_error_errno(-errno, "book: writing %s", temporary);

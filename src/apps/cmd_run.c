@@ -20,6 +20,7 @@
 #include "apps/latency_log.h"
 #include "apps/option_values.h"
 #include "apps/run_report.h"
+#include "apps/run_watch.h"
 #include "apps/std_streams.h"
 #include "mdfh/clock.h"
 #include "mdfh/depth.h"
@@ -498,7 +499,7 @@ static const struct mdfh_consumer_config *first_events_consumer(
 
 /* 0, or 2 when the latency log could not be written: that is no reason to stop receiving. */
 static int wait_for_end(struct run *run, struct mdfh_handler *handler, struct run_report *report,
-    struct latency_log *latency)
+    struct latency_log *latency, struct run_watch *watch)
 {
 	const struct timespec tick = {.tv_nsec = 100000000};
 	int show = !run->quiet && (run->status || isatty(STDERR_FILENO));
@@ -520,7 +521,11 @@ static int wait_for_end(struct run *run, struct mdfh_handler *handler, struct ru
 			fprintf(stderr, "mdfh run: %s\n", mdfh_error_text());
 			status = 2;
 		}
-		if (show && ticks % 10 == 0)
+		if (ticks % 10 != 0)
+			continue;
+		if (!run->quiet)
+			run_watch_look(watch, show && isatty(STDERR_FILENO) ? "\n" : "");
+		if (show)
 			run_report_status(report, isatty(STDERR_FILENO));
 	}
 	if (show && isatty(STDERR_FILENO))
@@ -535,6 +540,7 @@ static int run_handler(
 	struct run_consumed consumed = {.events = 0};
 	struct run_report report;
 	const struct mdfh_consumer_config *consumer = first_events_consumer(config);
+	struct run_watch *watch = run_watch_create(handler, config);
 	struct latency_log *latency = NULL;
 	pthread_t thread;
 	int reading = 0;
@@ -548,9 +554,9 @@ static int run_handler(
 	run_report_begin(&report, handler, config, &consumed);
 	consumed.instrument_count = mdfh_instruments_capacity(reader.instruments) + 1;
 	consumed.by_instrument = calloc(consumed.instrument_count, sizeof(*consumed.by_instrument));
-	if (!consumed.by_instrument) {
+	if (!consumed.by_instrument || !watch) {
 		fprintf(stderr, "mdfh run: out of memory\n");
-		return 2;
+		goto out;
 	}
 	if (consumer) {
 		reader.consumer = mdfh_handler_consumer(handler, consumer->name);
@@ -572,7 +578,7 @@ static int run_handler(
 		goto out;
 	}
 	started = 1;
-	status = wait_for_end(run, handler, &report, latency);
+	status = wait_for_end(run, handler, &report, latency, watch);
 	err = mdfh_handler_stop(handler);
 	if (err) {
 		fprintf(stderr, "mdfh run: %s\n", mdfh_error_text());
@@ -599,6 +605,7 @@ out:
 			status = 2;
 		}
 	}
+	run_watch_destroy(watch);
 	free(consumed.by_instrument);
 	return status;
 }

@@ -2,6 +2,7 @@
 #include "apps/sim_summary.h"
 
 #include "apps/sim_soup.h"
+#include "apps/std_streams.h"
 
 #include <jansson.h>
 #include <stdio.h>
@@ -167,9 +168,13 @@ int sim_summary_is_late(const struct sim_run *run)
 
 int sim_summary_print(const struct sim_run *run)
 {
+	int err = 0;
+
 	if (!run->options->json)
 		print_text(run);
-	else if (print_json(run))
-		return -1;
-	return fflush(stdout) ? -1 : 0;
+	else
+		err = print_json(run);
+	/* What standard output could not take is said at the end of the program. */
+	fflush(stdout);
+	return err && !std_streams_closed() ? -1 : 0;
 }

@@ -29,6 +29,12 @@ int mdfh_error(int error, const char *format, ...)
 	return error;
 }
 
+/* What to do about it, where the reason alone leaves no choice. */
+static const char *remedy(int error)
+{
+	return error == -ENOSPC || error == -EDQUOT ? "; make room there, or write elsewhere" : "";
+}
+
 int mdfh_error_errno(int error, const char *format, ...)
 {
 	char sentence[sizeof(text)];
@@ -38,7 +44,7 @@ int mdfh_error_errno(int error, const char *format, ...)
 	va_start(args, format);
 	vsnprintf(sentence, sizeof(sentence), format, args);
 	va_end(args);
-	snprintf(
-	    text, sizeof(text), "%.380s: %s", sentence, strerror_r(-error, reason, sizeof(reason)));
+	snprintf(text, sizeof(text), "%.340s: %s%s", sentence,
+	    strerror_r(-error, reason, sizeof(reason)), remedy(error));
 	return error;
 }

@@ -359,11 +359,6 @@ static int flush(struct mdfh_histogram_log *log)
 	errno = 0;
 	if (fflush(log->file) == 0 && !ferror(log->file))
 		return 0;
-	if (errno == ENOSPC)
-		return mdfh_error(-ENOSPC,
-		    "histogram log %s: No space left on device; make room there or write it "
-		    "elsewhere",
-		    log->name);
 	return mdfh_error_errno(errno ? -errno : -EIO, "histogram log %s", log->name);
 }
 

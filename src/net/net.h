@@ -46,6 +46,10 @@ int mdfh_option_known(const char *options, const char *backend, const char *cons
 int mdfh_registry_find(const char *name, const struct mdfh_bypass_ops **ops, void **library);
 void mdfh_registry_drop(void *library);
 
+/* 1 if nothing can arrive through the interface: it is gone, down or without a carrier; text then says
+ * so. With a system call or two. */
+int mdfh_interface_problem(const char *interface, char *text, size_t size);
+
 /* Packets dropped by the kernel's queues ahead of the sockets, of all cores, since boot. open: a
  * descriptor, or negative where the kernel does not say. read: 1 and the total, or 0. */
 int mdfh_kernel_drops_open(void);

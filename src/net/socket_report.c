@@ -126,30 +126,33 @@ static int read_flags(const char *interface)
 	return rc;
 }
 
-int mdfh_sockets_warn(struct mdfh_sockets *s)
+int mdfh_interface_problem(const char *interface, char *text, size_t size)
 {
-	int flags;
+	int flags = read_flags(interface);
 
-	memcpy(s->warning, s->setup_warning, sizeof(s->warning));
-	if (!*s->interface)
-		return 0;
-	flags = read_flags(s->interface);
 	if (flags == -ENODEV)
-		snprintf(s->warning, sizeof(s->warning),
+		snprintf(text, size,
 		    "interface %s is gone: nothing arrives until there is one of that name again",
-		    s->interface);
+		    interface);
 	else if (flags >= 0 && !(flags & IFF_UP))
-		snprintf(s->warning, sizeof(s->warning),
-		    "interface %s is down: nothing arrives until `ip link set %s up`", s->interface,
-		    s->interface);
+		snprintf(text, size,
+		    "interface %s is down: nothing arrives until `ip link set %s up`", interface,
+		    interface);
 	else if (flags >= 0 && !(flags & IFF_RUNNING))
-		snprintf(s->warning, sizeof(s->warning),
+		snprintf(text, size,
 		    "interface %s has no carrier: nothing arrives; look at the cable, or at the "
 		    "other end",
-		    s->interface);
+		    interface);
 	else
 		return 0;
 	return 1;
+}
+
+int mdfh_sockets_warn(struct mdfh_sockets *s)
+{
+	memcpy(s->warning, s->setup_warning, sizeof(s->warning));
+	return *s->interface &&
+	       mdfh_interface_problem(s->interface, s->warning, sizeof(s->warning));
 }
 
 void mdfh_sockets_opened(struct mdfh_sockets *s)

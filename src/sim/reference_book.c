@@ -705,6 +705,7 @@ int mdfh_refbook_write(const struct mdfh_refbook *book, FILE *stream)
 	size_t rows_count = mdfh_refbook_symbols(book);
 	struct row *rows = calloc(rows_count + 1, sizeof(*rows));
 	size_t n = 0;
+	int err = 0;
 
 	if (!rows)
 		return mdfh_error(-ENOMEM, "reference book: %zu rows of a dump", rows_count);
@@ -721,14 +722,16 @@ int mdfh_refbook_write(const struct mdfh_refbook *book, FILE *stream)
 		n++;
 	}
 	qsort(rows, n, sizeof(*rows), compare_rows);
-	for (size_t i = 0; i < n; i++) {
+	for (size_t i = 0; i < n && !err; i++) {
 		write_side(book, &rows[i], MDFH_REFBOOK_BUY, stream);
 		write_side(book, &rows[i], MDFH_REFBOOK_SELL, stream);
+		if (ferror(stream))
+			err = errno ? -errno : -EIO;
 	}
 	free(rows);
-	if (fflush(stream) || ferror(stream))
-		return mdfh_error_errno(-EIO, "reference book: writing the dump");
-	return 0;
+	if (!err && fflush(stream))
+		err = errno ? -errno : -EIO;
+	return err ? mdfh_error_errno(err, "reference book: writing the dump") : 0;
 }
 
 int mdfh_refbook_write_file(const struct mdfh_refbook *book, const char *path)
@@ -745,6 +748,8 @@ int mdfh_refbook_write_file(const struct mdfh_refbook *book, const char *path)
 		goto out_free;
 	}
 	err = mdfh_refbook_write(book, stream);
+	if (err)
+		mdfh_error(err, "%s: %s", path, mdfh_error_text());
 	if (fclose(stream) && !err)
 		err = mdfh_error_errno(-errno, "reference book: %s", temporary);
 	if (!err && rename(temporary, path))
