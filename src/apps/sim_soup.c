@@ -69,18 +69,20 @@ void sim_soup_attach(struct mdfh_soup_feed *feed, struct mdfh_sender_config *con
 
 void sim_soup_print(const struct mdfh_soup_feed_stats *s)
 {
+	const uint64_t *reasons = s->server.reasons;
+	unsigned long long errors = reasons[MDFH_SOUP_LENGTH];
+
+	errors += reasons[MDFH_SOUP_TYPE];
+	errors += reasons[MDFH_SOUP_STATE];
+	errors += reasons[MDFH_SOUP_NUMBER];
 	printf("SoupBinTCP: %llu connections, %llu logins, %llu refused; %llu messages sent, of "
 	       "%llu; clients dropped %llu, slow %llu, silent %llu, in error %llu, given the end "
 	       "%llu\n",
 	    (unsigned long long)s->server.connections, (unsigned long long)s->server.accepted,
 	    (unsigned long long)s->server.refused, (unsigned long long)s->server.sequenced,
 	    (unsigned long long)s->stored, (unsigned long long)s->dropped,
-	    (unsigned long long)s->server.reasons[MDFH_SOUP_SLOW],
-	    (unsigned long long)s->server.reasons[MDFH_SOUP_SILENT],
-	    (unsigned long long)(s->server.reasons[MDFH_SOUP_LENGTH] +
-				 s->server.reasons[MDFH_SOUP_TYPE] +
-				 s->server.reasons[MDFH_SOUP_STATE] +
-				 s->server.reasons[MDFH_SOUP_NUMBER]),
+	    (unsigned long long)reasons[MDFH_SOUP_SLOW],
+	    (unsigned long long)reasons[MDFH_SOUP_SILENT], errors,
 	    (unsigned long long)s->server.ends);
 }
 

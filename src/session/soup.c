@@ -242,16 +242,16 @@ void mdfh_soup_pad_left(uint8_t *field, uint32_t size, const char *text)
 {
 	uint32_t length = (uint32_t)strlen(text);
 
-	memset(field, ' ', size - length);
-	memcpy(field + size - length, text, length);
+	for (uint32_t i = 0; i < size; i++)
+		field[i] = i < size - length ? ' ' : (uint8_t)text[i - (size - length)];
 }
 
 void mdfh_soup_pad_right(uint8_t *field, uint32_t size, const char *text)
 {
 	uint32_t length = (uint32_t)strlen(text);
 
-	memcpy(field, text, length);
-	memset(field + length, ' ', size - length);
+	for (uint32_t i = 0; i < size; i++)
+		field[i] = i < length ? (uint8_t)text[i] : ' ';
 }
 
 /* Table entry ------------------------------------------------------------------ */

@@ -313,6 +313,7 @@ static void test_end_and_logout(void **state)
 	mdfh_soup_server_poll(server, c, 5);
 	expect_output(c, "\0\1Z", 3, 5);
 	mdfh_soup_server_disconnected(server, c);
+	mdfh_soup_server_destroy(server);
 
 	make(1, 0);
 	mdfh_soup_server_publish(server, 3);
