@@ -131,9 +131,10 @@ int mdfh_yaml_read(const char *path, const char *what, char **text, size_t *leng
 		fclose(file);
 		return mdfh_error(-ENOMEM, "%s %s: out of memory", what, path);
 	}
+	errno = 0;
 	*length = fread(*text, 1, LONGEST, file);
 	if (ferror(file))
-		err = mdfh_error_errno(-EIO, "%s %s", what, path);
+		err = mdfh_error_errno(errno ? -errno : -EIO, "%s %s", what, path);
 	else if (*length == LONGEST)
 		err = mdfh_error(-EFBIG, "%s %s: longer than 16 MiB", what, path);
 	fclose(file);

@@ -416,6 +416,34 @@ events:
 """
 
 
+def test_top_level_keys(folder):
+    """Each does what its option does, to the byte; and each makes a difference."""
+    pairs = {"seed": ("--seed", 9), "messages": ("--messages", 40000), "rate": ("--rate", 50000),
+             "burst": ("--burst", 3), "symbols": ("--symbols", 30),
+             "live_orders": ("--live-orders", 400), "skew_us": ("--skew-us", 250),
+             "drop_a": ("--drop-a", "1000ppm,50-60"), "drop_b": ("--drop-b", "70")}
+    common = ("--group-b", f"{GROUP_B}:{PORT}", "--date", "2026-03-09", "--linger", 0)
+    path, options, keys = folder / "keys.yaml", folder / "options.pcap", folder / "keys.pcap"
+
+    def by_file(names):
+        path.write_text("".join(f"{name}: {pairs[name][1]}\n" for name in names))
+        rest = [word for name in pairs if name not in names and name in ("messages", "symbols")
+                for word in pairs[name]]
+        run("--scenario", path, *rest, *common, "--out", keys)
+        return keys.read_bytes()
+    run(*(word for pair in pairs.values() for word in pair), *common, "--out", options)
+    check(options.read_bytes() == by_file(list(pairs)), "keys and options differ")
+    for left_out in pairs:
+        if left_out in ("messages", "symbols"):
+            continue
+        check(options.read_bytes() != by_file([name for name in pairs if name != left_out]),
+              f"{left_out} makes no difference")
+    path.write_text("messages: 40000\nseconds: 0.8\nsymbols: 30\n")
+    run("--scenario", path, *common, "--out", keys)
+    run("--messages", 40000, "--rate", 50000, "--symbols", 30, *common, "--out", options)
+    check(options.read_bytes() == keys.read_bytes(), "seconds")
+
+
 def test_wire_timing(folder):
     """Paces and bursts on the wire; all together the day takes as long as its mean rate says."""
     path, capture = folder / "timing.yaml", folder / "timing.pcap"
@@ -631,6 +659,7 @@ def main():
             test_scenarios(folder)
             test_line_faults(folder)
             test_wire_timing(folder)
+            test_top_level_keys(folder)
         elif "MDFH_TEST_NAMESPACE" not in os.environ:
             environment = dict(os.environ, MDFH_TEST_NAMESPACE="1")
             options = ["-n"] if os.geteuid() == 0 else ["-Urn"]
