@@ -26,6 +26,7 @@
 #include "mdfh/depth.h"
 #include "mdfh/error.h"
 #include "mdfh/handler.h"
+#include "mdfh/log.h"
 
 enum option_key {
 	KEY_PROTOCOL = 0x100,
@@ -610,6 +611,13 @@ out:
 	return status;
 }
 
+static void print_log(void *context, enum mdfh_log_level level, const char *text)
+{
+	(void)context;
+	(void)level;
+	fprintf(stderr, "mdfh run: %s\n", text);
+}
+
 int mdfh_command_run(int argc, char **argv)
 {
 	static char consumer_name[] = "strategy";
@@ -640,6 +648,7 @@ int mdfh_command_run(int argc, char **argv)
 		config->consumers = &run->consumer;
 		config->consumers_count = 1;
 	}
+	mdfh_log_set(print_log, NULL, MDFH_LOG_WARNING);
 	sigaction(SIGINT, &action, NULL);
 	sigaction(SIGTERM, &action, NULL);
 	if (run->books_out && (config->threads_count > 1 || config->books == MDFH_OFF)) {

@@ -10,6 +10,7 @@
 #include <unistd.h>
 
 #include "core/lines.h"
+#include "handler/interfaces.h"
 #include "handler/pipeline.h"
 #include "handler/ports.h"
 #include "handler/receiver.h"
@@ -36,6 +37,7 @@ struct mdfh_handler {
 	unsigned consumer_count;
 	struct mdfh_histogram *merged[MDFH_STAGES]; /* of all consumers, made when asked for */
 
+	struct mdfh_interfaces *interfaces; /* of the control thread */
 	pthread_t control;
 	int control_started;
 	pthread_mutex_t control_lock;
@@ -386,6 +388,9 @@ int mdfh_handler_create(const struct mdfh_handler_config *config, struct mdfh_ha
 		if (err)
 			goto fail;
 	}
+	err = mdfh_interfaces_create(config, &h->interfaces);
+	if (err)
+		goto fail;
 	*handler = h;
 	return 0;
 
@@ -407,7 +412,7 @@ int mdfh_handler_on_events(
 /* Control thread ---------------------------------------------------------------------------- */
 
 /* What may make system calls: the kernel's drop counter a hundred times a second, well within the
- * time that a hole stays open; the clock once a second. */
+ * time that a hole stays open; the clock and the lines' interfaces once a second. */
 static void *control(void *argument)
 {
 	struct mdfh_handler *h = argument;
@@ -421,8 +426,10 @@ static void *control(void *argument)
 		if (fd >= 0 && mdfh_kernel_drops_read(fd, &drops))
 			for (unsigned i = 0; i < h->receiver_count; i++)
 				mdfh_pipeline_kernel_drops(h->receivers[i].pipeline, drops);
-		if (turn % 100 == 0)
+		if (turn % 100 == 0) {
 			mdfh_clock_recalibrate();
+			mdfh_interfaces_look(h->interfaces);
+		}
 		clock_gettime(CLOCK_MONOTONIC, &until);
 		until.tv_nsec += 10000000;
 		if (until.tv_nsec >= 1000000000) {
@@ -518,6 +525,7 @@ void mdfh_handler_destroy(struct mdfh_handler *h)
 	}
 	for (int i = 0; i < MDFH_STAGES; i++)
 		mdfh_histogram_destroy(h->merged[i]);
+	mdfh_interfaces_destroy(h->interfaces);
 	pthread_cond_destroy(&h->control_wake);
 	pthread_mutex_destroy(&h->control_lock);
 	free(h->consumers);

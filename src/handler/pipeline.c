@@ -32,9 +32,10 @@ enum {
 	ORIGINS_MAX = 256,
 	BATCH = MDFH_BYPASS_BATCH_MAX,
 	PUBLISH_NS = 100000000,
-	HOUSE_NS = 1000000,    /* how often time is let pass in channels with a hole */
-	EMPTY_POLLS = 64,      /* empty turns between two looks at the clock */
-	TRADES_KEPT = 1 << 20, /* a break can be of any trade of the day */
+	REFRESH_NS = 1000000000, /* how often an idle thread asks its ports how they are */
+	HOUSE_NS = 1000000,      /* how often time is let pass in channels with a hole */
+	EMPTY_POLLS = 64,        /* empty turns between two looks at the clock */
+	TRADES_KEPT = 1 << 20,   /* a break can be of any trade of the day */
 };
 
 struct port_state {
@@ -108,6 +109,7 @@ struct mdfh_pipeline {
 	uint16_t *touched_at; /* by instrument row: 1 + its place in touched, 0 = not in it */
 	unsigned empty_polls;
 	int64_t kept_house_ns;
+	int64_t refreshed_ns;         /* when an idle thread last asked its ports how they are */
 	uint64_t instruments_refused; /* of which consumers know */
 	int64_t published_ns;
 	int error; /* of the first port that died; valid for others once the thread has ended */
@@ -926,8 +928,16 @@ void mdfh_pipeline_wait(struct mdfh_pipeline *p, uint32_t timeout_us)
 		else
 			fds[count++] = (struct pollfd){.fd = fd, .events = POLLIN};
 	}
-	if (ppoll(fds, count, &timeout, NULL) <= 0)
-		keep_house(p, (int64_t)mdfh_clock_now_ns());
+	if (ppoll(fds, count, &timeout, NULL) <= 0) {
+		int64_t now_ns = (int64_t)mdfh_clock_now_ns();
+
+		keep_house(p, now_ns);
+		/* Where nothing comes, it may be the interface: a port looks after it here. */
+		if (now_ns - p->refreshed_ns >= REFRESH_NS) {
+			p->refreshed_ns = now_ns;
+			mdfh_pipeline_refresh(p);
+		}
+	}
 }
 
 /* Reports ----------------------------------------------------------------------------------- */

@@ -50,6 +50,10 @@ void mdfh_registry_drop(void *library);
  * so. With a system call or two. */
 int mdfh_interface_problem(const char *interface, char *text, size_t size);
 
+/* 1 if nothing can arrive through a network device; text then says why and what to do. 0 if it
+ * works, or cannot be asked. */
+int mdfh_interface_trouble(const char *interface, char *text, size_t size);
+
 /* Packets dropped by the kernel's queues ahead of the sockets, of all cores, since boot. open: a
  * descriptor, or negative where the kernel does not say. read: 1 and the total, or 0. */
 int mdfh_kernel_drops_open(void);

@@ -94,10 +94,10 @@ int mdfh_socket_interface_error(int error, const char *name, const char *interfa
 int mdfh_socket_device_error(int error, const char *interface);
 int mdfh_socket_bind_error(int error, const struct mdfh_flow *flow);
 int mdfh_socket_join_error(int error, const struct mdfh_sockets *s, const struct flow *flow);
-/* What open could not get stays the port's warning, where there is nothing worse to say ... */
+/* What open could not get is the port's warning from now on ... */
 void mdfh_sockets_opened(struct mdfh_sockets *s);
-/* ... as that nothing can arrive through the named interface: 1, and the warning says why. */
-int mdfh_sockets_warn(struct mdfh_sockets *s);
+/* ... unless there is something else to say ("" = nothing), or the interface is in trouble. */
+void mdfh_sockets_warn(struct mdfh_sockets *s, const char *other);
 
 /* socket_tcp.c --------------------------------------------------------- */
 

@@ -148,15 +148,41 @@ int mdfh_interface_problem(const char *interface, char *text, size_t size)
 	return 1;
 }
 
-int mdfh_sockets_warn(struct mdfh_sockets *s)
+int mdfh_interface_trouble(const char *interface, char *text, size_t size)
 {
-	memcpy(s->warning, s->setup_warning, sizeof(s->warning));
-	return *s->interface &&
-	       mdfh_interface_problem(s->interface, s->warning, sizeof(s->warning));
+	int flags = read_flags(interface);
+
+	if (flags == -ENODEV)
+		snprintf(text, size,
+		    "interface %s is gone: nothing arrives until there is one of that name again",
+		    interface);
+	else if (flags >= 0 && !(flags & IFF_UP))
+		snprintf(text, size,
+		    "interface %s is down: nothing arrives until `ip link set %s up`", interface,
+		    interface);
+	else if (flags >= 0 && !(flags & IFF_RUNNING))
+		snprintf(text, size,
+		    "interface %s has no carrier: nothing arrives; look at the cable, or at the "
+		    "other end",
+		    interface);
+	else
+		return 0;
+	return 1;
+}
+
+void mdfh_sockets_warn(struct mdfh_sockets *s, const char *other)
+{
+	char text[sizeof(s->warning)] = "";
+
+	if (!*s->interface || !mdfh_interface_trouble(s->interface, text, sizeof(text)))
+		snprintf(text, sizeof(text), "%s", *other ? other : s->setup_warning);
+	/* Written only where it changes, for whoever reads it just then. */
+	if (strcmp(text, s->warning) != 0)
+		memcpy(s->warning, text, sizeof(text));
 }
 
 void mdfh_sockets_opened(struct mdfh_sockets *s)
 {
 	memcpy(s->setup_warning, s->warning, sizeof(s->setup_warning));
-	(void)mdfh_sockets_warn(s);
+	mdfh_sockets_warn(s, "");
 }

@@ -684,16 +684,16 @@ static int follow_interface(struct mdfh_sockets *s)
 int mdfh_sockets_stats(struct mdfh_bypass *port)
 {
 	struct mdfh_sockets *s = (struct mdfh_sockets *)port;
+	char text[sizeof(s->warning)] = "";
 
 	if (!s->receives)
 		return 0;
 	mdfh_sockets_update_clock(s);
 	if (follow_interface(s))
-		snprintf(s->warning, sizeof(s->warning),
+		snprintf(text, sizeof(text),
 		    "interface %s was made anew, and nothing arrives through it: %.180s",
 		    s->interface, mdfh_error_text());
-	else
-		mdfh_sockets_warn(s);
+	mdfh_sockets_warn(s, text);
 	for (uint32_t i = 0; i < s->flow_count; i++) {
 		struct flow *flow = &s->flows[i];
 		uint32_t now;

@@ -663,17 +663,19 @@ static int tcp_reconnect(struct mdfh_bypass *port, uint64_t pause_ns)
 static int tcp_stats(struct mdfh_bypass *port)
 {
 	struct tcp_port *p = (struct tcp_port *)port;
+	char text[sizeof(p->sockets.warning)] = "";
 	char host[INET6_ADDRSTRLEN], reason[128];
 
 	mdfh_sockets_update_clock(&p->sockets);
-	if (mdfh_sockets_warn(&p->sockets) || p->state == UP || !port->stats.last_error)
-		return 0;
-	mdfh_address_text(&server(p)->to, host, sizeof(host));
-	snprintf(p->sockets.warning, sizeof(p->sockets.warning),
-	    "no connection to %s port %u, attempts that failed since the last: %" PRIu64
-	    "; newest reason: %s",
-	    host, ntohs(server(p)->to.v4.sin_port), p->failures,
-	    strerror_r(port->stats.last_error, reason, sizeof(reason)));
+	if (p->state != UP && port->stats.last_error) {
+		mdfh_address_text(&server(p)->to, host, sizeof(host));
+		snprintf(text, sizeof(text),
+		    "no connection to %s port %u, attempts that failed since the last: %" PRIu64
+		    "; newest reason: %s",
+		    host, ntohs(server(p)->to.v4.sin_port), p->failures,
+		    strerror_r(port->stats.last_error, reason, sizeof(reason)));
+	}
+	mdfh_sockets_warn(&p->sockets, text);
 	return 0;
 }
 
