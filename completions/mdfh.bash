@@ -27,7 +27,7 @@ _mdfh_protocols()
 
 _mdfh_words()
 {
-	COMPREPLY=($(compgen -W "$1" -- "$cur"))
+	mapfile -t COMPREPLY < <(compgen -W "$1" -- "$cur")
 }
 
 # A value of option $prev; 1 if it is no option whose values are known.
@@ -59,7 +59,7 @@ _mdfh_value()
 	-s | -l | -r | -g) [ -n "$command" ] || return 1 ;; # a value that is the user's own
 	*)
 		# Whether it takes one is in --help: `--group=ADDRESS:PORT`.
-		[[ $prev == --* ]] && "$program" $command --help 2>/dev/null |
+		[[ $prev == --* ]] && "$program" ${command:+"$command"} --help 2>/dev/null |
 			grep -qE -- "(^|[ ,])$prev=" && return 0
 		return 1
 		;;
@@ -104,7 +104,7 @@ _mdfh()
 	compare) _filedir tsv ;;
 	conformance)
 		_filedir so
-		COMPREPLY+=($(compgen -W "$(_mdfh_backends "$1")" -- "$cur"))
+		mapfile -t -O ${#COMPREPLY[@]} COMPREPLY < <(compgen -W "$(_mdfh_backends "$1")" -- "$cur")
 		;;
 	bench)
 		if [ "$prev" = bench ]; then

@@ -21,7 +21,7 @@ tidy)
 	[ ! -s build-clang/tidy.log ]
 	;;
 shell)
-	git ls-files 'scripts/*.sh' .ci/run | xargs shellcheck --severity=warning
+	git ls-files 'scripts/*.sh' '*.bash' .ci/run | xargs shellcheck --severity=warning
 	;;
 doxygen)
 	mkdir -p build-doxygen

@@ -23,7 +23,7 @@ import sys
 import tempfile
 import unittest
 
-from documents import blocks, contains, documents, prose, programs, yaml_name
+from documents import Block, blocks, contains, documents, prose, programs, yaml_name
 
 SOURCE = pathlib.Path(os.environ['MDFH_SOURCE'])
 BUILD = pathlib.Path(os.environ['MDFH_BUILD'])
@@ -103,7 +103,7 @@ def prepare(scratch, name):
     for folder in ('examples', 'scenarios'):
         shutil.copytree(SOURCE / folder, work / folder)
     (work / 'build').symlink_to(BUILD)
-    for block in blocks(name, DOCUMENTS[name]):
+    for block in blocks(name, DOCUMENTS.get(name, '')):
         if block.language == 'yaml' and yaml_name(block):
             (work / yaml_name(block)).write_text(block.text)
     # Modules are looked for in the install folder; those of this build are in another.
@@ -125,8 +125,11 @@ def prepare(scratch, name):
 
 
 def run_document(name):
-    runnable = [block for block in sh_blocks(name)
-                if 'host' not in block.attributes and 'ci' not in block.attributes]
+    return run_blocks(name, [block for block in sh_blocks(name)
+                             if 'host' not in block.attributes and 'ci' not in block.attributes])
+
+
+def run_blocks(name, runnable):
     with tempfile.TemporaryDirectory(prefix='mdfh-doc-') as folder:
         scratch = pathlib.Path(folder)
         environment = prepare(scratch, name)
@@ -201,6 +204,15 @@ class Documents(unittest.TestCase):
                     else:
                         self.fail(f'{block}: {line}: RUN_BY_CI does not say where it is run')
 
+    def test_examples_of_help(self):
+        lines = help_examples()
+        self.assertTrue(lines)
+        # What runs until it is told to stop is told so after a second, and must take it well.
+        examples = [Block('--help', number, 'sh', {}, f'timeout --preserve-status 1 {line}\n')
+                    for number, line in enumerate(lines, 1)]
+        status, output, _ = run_blocks('--help', examples)
+        self.assertEqual(status, 0, output)
+
     def test_host_blocks_name_what_exists(self):
         for name in DOCUMENTS:
             for block in sh_blocks(name):
@@ -215,6 +227,20 @@ class Documents(unittest.TestCase):
                                     f'{block}: there is no program {words[0]}')
                     for key in re.findall(r'\b((?:net|kernel|vm)\.[a-z_]+(?:\.[a-z_0-9]+)*)\s*=', line):
                         self.assertTrue((pathlib.Path('/proc/sys') / key.replace('.', '/')).exists(), f'{block}: {key}')
+
+
+def help_examples():
+    """The command lines that a --help text shows: `Example: mdfh ...`, to the end of its paragraph."""
+    mdfh = BUILD / 'src' / 'apps' / 'mdfh'
+    found = []
+    commands = re.findall(r'^  ([a-z]+) ', subprocess.run([mdfh, '--help'], capture_output=True, text=True,
+                                                           check=True).stdout, re.M)
+    programs_ = [[mdfh, command] for command in commands] + sorted([path] for path in BUILD.glob('*_test'))
+    for program in programs_:
+        text = subprocess.run([*program, '--help'], capture_output=True, text=True, check=True).stdout
+        for example in re.findall(r'^Examples?: (.+?)(?:\n\n|\Z)', text, re.M | re.S):
+            found.append(' '.join(example.split()))
+    return found
 
 
 def add_runs():

@@ -16,8 +16,9 @@ RENDERED = pathlib.Path(sys.argv[2])
 SOURCE = pathlib.Path(os.environ['MDFH_SOURCE'])
 PAGES = {path.name.removesuffix('.md'): path.read_text()
          for path in sorted((SOURCE / 'docs' / 'man').glob('*.md'))}
+BUILD = pathlib.Path(os.environ['MDFH_BUILD'])
 # Programs that are built and have a page, by the page's name.
-TOOLS = {page: pathlib.Path(os.environ['MDFH_BUILD']) / page.rsplit('.', 1)[0]
+TOOLS = {page: BUILD / page.rsplit('.', 1)[0]
          for page in PAGES if page.endswith('_test.1')}
 
 
@@ -100,6 +101,8 @@ class Pages(unittest.TestCase):
         self.assertLessEqual(help_options(run(MDFH, '--help').stdout), page_options('mdfh.1'))
 
     def test_options_of_tools(self):
+        self.assertEqual(sorted(tool.name for tool in BUILD.glob('*_test') if tool.is_file()),
+                         sorted(tool.name for tool in TOOLS.values()))
         for page, tool in TOOLS.items():
             help_text = run(tool, '--help')
             self.assertEqual(help_text.returncode, 0, page)
