@@ -185,6 +185,13 @@ class Pages(unittest.TestCase):
                 if name.startswith('mdfh') or name.endswith('_test'):
                     self.assertIn(f'{name}.{number}', known, page)
 
+    def test_overviews_name_every_page(self):
+        for page in PAGES:
+            name, number = page.rsplit('.', 1)
+            overview = 'mdfh.3' if number == '3' else 'mdfh.1'
+            if page != overview:
+                self.assertIn(f'**{name}**({number})', section(overview, 'SEE ALSO'), overview)
+
     def test_source_ends_where_markdown_means_it(self):
         for page, text in PAGES.items():
             self.assertNotIn('\\_', text, f'{page}: underscores need no backslash')
