@@ -54,7 +54,7 @@ fi
 ip link set lo up multicast on
 ip route add 239.0.0.0/8 dev lo
 
-mdfh=build/src/apps/mdfh
+mdfh="build/src/apps/mdfh --modules build/modules"
 folder=$(mktemp -d)
 handler=
 cleanup() {

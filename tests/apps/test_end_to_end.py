@@ -5,6 +5,7 @@ usage: test_end_to_end.py MDFH CASE
 
 Runs in a network namespace of its own (as root, or with a user namespace). CASE:
   agree     nothing is lost, books agree order by order; a lossy line A is healed by line B
+  io_uring  the same, received through that module
   options   a configuration file, a subscription, JSON; an end by signal, with the summary
   controls  what must be noticed: one packet lost on both lines, one flipped price, one swapped
             pair in a queue
@@ -18,6 +19,7 @@ import tempfile
 import time
 
 MDFH, CASE = sys.argv[1], sys.argv[2]
+MODULES = os.path.join(os.environ["MDFH_BUILD"], "modules")
 A, B = "239.1.1.1:26477", "239.1.1.2:26478"
 
 
@@ -42,8 +44,11 @@ def check(what, ok, detail=""):
 
 def start_run(folder, name, *options):
     out = open(os.path.join(folder, name + ".json"), "w+")
+    command = [MDFH, "run"]
+    if CASE == "io_uring":
+        command = [MDFH, "--modules", MODULES, "run", "--backend", "io_uring"]
     process = subprocess.Popen(
-        [MDFH, "run", "--json", "--seconds", "60", "--books-out",
+        [*command, "--json", "--seconds", "60", "--books-out",
          os.path.join(folder, name + ".tsv"), *options], stdout=out)
     return process, out
 
@@ -202,6 +207,17 @@ def controls(folder):
     check("one swapped pair in a queue is noticed", write("swapped.tsv", swapped)[0] == 1)
 
 
+def look_for_io_uring():
+    listed = subprocess.run([MDFH, "--modules", MODULES, "backends", "--json"], check=True,
+                            capture_output=True, text=True).stdout
+    reason = next(b["reason"] for b in json.loads(listed) if b["name"] == "io_uring")
+    if reason:
+        print(reason)
+        sys.exit(77)
+
+
 enter_namespace()
+if CASE == "io_uring":
+    look_for_io_uring()
 with tempfile.TemporaryDirectory() as temporary:
-    {"agree": agree, "options": options, "controls": controls}[CASE](temporary)
+    {"agree": agree, "io_uring": agree, "options": options, "controls": controls}[CASE](temporary)

@@ -31,6 +31,7 @@ MESON, BUILD = sys.argv[1], sys.argv[3]
 SOURCE, PREFIX, LIBDIR = os.path.abspath(sys.argv[2]), sys.argv[-2], sys.argv[-1]
 LIBRARIES = os.path.join(PREFIX, LIBDIR)
 MDFH = os.path.join(PREFIX, "bin", "mdfh")
+MODULE = os.path.join(SOURCE, "examples", "backend_module.c")
 A, B = "239.1.1.1:26477", "239.1.1.2:26478"
 DAY = ["--messages", "20000", "--symbols", "200", "--seed", "3"]
 
@@ -68,7 +69,7 @@ def compile_all(*pkg_config):
     folder = tempfile.mkdtemp(dir=".")
     flags = call("pkg-config", "--cflags", "--libs", *pkg_config, "mdfh").split()
     programs = {}
-    sources = glob.glob(os.path.join(SOURCE, "examples", "*.c"))
+    sources = [path for path in glob.glob(os.path.join(SOURCE, "examples", "*.c")) if path != MODULE]
     assert sources
     for path in sources + [os.path.join(SOURCE, "tests", "install", "program.cc")]:
         name = os.path.basename(path)
@@ -77,6 +78,15 @@ def compile_all(*pkg_config):
         programs[name] = os.path.abspath(os.path.join(folder, name.split(".")[0]))
         call(*compiler, name, "-o", programs[name], *flags, cwd=folder)
     return programs
+
+
+def check_example_module():
+    """The module of the guide, made as it says."""
+    path = os.path.abspath("mdfh_plain.so")
+    flags = call("pkg-config", "--cflags", "mdfh").split()
+    call("cc", "-shared", "-fPIC", "-o", path, MODULE, *flags)
+    assert not needs_libmdfh(path)
+    call(MDFH, "conformance", path)
 
 
 def needs_libmdfh(program):
@@ -131,6 +141,7 @@ def check_shared():
     assert all(map(needs_libmdfh, programs.values())), programs
     trades = check_cxx(programs["program.cc"])
     check_ingest(programs["ingest.c"], trades)
+    check_example_module()
     modules = check_modules()
     print(f"{len(programs)} programs, {trades} trades, modules: {' '.join(sorted(modules)) or 'none'}")
 

@@ -95,8 +95,8 @@ static int open_and_receive(const struct mdfh_bypass_config *config, struct mdfh
 static const struct mdfh_bypass_config one_flow = {
     .size = sizeof(struct mdfh_bypass_config), .host = "127.0.0.1"};
 
-/* Hugepages, and the receive buffer's size by privilege. With an interface, its node and the socket that asks
- * whether it is up. */
+/* Hugepages, and the receive buffer's size by privilege. With an interface, its node and the socket
+ * that asks whether it is up. */
 #define SPARED " mmap64 madvise setsockopt "
 
 static int open_it(void *context, void **opened)
