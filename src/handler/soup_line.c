@@ -6,6 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "core/lines.h"
 #include "mdfh/error.h"
 
 enum { SEND_MAX = 65535 }; /* bytes that a port takes at once */
@@ -69,7 +70,7 @@ int mdfh_soup_line_create(const struct mdfh_line_config *config,
 	if (config->password && config->password_file)
 		return mdfh_error(
 		    -EINVAL, "%s: password and password_file are both given; leave one out", name);
-	l = calloc(1, sizeof(*l));
+	l = mdfh_lines_alloc(1, sizeof(*l));
 	if (!l)
 		return mdfh_error(-ENOMEM, "%s: out of memory", name);
 	snprintf(l->name, sizeof(l->name), "%s", name);

@@ -7,6 +7,7 @@
 #include <stdlib.h>
 
 #include "core/bytes.h"
+#include "core/lines.h"
 #include "mdfh/error.h"
 #include "session/protocols.h"
 
@@ -206,7 +207,7 @@ void mdfh_soup_text(const uint8_t *field, uint32_t size, char *out)
 
 int mdfh_soup_output_create(struct soup_output *out, uint32_t size)
 {
-	*out = (struct soup_output){.bytes = malloc(size), .size = size};
+	*out = (struct soup_output){.bytes = mdfh_lines_alloc(1, size), .size = size};
 	if (!out->bytes)
 		return mdfh_error(-ENOMEM, "SoupBinTCP: %u bytes of output", size);
 	memset(out->bytes, 0, size); /* touched now, not when it is used */

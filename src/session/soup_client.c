@@ -6,6 +6,7 @@
 #include <stdlib.h>
 
 #include "core/bytes.h"
+#include "core/lines.h"
 #include "mdfh/error.h"
 #include "session/soup.h"
 
@@ -96,7 +97,7 @@ int mdfh_soup_client_create(
 	err = check(&c);
 	if (err)
 		return err;
-	s = calloc(1, sizeof(*s));
+	s = mdfh_lines_alloc(1, sizeof(*s));
 	if (!s)
 		return mdfh_error(-ENOMEM, "SoupBinTCP client: %zu bytes", sizeof(*s));
 	err = copy_text(s->username, c.username, MDFH_SOUP_USERNAME, "the user name");

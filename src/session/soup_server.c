@@ -9,6 +9,7 @@
 #include <string.h>
 #include <strings.h>
 
+#include "core/lines.h"
 #include "mdfh/error.h"
 #include "session/soup.h"
 
@@ -101,7 +102,7 @@ int mdfh_soup_server_create(
 	err = check(&c);
 	if (err)
 		return err;
-	s = calloc(1, sizeof(*s));
+	s = mdfh_lines_alloc(1, sizeof(*s));
 	if (!s)
 		return mdfh_error(-ENOMEM, "SoupBinTCP server: %zu bytes", sizeof(*s));
 	memcpy(s->session, c.session, strlen(c.session) + 1);

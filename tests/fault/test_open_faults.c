@@ -450,6 +450,20 @@ static void close_soup_client(void *opened)
 	mdfh_soup_client_destroy(opened);
 }
 
+static int open_soup_server(void *context, void **opened)
+{
+	const struct mdfh_soup_server_config config = {
+	    .size = sizeof(config), .session = "TEST", .clients_max = 2};
+
+	(void)context;
+	return mdfh_soup_server_create(&config, (struct mdfh_soup_server **)opened);
+}
+
+static void close_soup_server(void *opened)
+{
+	mdfh_soup_server_destroy(opened);
+}
+
 static void test_objects(void **state)
 {
 	struct mdfh_instruments *instruments;
@@ -473,6 +487,10 @@ static void test_objects(void **state)
 	    .open = open_soup_client,
 	    .close = close_soup_client,
 	    .least = 2});
+	faults_each(&(const struct faults_case){.name = "SoupBinTCP server",
+	    .open = open_soup_server,
+	    .close = close_soup_server,
+	    .least = 3});
 	mdfh_instruments_destroy(instruments);
 }
 
@@ -644,6 +662,36 @@ static void test_handler(void **state)
 	mdfh_handler_config_free(config);
 }
 
+/* A line that logs in, with its password in a file. Nobody listens: connecting goes on later. */
+static void test_handler_of_stream(void **state)
+{
+	const char *path = path_of("password");
+	struct mdfh_handler_config *config;
+	char text[512];
+	FILE *file = fopen(path, "w");
+	int length;
+
+	(void)state;
+	assert_non_null(file);
+	assert_true(fputs("secret\n", file) >= 0);
+	assert_int_equal(fclose(file), 0);
+	length = snprintf(text, sizeof(text),
+	    "session_date: \"2026-11-25\"\n"
+	    "instruments_max: 100\norders_max: 1000\nlevels_max: 100\ntrades_max: 100\n"
+	    "channels: [{protocol: itch50, session: soupbintcp, lines: [{server: \"127.0.0.1:1\", "
+	    "username: me, password_file: %s}]}]\n",
+	    path);
+	assert_int_equal(mdfh_handler_config_parse(text, (size_t)length, "text", &config), 0);
+	faults_each(&(const struct faults_case){.name = "handler of a stream",
+	    .open = create_handler,
+	    .close = close_handler,
+	    .context = config,
+	    /* What ends the first attempt to connect is no failure of the port. */
+	    .spared = REGION " setsockopt connect epoll_ctl timerfd_settime getsockopt socket ",
+	    .least = 30});
+	mdfh_handler_config_free(config);
+}
+
 static int start_ingest(void *context, void **opened)
 {
 	struct mdfh_ingest *ingest = NULL;
@@ -762,7 +810,7 @@ static int make_files(void **state)
 static int remove_files(void **state)
 {
 	static const char *const names[] = {"plain.pcapng", "plain.pcapng.gz", "plain.pcapng.zst",
-	    "out.pcapng", "out.pcap", "log.hlog", "handler.yaml"};
+	    "out.pcapng", "out.pcap", "log.hlog", "handler.yaml", "password"};
 
 	(void)state;
 	for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++)
@@ -785,6 +833,7 @@ int main(void)
 	    cmocka_unit_test(test_objects),
 	    cmocka_unit_test(test_histograms),
 	    cmocka_unit_test(test_handler),
+	    cmocka_unit_test(test_handler_of_stream),
 	    cmocka_unit_test(test_ingest),
 	};
 
