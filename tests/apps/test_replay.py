@@ -98,6 +98,11 @@ six.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_JOIN_GROUP, socket.inet_pton(soc
                struct.pack("@I", socket.if_nametoindex("lo")))
 replay(both, "--speed", "0", "--group", f"[ff15::9]:{six.getsockname()[1]}")
 assert received(six) == payloads
+recorded = os.path.join(FOLDER.name, "six.pcap")
+subprocess.run([MDFH, "sim", "--messages", "300", "--symbols", "1", "--group", f"[ff15::9]:{six.getsockname()[1]}",
+                "--linger", "0", "--out", recorded], check=True, stdout=subprocess.DEVNULL)
+summary = replay(recorded, "--speed", "0")
+assert summary["packets"] == len(received(six)) > 10, summary
 for group in ("ff0e::1", "ff02::1", "2001:db8::1"):
     error = replay(both, "--group", f"[{group}]:26477", status=2)
     assert "ff11::/16 to ff15::/16" in error and "--transmit" in error, error

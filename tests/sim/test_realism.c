@@ -18,7 +18,7 @@
 #define SECOND 1000000000ull
 #define MINUTE (60 * SECOND)
 
-enum { MESSAGES = 3000000, SYMBOLS = 8000, ORDERS = 8000000, BUCKETS = 24 * 60 };
+enum { MESSAGES = 1500000, SYMBOLS = 8000, ORDERS = 8000000, BUCKETS = 24 * 60 };
 
 /* By order id, which are small and rise. */
 struct life {
@@ -237,9 +237,9 @@ static void test_places(void **state)
 	expect_permille(
 	    "adds seven ticks away and more", seen.depth[7], seen.depth_count, 150, 300);
 	expect_permille(
-	    "deletes at the head of the queue", seen.deleted_at[0], seen.counts['D'], 150, 320);
+	    "deletes at the head of the queue", seen.deleted_at[0], seen.counts['D'], 150, 380);
 	expect_permille("deletes from further back", seen.deleted_at[2] + seen.deleted_at[3],
-	    seen.counts['D'], 550, 720);
+	    seen.counts['D'], 450, 720);
 }
 
 static void test_sizes_and_prices(void **state)

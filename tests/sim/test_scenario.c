@@ -325,6 +325,39 @@ static void test_instruments(void **state)
 	drop(&made);
 }
 
+/* Live orders of a symbol after the first n messages. */
+static uint32_t live_orders(const struct made *made, uint16_t locate, size_t n)
+{
+	static const unsigned sides[] = {MDFH_REFBOOK_BUY, MDFH_REFBOOK_SELL};
+	struct mdfh_refbook *book;
+	struct mdfh_refbook_level level;
+	uint32_t orders = 0;
+
+	assert_int_equal(mdfh_refbook_create(&book), 0);
+	for (size_t i = 0; i < n; i++)
+		assert_int_equal(raw_apply(book, made->messages[i].bytes), 0);
+	for (size_t i = 0; i < 2; i++) {
+		for (uint32_t j = 0; mdfh_refbook_level(book, locate, sides[i], j, &level); j++)
+			orders += level.orders;
+	}
+	mdfh_refbook_destroy(book);
+	return orders;
+}
+
+static void test_live_orders(void **state)
+{
+	struct made made;
+
+	(void)state;
+	make(&made, 200000,
+	    "instruments: [{name: THIN, share: 10, orders: 20}, {name: DEEP, share: 10, orders: "
+	    "1500},"
+	    " {name: USUAL, share: 10}]\n");
+	assert_in_range(live_orders(&made, 1, made.count / 2), 10, 40);
+	assert_in_range(live_orders(&made, 2, made.count * 9 / 10), 900, 2000);
+	drop(&made);
+}
+
 static void test_mix(void **state)
 {
 	struct made made;
@@ -674,6 +707,7 @@ int main(void)
 	    cmocka_unit_test(test_phases),
 	    cmocka_unit_test(test_follow_clock),
 	    cmocka_unit_test(test_instruments),
+	    cmocka_unit_test(test_live_orders),
 	    cmocka_unit_test(test_mix),
 	    cmocka_unit_test(test_halts),
 	    cmocka_unit_test(test_many_halts),
