@@ -7,13 +7,15 @@ Runs in a network namespace of its own (as root, or with a user namespace). CASE
   agree    the books are the exchange's; two clients at once, one of them a latecomer; beside multicast
   breaks   the same with forced disconnects; a server that comes up later; one that goes away for good
   lines    two servers as lines A and B, both dropping their clients, one of them killed on the way
-  login    refused logins: the sentence, the exit status, no second attempt; the next session
+  login    refused logins: the sentence, the exit status, no second attempt; wrong options
+  sessions the next session from its beginning, after the end of one and after one that went away
   silent   a server that falls silent is left after 15 s, and nothing is lost
   slow     a client that reads nothing is disconnected after 15 s, and holds up nobody
   control  what must be noticed: one message lost between server and client
 """
 import json
 import os
+import re
 import socket
 import struct
 import subprocess
@@ -92,10 +94,12 @@ def wait_for(happened, seconds=60):
         time.sleep(0.01)
 
 
-def wait_for_connection(port):
-    """Until somebody is connected to this port."""
-    wait_for(lambda: any(row.split()[1].endswith(f":{port:04X}") and row.split()[3] == "01"
-                         for row in open("/proc/net/tcp").readlines()[1:]))
+def wait_for_messages(port):
+    """Until a client of this port has received more than the answer to its login."""
+    def received():
+        sockets = subprocess.run(["ss", "-Htin", f"dport = :{port}"], capture_output=True, text=True, check=True)
+        return any(int(n) > 1000 for n in re.findall(r"bytes_received:(\d+)", sockets.stdout))
+    wait_for(received)
 
 
 def compare(a, b):
@@ -154,7 +158,7 @@ def breaks(folder):
     # One that dies stays a line that is looked for; the end is --seconds, what is missing is not known.
     run = Run(folder, "gone", "--server", f"{HOST}:9003", "--seconds", "6")
     sim = Sim(folder, 9003, "--wait-for-listener", "20", messages=400000)
-    wait_for_connection(9003)
+    wait_for_messages(9003)
     sim.process.kill()
     sim.process.wait(timeout=30)
     run.wait()
@@ -169,7 +173,7 @@ def lines(folder):
     c = Sim(folder, 9006, "--wait-for-listener", "20", name="c", rate=10000)
     servers = [f for port in (9004, 9005, 9006) for f in ("--server", f"{HOST}:{port}")]
     run = Run(folder, "lines", *servers)
-    wait_for_connection(9006)
+    wait_for_messages(9006)
     c.process.kill()
     a.wait()
     b.wait()
@@ -218,6 +222,30 @@ def login(folder):
         check(f"refused: {wrong[0]}", result.returncode == 2 and said in result.stderr, result.stderr)
     result = subprocess.run([MDFH, "run", "--server", "localhost"], capture_output=True, text=True, check=False)
     check("a bad server is named", result.returncode == 2 and "server 'localhost'" in result.stderr, result.stderr)
+
+
+def sessions(folder):
+    """Three days on one port: one that ends, one whose server dies, one more."""
+    run = Run(folder, "sessions", "--server", f"{HOST}:9016", "--stay", "--seconds", "25")
+    first = Sim(folder, 9016, "--wait-for-listener", "20", "--session", "MON", "--linger", "0", messages=20000).wait()
+    second = Sim(folder, 9016, "--wait-for-listener", "20", "--session", "TUE", messages=400000)
+    wait_for_messages(9016)
+    second.process.kill()
+    second.process.wait(timeout=30)
+    third = Sim(folder, 9016, "--wait-for-listener", "20", "--session", "WED", "--linger", "0", messages=30000,
+                name="third").wait()
+    run.wait()
+    login = run.lines[0]["login"]
+    check("no session was missed", login["session"] == "WED" and login["accepted"] == 3
+          and login["reasons"]["ended"] == 2, json.dumps(login))
+    check("the session that was gone was asked for once, then the current one", login["reasons"]["no-session"] == 1
+          and third.soup["reasons"]["no-session"] == 1, json.dumps(login))
+    check("all that was sent came, nothing of a day was lost", run.status == 0 and run.summary["lost"] == 0
+          and run.summary["messages"] >= first.summary["messages"] + third.summary["messages"],
+          json.dumps(run.summary["channels"]))
+    check("three days began", run.summary["events_by_kind"].get("session-begin") == 3, str(run.summary["events_by_kind"]))
+    status, last = compare(third.books, run.books)
+    check("the books are the last day's", status == 0, last)
 
 
 def packet(kind, payload=b""):
@@ -322,4 +350,4 @@ def control(folder):
 enter_namespace()
 with tempfile.TemporaryDirectory() as temporary:
     {"agree": agree, "breaks": breaks, "lines": lines, "login": login, "silent": silent,
-     "slow": slow, "control": control}[CASE](temporary)
+     "slow": slow, "sessions": sessions, "control": control}[CASE](temporary)

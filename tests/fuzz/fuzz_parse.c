@@ -5,7 +5,7 @@
 
 #include "mdfh/session.h"
 
-static const char *const names[] = {"moldudp64", "binaryfile", "iex-tp", "mdp3"};
+static const char *const names[] = {"moldudp64", "binaryfile", "iex-tp", "mdp3", "soupbintcp"};
 
 static uint32_t walk(enum mdfh_framing framing, const uint8_t *data, uint32_t length)
 {
@@ -24,7 +24,7 @@ static uint32_t walk(enum mdfh_framing framing, const uint8_t *data, uint32_t le
 
 static void parse_each(const uint8_t *data, size_t size)
 {
-	for (size_t i = 0; i < 4; i++) {
+	for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++) {
 		const struct mdfh_session_ops *ops = mdfh_session_find(names[i]);
 		char text[MDFH_SESSION_TEXT];
 		struct mdfh_unit unit;
