@@ -67,6 +67,8 @@ struct probe_client {
 	int has_thread;
 	atomic_int stop;  /* the consumer stores: a flag and no more, relaxed */
 	atomic_int ended; /* the thread stores last, with release: its error and text are there */
+	/* Receive calls that brought nothing; what was before is in the ring once it is seen. */
+	atomic_uint_fast64_t empty;
 	int error;
 	char text[512];
 	sem_t started;
@@ -213,6 +215,8 @@ static int receive(struct probe_client *client)
 		if (n) {
 			take_packets(client, packets, n, now_ns);
 			mdfh_bypass_release(client->port, packets, n);
+		} else {
+			atomic_fetch_add_explicit(&client->empty, 1, memory_order_release);
 		}
 		if (now_ns >= client->snapshot_ns)
 			take_snapshot(client, now_ns);
@@ -466,22 +470,43 @@ static int is_set(const atomic_int *flag)
 	return flag && atomic_load_explicit(flag, memory_order_acquire);
 }
 
+/* Since when nothing has come. */
+struct quiet {
+	uint64_t since_ns;
+	uint64_t empty; /* the receive thread's count by then */
+	int is_sender_done;
+};
+
+static void reset_quiet(const struct probe_client *client, struct quiet *quiet, uint64_t now_ns)
+{
+	quiet->since_ns = now_ns;
+	quiet->empty = atomic_load_explicit(&client->empty, memory_order_acquire);
+}
+
+/* Nothing has come for so long, and nothing was there: on a busy machine the receive thread may not
+ * have run. Of two empty calls the second has begun in that time. */
+static int is_quiet(
+    const struct probe_client *client, const struct quiet *quiet, uint64_t now_ns, uint64_t for_ns)
+{
+	return now_ns >= quiet->since_ns + for_ns &&
+	       atomic_load_explicit(&client->empty, memory_order_acquire) >= quiet->empty + 2;
+}
+
 /* 1 = go on, 0 = the run is complete or over, -ETIMEDOUT = it never began. */
 static int look_at_time(const struct probe_client *client, const struct probe_client_limits *limits,
-    uint64_t start_ns, uint64_t newest_ns, uint64_t now_ns)
+    const struct quiet *quiet, uint64_t start_ns, uint64_t now_ns)
 {
 	const struct probe_client_result *result = &client->result;
-	uint64_t quiet_ns = now_ns > newest_ns ? now_ns - newest_ns : 0;
 
 	if (result->end_sequence &&
 	    (!probe_tally_missing(&result->tally, result->end_sequence - 1) ||
-		quiet_ns >= LINGER_NS))
+		is_quiet(client, quiet, now_ns, LINGER_NS)))
 		return 0;
-	if (is_set(limits->sender_done) && quiet_ns >= LINGER_NS)
+	if (quiet->is_sender_done && is_quiet(client, quiet, now_ns, LINGER_NS))
 		return 0;
 	if (!result->first_ns)
 		return now_ns < start_ns + limits->first_wait_ns ? 1 : -ETIMEDOUT;
-	if (quiet_ns >= limits->silence_ns)
+	if (is_quiet(client, quiet, now_ns, limits->silence_ns))
 		return 0;
 	return !limits->duration_ns || now_ns < result->first_ns + limits->duration_ns;
 }
@@ -489,14 +514,16 @@ static int look_at_time(const struct probe_client *client, const struct probe_cl
 static int consume(struct probe_client *client, const struct probe_client_limits *limits)
 {
 	uint64_t start_ns = mdfh_clock_now_ns();
-	uint64_t newest_ns = start_ns;
 	uint64_t live_ns = start_ns + LIVE_NS;
+	struct quiet quiet = {0};
 
+	reset_quiet(client, &quiet, start_ns);
 	for (;;) {
 		/* Asked before the ring is looked at: what the thread wrote before is seen. */
 		int ended = atomic_load_explicit(&client->ended, memory_order_acquire);
 		uint32_t n = take_records(client);
 		uint64_t now_ns = mdfh_clock_now_ns();
+		int sender_done;
 		int rc;
 
 		if (now_ns >= live_ns) {
@@ -508,11 +535,13 @@ static int consume(struct probe_client *client, const struct probe_client_limits
 		}
 		if (is_set(limits->stop))
 			return -EINTR;
-		if (n)
-			newest_ns = now_ns;
-		else if (ended)
+		if (!n && ended)
 			return client->error ? mdfh_error(client->error, "%s", client->text) : 0;
-		rc = look_at_time(client, limits, start_ns, newest_ns, now_ns);
+		sender_done = is_set(limits->sender_done);
+		if (n || sender_done != quiet.is_sender_done)
+			reset_quiet(client, &quiet, now_ns);
+		quiet.is_sender_done = sender_done;
+		rc = look_at_time(client, limits, &quiet, start_ns, now_ns);
 		if (rc <= 0)
 			return rc;
 	}

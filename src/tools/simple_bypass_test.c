@@ -4,8 +4,8 @@
  *   data flow   mdfh_bypass_open, mdfh_push_*: every message, in order, every byte as it was sent
  *   reception   packets carry their flow and a time of arrival that lies within the run
  *   statistics  the port's counters against what the handler and the sender counted
- *   ingestion   mdfh_ingest_*: a simulated day of ITCH 5.0 in MoldUDP64 becomes the events that
- *               the day's own counts call for
+ *   ingestion   mdfh_ingest_*: a simulated day of ITCH 5.0 in MoldUDP64, and mdfh_handler_* one over
+ *               SoupBinTCP, become the events that the day's own counts call for
  *
  * over UDP, over multicast, and over TCP. Each check is a line; the exit status is 0 only if none
  * failed. */
@@ -22,6 +22,7 @@
 #include "mdfh/bypass.h"
 #include "mdfh/clock.h"
 #include "mdfh/error.h"
+#include "mdfh/handler.h"
 #include "mdfh/ingest.h"
 #include "mdfh/version.h"
 #include "tools/build_modules.h"
@@ -298,7 +299,8 @@ static void check_statistics(enum probe_transport transport, const struct recept
 	    text_grouped(s->rx_malformed));
 }
 
-static void test_flow(enum probe_transport transport)
+/* 0 if there is no point in going on. */
+static int test_flow(enum probe_transport transport)
 {
 	const struct probe_server_start start = {.core = -1, .wait_s = PATIENCE_S};
 	struct reception *r = calloc(1, sizeof(*r));
@@ -310,7 +312,7 @@ static void test_flow(enum probe_transport transport)
 
 	if (!r) {
 		RESULT(0, transport, "data flow", "no memory");
-		return;
+		return 0;
 	}
 	r->next = 1;
 	r->run = start_ns | 1;
@@ -330,7 +332,7 @@ static void test_flow(enum probe_transport transport)
 		err = probe_server_serve_on_thread(server, &start);
 	if (!err) {
 		err = probe_server_join(server);
-		wait_for(&r->ended, err ? 0 : 2);
+		wait_for(&r->ended, err ? 0 : PATIENCE_S);
 	}
 	if (mdfh_push_stop(push) && !err)
 		err = -EIO;
@@ -347,6 +349,7 @@ static void test_flow(enum probe_transport transport)
 	}
 	probe_server_close(server);
 	free(r);
+	return !err;
 }
 
 /* Ingestion ---------------------------------------------------------------------------------- */
@@ -356,7 +359,6 @@ struct ingestion {
 	uint64_t by_kind[MDFH_EVENT_KINDS];
 	uint64_t disorder; /* sequence numbers that fell */
 	uint64_t sequence;
-	uint64_t gaps;
 };
 
 static void take_events(struct ingestion *in, const struct mdfh_event *events, int n)
@@ -370,7 +372,7 @@ static void take_events(struct ingestion *in, const struct mdfh_event *events, i
 	}
 }
 
-/* Until everything that was sent has arrived, or nothing has for a second after the end; then the
+/* Until everything that was sent has arrived, or nothing has for long after the end; then the
  * receiver is stopped, and what is left in the ring is taken. */
 static int ingest_day(
     struct mdfh_ingest *ingest, const struct simple_feed *feed, struct ingestion *in)
@@ -402,29 +404,37 @@ static int ingest_day(
 	return n == -ENODATA ? 0 : n;
 }
 
+/* What is counted of either way in. */
+struct ingested {
+	uint64_t messages;
+	uint64_t lost;
+	uint64_t refused; /* packets, messages or events */
+	uint64_t p50_ns;
+	uint64_t p99_ns;
+};
+
 static void check_ingestion(enum probe_transport transport, const struct ingestion *in,
-    const struct mdfh_ingest_stats *stats, const struct simple_feed *feed)
+    const struct ingested *counts, const struct simple_feed *feed)
 {
 	uint64_t adds = simple_feed_count(feed, 'A') + simple_feed_count(feed, 'F') +
 			simple_feed_count(feed, 'U');
 	uint64_t executes = simple_feed_count(feed, 'E') + simple_feed_count(feed, 'C');
 	uint64_t directories = simple_feed_count(feed, 'R');
 
-	RESULT(stats->messages == options.messages && !stats->gaps && !stats->messages_lost &&
-		   !stats->events_dropped && !stats->packets_malformed && !in->disorder &&
-		   in->by_kind[MDFH_EVENT_ORDER_ADD] == adds &&
+	RESULT(counts->messages == options.messages && !counts->lost && !counts->refused &&
+		   !in->disorder && in->by_kind[MDFH_EVENT_ORDER_ADD] == adds &&
 		   in->by_kind[MDFH_EVENT_ORDER_EXECUTE] == executes &&
 		   in->by_kind[MDFH_EVENT_INSTRUMENT] == directories &&
 		   !in->by_kind[MDFH_EVENT_GAP] && !in->by_kind[MDFH_EVENT_ERROR],
 	    transport, "ingestion",
 	    "%s of %s messages, %s events: %s of %s orders, %s of %s executions, %s of %s "
 	    "instruments; %s lost, %s out of order; p50 %s, p99 %s",
-	    text_grouped(stats->messages), text_grouped(options.messages), text_grouped(in->events),
-	    text_grouped(in->by_kind[MDFH_EVENT_ORDER_ADD]), text_grouped(adds),
-	    text_grouped(in->by_kind[MDFH_EVENT_ORDER_EXECUTE]), text_grouped(executes),
-	    text_grouped(in->by_kind[MDFH_EVENT_INSTRUMENT]), text_grouped(directories),
-	    text_grouped(stats->messages_lost), text_grouped(in->disorder),
-	    text_duration(stats->latency_p50_ns), text_duration(stats->latency_p99_ns));
+	    text_grouped(counts->messages), text_grouped(options.messages),
+	    text_grouped(in->events), text_grouped(in->by_kind[MDFH_EVENT_ORDER_ADD]),
+	    text_grouped(adds), text_grouped(in->by_kind[MDFH_EVENT_ORDER_EXECUTE]),
+	    text_grouped(executes), text_grouped(in->by_kind[MDFH_EVENT_INSTRUMENT]),
+	    text_grouped(directories), text_grouped(counts->lost), text_grouped(in->disorder),
+	    text_duration(counts->p50_ns), text_duration(counts->p99_ns));
 }
 
 /* Any free UDP port: the one that a port of ours was given, which then goes. */
@@ -464,14 +474,15 @@ static int run_ingestion(enum probe_transport transport, struct ingestion *in,
 	};
 	int err = transport == PROBE_UDP ? free_port(&feed_config.port) : 0;
 
-	if (err)
-		return err;
+	if (!err)
+		err = simple_feed_open(&feed_config, feed);
 	config.bypass.port = feed_config.port;
-	err = mdfh_ingest_open(&config, ingest);
+	if (!err)
+		err = mdfh_ingest_open(&config, ingest);
 	if (!err)
 		err = mdfh_ingest_start(*ingest);
 	if (!err)
-		err = simple_feed_start(&feed_config, feed);
+		err = simple_feed_start(*feed);
 	if (!err)
 		err = ingest_day(*ingest, *feed, in);
 	if (!err)
@@ -491,10 +502,113 @@ static void test_ingestion(enum probe_transport transport)
 		RESULT(0, transport, "ingestion", "%s", mdfh_error_text());
 	} else {
 		mdfh_ingest_stats(ingest, &stats);
-		check_ingestion(transport, &in, &stats, feed);
+		check_ingestion(transport, &in,
+		    &(struct ingested){.messages = stats.messages,
+			.lost = stats.messages_lost,
+			.refused = stats.packets_malformed + stats.events_dropped,
+			.p50_ns = stats.latency_p50_ns,
+			.p99_ns = stats.latency_p99_ns},
+		    feed);
 	}
 	simple_feed_close(feed);
 	mdfh_ingest_close(ingest);
+}
+
+/* SoupBinTCP: a server that is logged in to, which the handler does. */
+
+static void take_consumer(struct mdfh_consumer *consumer, struct ingestion *in)
+{
+	const struct mdfh_event *events;
+	uint32_t n;
+
+	while ((n = mdfh_consumer_peek(consumer, 256, &events))) {
+		take_events(in, events, (int)n);
+		mdfh_consumer_done(consumer, n);
+	}
+}
+
+static int run_stream_ingestion(
+    struct ingestion *in, struct mdfh_handler **handler, struct simple_feed **feed)
+{
+	static char channel_name[] = "simple", consumer_name[] = "events", protocol[] = "itch50";
+	char server[64];
+	struct mdfh_line_config line = {.server = server, .backend = (char *)options.backend};
+	struct mdfh_handler_channel_config channel = {
+	    .name = channel_name, .protocol = protocol, .lines = &line, .lines_count = 1};
+	struct mdfh_consumer_config consumer = {.name = consumer_name, .full = MDFH_FULL_WAIT};
+	const struct mdfh_handler_config config = {
+	    .size = sizeof(config),
+	    .channels = &channel,
+	    .channels_count = 1,
+	    .consumers = &consumer,
+	    .consumers_count = 1,
+	    .instruments_max = 1000,
+	    .orders_max = 65536,
+	    .latency_sample = 1,
+	};
+	const struct simple_feed_config feed_config = {
+	    .address = "127.0.0.1",
+	    .is_soup = 1,
+	    .messages = options.messages,
+	    .rate = options.rate,
+	    .seed = 1,
+	};
+	struct mdfh_consumer *events;
+	uint64_t end_ns;
+	int err = simple_feed_open(&feed_config, feed);
+
+	if (err)
+		return err;
+	snprintf(server, sizeof(server), "127.0.0.1:%u", simple_feed_port(*feed));
+	err = mdfh_handler_create(&config, handler);
+	if (!err)
+		err = mdfh_handler_start(*handler);
+	if (!err)
+		err = simple_feed_start(*feed);
+	if (err)
+		return err;
+	events = mdfh_handler_consumer(*handler, consumer_name);
+	end_ns = mdfh_clock_now_ns() + (uint64_t)((double)options.messages / options.rate * 1e9) +
+		 PATIENCE_S * SECOND_NS;
+	while (!mdfh_handler_session_ended(*handler) && mdfh_handler_running(*handler) &&
+	       mdfh_clock_now_ns() < end_ns) {
+		take_consumer(events, in);
+		nanosleep(&(struct timespec){.tv_nsec = 200000}, NULL);
+	}
+	/* What it has decoded may still wait for room in the ring. */
+	take_consumer(events, in);
+	nanosleep(&(struct timespec){.tv_nsec = 10000000}, NULL);
+	take_consumer(events, in);
+	err = mdfh_handler_stop(*handler);
+	take_consumer(events, in);
+	return err ? err : simple_feed_join(*feed);
+}
+
+static void test_stream_ingestion(void)
+{
+	struct mdfh_handler *handler = NULL;
+	struct simple_feed *feed = NULL;
+	struct mdfh_channel_report report;
+	struct ingestion in = {0};
+	int err = run_stream_ingestion(&in, &handler, &feed);
+
+	if (err) {
+		RESULT(0, PROBE_TCP, "ingestion", "%s", mdfh_error_text());
+	} else {
+		const struct mdfh_histogram *whole =
+		    mdfh_handler_latency(handler, 0, MDFH_STAGE_CONSUMER);
+
+		mdfh_handler_channel_report(handler, 0, &report);
+		check_ingestion(PROBE_TCP, &in,
+		    &(struct ingested){.messages = report.messages,
+			.lost = report.session.lost,
+			.refused = report.messages_refused + report.messages_unknown,
+			.p50_ns = mdfh_histogram_percentile(whole, 50),
+			.p99_ns = mdfh_histogram_percentile(whole, 99)},
+		    feed);
+	}
+	simple_feed_close(feed);
+	mdfh_handler_destroy(handler);
 }
 
 /* The whole ------------------------------------------------------------------------------------ */
@@ -556,8 +670,11 @@ static void test_transport(enum probe_transport transport)
 		SKIP(transport, "all", "%s", no_namespace);
 		return;
 	}
-	test_flow(transport);
-	if (transport != PROBE_TCP) /* MoldUDP64 is for datagrams */
+	if (!test_flow(transport))
+		return;
+	if (transport == PROBE_TCP)
+		test_stream_ingestion();
+	else
 		test_ingestion(transport);
 }
 
