@@ -34,8 +34,9 @@ class Filter:
         self.path = path
         self.lines = lines
         self.out = []
-        self.scopes = []   # 'type' inside a structure, union or enumeration, 'code' in other braces
-        self.shared = None  # the comment that the next declarations share, as one line
+        self.scopes = []     # 'type' inside a structure, union or enumeration, 'code' in other braces
+        self.shared = None   # the comment that the next declarations share, as one line, and its depth
+        self.fresh = False   # that comment stands before the next declaration itself
 
     def comment(self, start):
         """The end of the comment that begins on a line, and its text as one line."""
@@ -68,8 +69,7 @@ class Filter:
                 last, text = self.comment(i)
                 is_divider = '-----' in text
                 if i == 0:
-                    self.lines[0] = re.sub(r'/\* (\S+) - ', r'/* @file \1\n * ', line, count=1).replace('\n * ', ' ')
-                    self.lines[0] = self.lines[0].replace(f'@file {self.path} ', f'@file {self.path} @brief ')
+                    self.lines[0] = re.sub(r'/\* (\S+) - ', r'/* @file \1 @brief ', line, count=1)
                     self.emit(0, last, '/**')
                 elif inside == 'code' or is_divider:
                     self.out += self.lines[i:last + 1]
@@ -99,24 +99,17 @@ class Filter:
         # The declaration right after the comment has it; those that follow get a copy.
         if starts or (inside == 'type' and self.is_member(code)):
             if self.shared and self.shared[1] == len(self.scopes):
-                if getattr(self, 'fresh', False):
+                if self.fresh:
                     documented = True
                 elif '/*' not in line:
                     line = f'/** {self.shared[0]} */ {line}'
                     documented = True
                 self.fresh = False
-        if '/*' in line and not documented or '/*' in stripped and not line.lstrip().startswith('/**'):
-            if inside != 'code' and code.strip() and not code.strip().startswith('#'):
-                last, _ = self.comment(i)
-                self.lines[i] = line
-                self.emit(i, last, '/**<')
-                self.braces(code)
-                return last + 1
-            if code.strip().startswith('#define') and inside != 'code':
-                last, _ = self.comment(i)
-                self.lines[i] = line
-                self.emit(i, last, '/**<')
-                return last + 1
+        if '/*' in stripped and inside != 'code':
+            last, _ = self.comment(i)
+            self.emit(i, last, '/**<')
+            self.braces(code)
+            return last + 1
         if inside == 'type' and not documented and '/*' not in line and self.is_member(code):
             name = (POINTER.search(code) or MEMBER.match(code) or re.match(r'\s*(\w+)', code)).group(1)
             text = COMMON.get(name, words(name))
