@@ -199,6 +199,7 @@ void mdfh_day_destroy(struct mdfh_day *day)
 	free(day->symbols);
 	free(day->alias);
 	free(day->by_rank);
+	free(day->by_name);
 	mdfh_refbook_destroy(day->book);
 	free(day);
 }

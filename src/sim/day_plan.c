@@ -13,9 +13,18 @@ enum { IMBALANCES_BEFORE_CROSS = 5 };
 
 /* Symbols -------------------------------------------------------------------------- */
 
+static int compare_names(const void *a, const void *b)
+{
+	const struct named *left = a;
+	const struct named *right = b;
+
+	return memcmp(left->name, right->name, sizeof(left->name));
+}
+
 static int find_symbol(const struct mdfh_day *day, const char *text, uint16_t *locate)
 {
-	char name[8];
+	const struct named *found;
+	struct named wanted;
 	size_t length = strlen(text);
 
 	if (text[0] == '#') {
@@ -28,14 +37,24 @@ static int find_symbol(const struct mdfh_day *day, const char *text, uint16_t *l
 		}
 		return 0;
 	}
-	memset(name, ' ', sizeof(name));
-	memcpy(name, text, length < sizeof(name) ? length : sizeof(name));
-	for (uint32_t i = 1; i <= day->config.symbols; i++) {
-		if (!memcmp(day->symbols[i].name, name, sizeof(name))) {
-			*locate = (uint16_t)i;
-			return 1;
-		}
+	memset(wanted.name, ' ', sizeof(wanted.name));
+	memcpy(wanted.name, text, length < sizeof(wanted.name) ? length : sizeof(wanted.name));
+	found = bsearch(&wanted, day->by_name, day->config.symbols, sizeof(wanted), compare_names);
+	if (found)
+		*locate = found->locate;
+	return found != NULL;
+}
+
+static int index_names(struct mdfh_day *day)
+{
+	day->by_name = calloc(day->config.symbols, sizeof(*day->by_name));
+	if (!day->by_name)
+		return mdfh_error(-ENOMEM, "day: names of %u symbols", day->config.symbols);
+	for (uint32_t i = 0; i < day->config.symbols; i++) {
+		memcpy(day->by_name[i].name, day->symbols[i + 1].name, sizeof(day->by_name->name));
+		day->by_name[i].locate = (uint16_t)(i + 1);
 	}
+	qsort(day->by_name, day->config.symbols, sizeof(*day->by_name), compare_names);
 	return 0;
 }
 
@@ -66,6 +85,11 @@ uint16_t *event_locates(const struct mdfh_day *day, unsigned number)
 
 static int add(struct plan *plan, struct action action, const char *reason)
 {
+	if (plan->messages_left >= plan->messages_max)
+		return mdfh_error(-EINVAL,
+		    "scenario: its events make more messages than the day has (%llu); ask for more "
+		    "messages, or for fewer events, symbols of events, or counts",
+		    (unsigned long long)plan->messages_max);
 	if (plan->count == plan->capacity) {
 		uint32_t capacity = plan->capacity ? plan->capacity * 2 : 64;
 		struct action *actions = realloc(plan->actions, capacity * sizeof(*actions));
@@ -277,8 +301,11 @@ static int by_time(const void *a, const void *b)
 int plan_events(struct mdfh_day *day)
 {
 	const struct mdfh_scenario *scenario = day->scenario;
-	int err = 0;
+	int err = index_names(day);
 
+	if (err)
+		return err;
+	day->plan.messages_max = day->config.messages;
 	day->news = calloc(scenario->events_count + 1, sizeof(*day->news));
 	if (!day->news)
 		return mdfh_error(-ENOMEM, "day: %u events", scenario->events_count);

@@ -97,6 +97,7 @@ struct plan {
 	uint32_t capacity;
 	uint32_t next;
 	uint64_t messages_left; /* that the actions to come may write */
+	uint64_t messages_max;  /* of the whole day */
 };
 
 struct news { /* that goes on */
@@ -131,6 +132,11 @@ struct alias { /* a symbol, or with a chance of threshold / 2^32 below it the ot
 	uint16_t other;
 };
 
+struct named {
+	char name[8];
+	uint16_t locate;
+};
+
 struct mix { /* of 1,000,000 messages so many at least, one kind upon the other */
 	uint32_t executions;
 	uint32_t off_price;
@@ -159,6 +165,7 @@ struct mdfh_day {
 	struct symbol *symbols; /* by locate code, 0 is unused */
 	struct alias *alias;    /* by locate code - 1 */
 	uint16_t *by_rank;      /* locate codes, the most active first */
+	struct named *by_name;  /* sorted, for the scenario's events */
 	uint64_t random;
 	uint64_t sent;
 	uint64_t counts[256];

@@ -288,6 +288,8 @@ static int check_instruments(const struct source *text, const struct mdfh_scenar
 			check_number(&at, "volatility", *instrument->volatility, 0, 8)) ||
 		    check_number(&at, "orders", instrument->orders, 0, 1e7))
 			return -EINVAL;
+		if (*instrument->name == '#')
+			return refuse(&at, "'name' begins with #, which names symbols by rank");
 		for (const char *c = instrument->name; *c; c++) {
 			if (*c <= ' ' || *c > '~')
 				return refuse(&at, "'name' has a character that no symbol has");

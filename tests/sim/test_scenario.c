@@ -165,6 +165,7 @@ static void test_refusals(void **state)
 	refused(
 	    "instruments:\n- {name: A, share: 60}\n- {name: B, share: 60}\n", "120", "day.yaml:3:");
 	refused("instruments:\n- name: 'A B'\n", "character", "day.yaml:2:");
+	refused("instruments:\n- name: '#1'\n", "by rank", "day.yaml:2:");
 	refused("symbols: 1\ninstruments: [{name: A}, {name: B}]\n", "2 of 1", "day.yaml:2:");
 	refused("events:\n- {at: 10:00, kind: halt}\n", "a halt needs 'symbols'", "day.yaml:2:");
 	refused("events:\n- {at: 10:00, kind: burst, ms: 3, factor: 2}\n"
@@ -199,6 +200,26 @@ static void test_unknown_symbol(void **state)
 		&day),
 	    -EINVAL);
 	assert_non_null(strstr(mdfh_error_text(), "'NOSUCH' is none of the day's 5"));
+	mdfh_scenario_free(scenario);
+}
+
+static void test_too_many_events(void **state)
+{
+	static const char text[] = "events:\n"
+				   "- {at: 10:00, kind: imbalance, symbols: ['#1', '#2', '#3', "
+				   "'#4', '#5'], count: 10000}\n"
+				   "- {at: 11:00, kind: circuit-breaker, level: 1, until: 12:00}\n";
+	struct mdfh_scenario *scenario;
+	struct mdfh_day *day;
+
+	(void)state;
+	assert_int_equal(mdfh_scenario_parse(text, strlen(text), "test", &scenario), 0);
+	assert_int_equal(
+	    mdfh_day_create(
+		&(struct mdfh_day_config){.messages = 20000, .symbols = 5, .scenario = scenario},
+		&day),
+	    -EINVAL);
+	assert_non_null(strstr(mdfh_error_text(), "more messages than the day has (20000)"));
 	mdfh_scenario_free(scenario);
 }
 
@@ -704,6 +725,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 	    cmocka_unit_test(test_refusals),
 	    cmocka_unit_test(test_unknown_symbol),
+	    cmocka_unit_test(test_too_many_events),
 	    cmocka_unit_test(test_phases),
 	    cmocka_unit_test(test_follow_clock),
 	    cmocka_unit_test(test_instruments),
