@@ -25,8 +25,8 @@ import unittest
 
 from documents import Block, blocks, contains, documents, prose, programs, yaml_name
 
-SOURCE = pathlib.Path(os.environ['MDFH_SOURCE'])
-BUILD = pathlib.Path(os.environ['MDFH_BUILD'])
+SOURCE = pathlib.Path(os.environ.get('MDFH_SOURCE', pathlib.Path(__file__).resolve().parents[2]))
+BUILD = pathlib.Path(os.environ.get('MDFH_BUILD', SOURCE / 'build'))
 ONLY = [argument for argument in sys.argv[1:] if argument.endswith('.md')]
 DOCUMENTS = {name: text for name, text in documents(SOURCE).items() if not ONLY or name in ONLY}
 BLOCK_SECONDS = 120
