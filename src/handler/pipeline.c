@@ -7,9 +7,8 @@
  *
  * Budget per batch besides its packets: one clock read. Every latency_sample'th batch reads it at
  * the borders of the stages too. */
-#include "handler/pipeline.h"
+#include "handler/pipeline_state.h"
 
-#include <assert.h>
 #include <errno.h>
 #include <poll.h>
 #include <stdio.h>
@@ -17,134 +16,12 @@
 #include <string.h>
 #include <time.h>
 
-#include "core/lines.h"
 #include "mdfh/backend.h"
 #include "mdfh/clock.h"
 #include "mdfh/depth.h"
 #include "mdfh/error.h"
 #include "mdfh/fault.h"
 #include "mdfh/schema.h"
-
-enum {
-	OPS_MAX = 512,
-	OPS_LEAST = 16, /* room that a decoder needs to go on */
-	EVENTS_MAX = 512,
-	ORIGINS_MAX = 256,
-	BATCH = MDFH_BYPASS_BATCH_MAX,
-	PUBLISH_NS = 100000000,
-	REFRESH_NS = 1000000000, /* how often an idle thread asks its ports how they are */
-	HOUSE_NS = 1000000,      /* how often time is let pass in channels with a hole */
-	EMPTY_POLLS = 64,        /* empty turns between two looks at the clock */
-	TRADES_KEPT = 1 << 20,   /* a break can be of any trade of the day */
-};
-
-struct port_state {
-	struct mdfh_pipeline_port config;
-	struct mdfh_bypass_stats *stats; /* the port's own, written by this thread */
-	int is_fault;
-	int is_kernel;     /* its packets come through the kernel's queues */
-	_Atomic int error; /* 0, -ENODATA or what it died of; read by reports: relaxed */
-	struct mdfh_packet packets[BATCH];
-};
-
-struct channel_state {
-	struct mdfh_channel *session;
-	struct mdfh_decoder *decoder;
-	enum mdfh_framing framing;
-	uint16_t schema;
-	uint16_t lines;
-	uint16_t number;
-	const char *name;
-	uint16_t ports[MDFH_LINES_MAX];
-	unsigned lines_open; /* whose ports have neither ended nor died */
-	int is_capture;      /* its newest packet came from one: time is what packets say */
-	int64_t now_ns;      /* time at its newest packet */
-	int64_t first_ns;    /* this host's clock at the first batch, at the newest */
-	int64_t last_ns;
-	_Atomic int ended;
-};
-
-/* What other threads may read of a pipeline: struct mdfh_books_stats, then one of the first of
- * these per channel, then one of the second per port; all of whole 64-bit words. */
-struct channel_words {
-	struct mdfh_channel_stats session;
-	uint64_t messages;
-	uint64_t refused;
-	uint64_t unknown;
-	int64_t first_ns;
-	int64_t last_ns;
-};
-
-struct port_words {
-	struct mdfh_bypass_stats port;
-	struct mdfh_soup_client_stats login;
-};
-
-/* An instrument of the events that are handed out, and its last event among them. */
-struct touched {
-	uint32_t row;
-	int event;
-};
-
-struct mdfh_pipeline {
-	struct port_state *ports;
-	unsigned port_count;
-	struct channel_state *channels;
-	unsigned channel_count;
-	struct mdfh_instruments *instruments;
-	struct mdfh_books *books;
-	struct mdfh_depth *depth;
-	struct mdfh_consumer **consumers;
-	unsigned consumer_count;
-	struct mdfh_consumer *direct; /* the one consumer whose ring events are made in */
-	unsigned event_consumers;
-	unsigned raw_consumers;
-	const char **symbols;
-	mdfh_events_handler on_events;
-	void *context;
-
-	/* Work in progress. */
-	int op_count;
-	unsigned origin_count;
-	uint16_t *touched_at; /* by instrument row: 1 + its place in touched, 0 = not in it */
-	unsigned empty_polls;
-	int64_t kept_house_ns;
-	int64_t refreshed_ns;         /* when an idle thread last asked its ports how they are */
-	uint64_t instruments_refused; /* of which consumers know */
-	int64_t published_ns;
-	int error; /* of the first port that died; valid for others once the thread has ended */
-	char error_text[512];
-
-	/* Latency. */
-	uint32_t sample_mask;
-	uint32_t batches;
-	int sampling;
-	uint64_t session_ticks;
-	uint64_t decode_ticks;
-	uint64_t book_ticks;
-	struct mdfh_histogram *latency[MDFH_STAGES];
-
-	/* The control thread's. All else is written by the receive thread alone. */
-	_Alignas(MDFH_CACHE_LINE) _Atomic uint64_t kernel_drops;
-	atomic_bool kernel_drops_known;
-
-	/* Publication: an odd count means that words are being written. The release store after
-	 * the words pairs with the acquire load in read_words. */
-	_Alignas(MDFH_CACHE_LINE) _Atomic uint32_t publish_count;
-	size_t word_count;
-	_Atomic uint64_t *words;
-	uint64_t *scratch_words;
-
-	struct mdfh_origin origins[ORIGINS_MAX];
-	struct mdfh_op ops[OPS_MAX];
-	struct mdfh_event events[EVENTS_MAX];
-	struct touched touched[EVENTS_MAX];
-};
-
-static_assert(offsetof(struct mdfh_pipeline, kernel_drops) % MDFH_CACHE_LINE == 0 &&
-		  offsetof(struct mdfh_pipeline, publish_count) >=
-		      offsetof(struct mdfh_pipeline, kernel_drops) + MDFH_CACHE_LINE,
-    "what the control thread writes has a line of its own");
 
 /* Setup ----------------------------------------------------------------------------------- */
 
@@ -196,16 +73,6 @@ static int create_consumers(struct mdfh_pipeline *p, const struct mdfh_pipeline_
 	return 0;
 }
 
-static size_t channel_offset(unsigned channel)
-{
-	return sizeof(struct mdfh_books_stats) + channel * sizeof(struct channel_words);
-}
-
-static size_t port_offset(const struct mdfh_pipeline *p, unsigned port)
-{
-	return channel_offset(p->channel_count) + port * sizeof(struct port_words);
-}
-
 int mdfh_pipeline_create(const struct mdfh_pipeline_config *config, struct mdfh_pipeline **pipeline)
 {
 	struct mdfh_pipeline *p;
@@ -224,7 +91,7 @@ int mdfh_pipeline_create(const struct mdfh_pipeline_config *config, struct mdfh_
 	p->symbols = calloc(config->symbols_count + 1, sizeof(*p->symbols));
 	p->touched_at = mdfh_lines_alloc((size_t)rows + 1, sizeof(*p->touched_at));
 	p->channel_count = config->channel_count;
-	p->word_count = port_offset(p, config->ports_max) / sizeof(uint64_t);
+	p->word_count = mdfh_pipeline_words(p, config->ports_max);
 	p->words = mdfh_lines_alloc(p->word_count, sizeof(*p->words));
 	p->scratch_words = mdfh_lines_alloc(p->word_count, sizeof(*p->scratch_words));
 	if (!p->ports || !p->channels || !p->consumers || !p->symbols || !p->touched_at ||
@@ -736,63 +603,6 @@ void mdfh_pipeline_kernel_drops(struct mdfh_pipeline *p, uint64_t total)
 	atomic_store_explicit(&p->kernel_drops_known, true, memory_order_relaxed);
 }
 
-/* Publication ------------------------------------------------------------------------------- */
-
-static void publish(struct mdfh_pipeline *p)
-{
-	uint8_t *at = (uint8_t *)p->scratch_words;
-	uint32_t count = atomic_load_explicit(&p->publish_count, memory_order_relaxed);
-
-	if (p->books)
-		memcpy(at, mdfh_books_stats(p->books), sizeof(struct mdfh_books_stats));
-	for (unsigned i = 0; i < p->channel_count; i++) {
-		const struct mdfh_decoder_stats *decoder =
-		    mdfh_decoder_stats(p->channels[i].decoder);
-		struct channel_words words = {
-		    .session = *mdfh_channel_stats(p->channels[i].session),
-		    .messages = decoder->messages,
-		    .refused = decoder->errors[MDFH_DECODE_SHORT] +
-			       decoder->errors[MDFH_DECODE_FIELD] +
-			       decoder->errors[MDFH_DECODE_FRAMING],
-		    .unknown = decoder->errors[MDFH_DECODE_UNKNOWN],
-		    .first_ns = p->channels[i].first_ns,
-		    .last_ns = p->channels[i].last_ns,
-		};
-
-		memcpy(at + channel_offset(i), &words, sizeof(words));
-	}
-	for (unsigned i = 0; i < p->port_count; i++) {
-		struct port_words words = {.port = *p->ports[i].stats};
-
-		if (p->ports[i].config.soup)
-			words.login = *mdfh_soup_line_stats(p->ports[i].config.soup);
-		memcpy(at + port_offset(p, i), &words, sizeof(words));
-	}
-
-	atomic_store_explicit(&p->publish_count, count + 1, memory_order_relaxed);
-	atomic_thread_fence(memory_order_release);
-	for (size_t i = 0; i < p->word_count; i++)
-		atomic_store_explicit(&p->words[i], p->scratch_words[i], memory_order_relaxed);
-	atomic_store_explicit(&p->publish_count, count + 2, memory_order_release);
-}
-
-/* Copies bytes at offset out of a whole snapshot; tries again while one is being written. */
-static void read_words(const struct mdfh_pipeline *p, size_t offset, void *out, size_t bytes)
-{
-	uint64_t *to = out;
-	size_t first = offset / sizeof(uint64_t);
-	uint32_t before;
-	uint32_t after;
-
-	do {
-		before = atomic_load_explicit(&p->publish_count, memory_order_acquire);
-		for (size_t i = 0; i < bytes / sizeof(uint64_t); i++)
-			to[i] = atomic_load_explicit(&p->words[first + i], memory_order_relaxed);
-		atomic_thread_fence(memory_order_acquire);
-		after = atomic_load_explicit(&p->publish_count, memory_order_relaxed);
-	} while (before != after || (before & 1));
-}
-
 /* The source has ended, or the port has died. The others go on: that is what lines are for. */
 static __attribute__((noinline)) void port_over(
     struct mdfh_pipeline *p, struct port_state *port, int error)
@@ -832,7 +642,7 @@ static void keep_house(struct mdfh_pipeline *p, int64_t now_ns)
 	if (now_ns - p->published_ns < PUBLISH_NS)
 		return;
 	p->published_ns = now_ns;
-	publish(p);
+	mdfh_pipeline_publish(p);
 }
 
 int mdfh_pipeline_poll(struct mdfh_pipeline *p)
@@ -878,7 +688,7 @@ void mdfh_pipeline_finish(struct mdfh_pipeline *p)
 {
 	for (unsigned i = 0; i < p->channel_count; i++)
 		flush_channel(p, &p->channels[i]);
-	publish(p);
+	mdfh_pipeline_publish(p);
 }
 
 void mdfh_pipeline_refresh(struct mdfh_pipeline *p)
@@ -887,7 +697,7 @@ void mdfh_pipeline_refresh(struct mdfh_pipeline *p)
 
 	for (unsigned i = 0; i < p->port_count; i++)
 		(void)mdfh_bypass_stats(p->ports[i].config.port, &stats);
-	publish(p);
+	mdfh_pipeline_publish(p);
 }
 
 int mdfh_pipeline_error(const struct mdfh_pipeline *p, const char **text)
@@ -938,86 +748,4 @@ void mdfh_pipeline_wait(struct mdfh_pipeline *p, uint32_t timeout_us)
 			mdfh_pipeline_refresh(p);
 		}
 	}
-}
-
-/* Reports ----------------------------------------------------------------------------------- */
-
-int mdfh_pipeline_session_ended(const struct mdfh_pipeline *p)
-{
-	for (unsigned i = 0; i < p->channel_count; i++)
-		if (!atomic_load_explicit(&p->channels[i].ended, memory_order_relaxed))
-			return 0;
-	return 1;
-}
-
-void mdfh_pipeline_port_report(
-    struct mdfh_pipeline *p, unsigned port, struct mdfh_port_report *report)
-{
-	struct port_words words;
-
-	report->backend = mdfh_bypass_name(p->ports[port].config.port);
-	report->capabilities = mdfh_bypass_capabilities(p->ports[port].config.port);
-	report->error = atomic_load_explicit(&p->ports[port].error, memory_order_relaxed);
-	read_words(p, port_offset(p, port), &words, sizeof(words));
-	report->stats = words.port;
-	report->login = words.login;
-	report->has_login = p->ports[port].config.soup != NULL;
-}
-
-void mdfh_pipeline_channel_report(
-    const struct mdfh_pipeline *p, unsigned channel, struct mdfh_channel_report *report)
-{
-	struct channel_words words;
-
-	read_words(p, channel_offset(channel), &words, sizeof(words));
-	report->lines = p->channels[channel].lines;
-	report->session = words.session;
-	report->messages = words.messages;
-	report->messages_refused = words.refused;
-	report->messages_unknown = words.unknown;
-	report->first_ns = words.first_ns;
-	report->last_ns = words.last_ns;
-	for (unsigned i = 0; i < MDFH_LINES_MAX; i++)
-		report->ports[i] = p->channels[channel].ports[i];
-}
-
-void mdfh_pipeline_books_stats(const struct mdfh_pipeline *p, struct mdfh_books_stats *stats)
-{
-	read_words(p, 0, stats, sizeof(*stats));
-}
-
-const struct mdfh_histogram *mdfh_pipeline_latency(
-    const struct mdfh_pipeline *p, enum mdfh_stage stage)
-{
-	return stage < MDFH_STAGE_RING ? p->latency[stage] : NULL;
-}
-
-unsigned mdfh_pipeline_port_count(const struct mdfh_pipeline *p)
-{
-	return p->port_count;
-}
-
-unsigned mdfh_pipeline_channel_count(const struct mdfh_pipeline *p)
-{
-	return p->channel_count;
-}
-
-struct mdfh_consumer *mdfh_pipeline_consumer(struct mdfh_pipeline *p, unsigned index)
-{
-	return index < p->consumer_count ? p->consumers[index] : NULL;
-}
-
-const struct mdfh_books *mdfh_pipeline_books(const struct mdfh_pipeline *p)
-{
-	return p->books;
-}
-
-const struct mdfh_instruments *mdfh_pipeline_instruments(const struct mdfh_pipeline *p)
-{
-	return p->instruments;
-}
-
-const struct mdfh_depth *mdfh_pipeline_depth(const struct mdfh_pipeline *p)
-{
-	return p->depth;
 }
