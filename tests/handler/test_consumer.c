@@ -397,6 +397,46 @@ static void test_stopped_while_waiting(void **state)
 	mdfh_consumer_destroy(c);
 }
 
+/* Every event counts once from its intended time, however the consumer peeks; those without a time, of
+ * the future or of a recording do not. */
+static void test_intended(void **state)
+{
+	const int64_t now = (int64_t)mdfh_clock_now_ns();
+	const int64_t late[] = {500000000, 500000000, 1000000, 0, 200000000, -900000000};
+	struct mdfh_consumer *c = make((struct mdfh_consumer_config){.name = "a", .slots = 16});
+	const struct mdfh_event *events;
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(late) / sizeof(late[0]); i++) {
+		struct mdfh_event e = event(i + 1, 1);
+
+		e.receive_ns = now;
+		e.exchange_ns = late[i] ? now - late[i] : 0;
+		mdfh_consumer_write(c, &e, 1);
+	}
+	assert_int_equal(mdfh_consumer_peek(c, 2, &events), 2);
+	assert_int_equal(mdfh_histogram_count(c->intended_latency), 2);
+	assert_int_equal(mdfh_consumer_peek(c, 3, &events), 3); /* two of them again */
+	assert_int_equal(mdfh_histogram_count(c->intended_latency), 3);
+	mdfh_consumer_done(c, 1);
+	assert_int_equal(mdfh_consumer_peek(c, 2, &events), 2);
+	assert_int_equal(mdfh_histogram_count(c->intended_latency), 3);
+	mdfh_consumer_done(c, 2);
+	assert_int_equal(mdfh_consumer_peek(c, 16, &events), 3);
+	assert_int_equal(mdfh_histogram_count(c->intended_latency), 4);
+	assert_true(mdfh_histogram_max(c->intended_latency) >= 500000000);
+	assert_true(mdfh_histogram_min(c->intended_latency) >= 1000000);
+	/* By events: half of them are those that were held up the longest. */
+	assert_true(mdfh_histogram_percentile(c->intended_latency, 51) >= 500000000);
+	mdfh_consumer_done(c, 3);
+
+	c->is_recorded = 1;
+	write_range(c, 7, 7, 1);
+	assert_int_equal(mdfh_consumer_peek(c, 1, &events), 1);
+	assert_int_equal(mdfh_histogram_count(c->intended_latency), 4);
+	mdfh_consumer_destroy(c);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -411,6 +451,7 @@ int main(void)
 	    cmocka_unit_test(test_refused),
 	    cmocka_unit_test(test_session_ends_in_a_loss),
 	    cmocka_unit_test(test_stopped_while_waiting),
+	    cmocka_unit_test(test_intended),
 	};
 
 	return cmocka_run_group_tests(tests, set_up, tear_down);
