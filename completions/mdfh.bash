@@ -46,7 +46,7 @@ _mdfh_value()
 	--idle) _mdfh_words "spin wait" ;;
 	--clock) _mdfh_words "live day" ;;
 	--medium | -m) _mdfh_words "udp4 udp6 multicast4 multicast6 tcp4 tcp6 file none" ;;
-	--transport) _mdfh_words "tcp udp multicast" ;;
+	--transport | -t) _mdfh_words "tcp udp multicast" ;;
 	--session) [ "$command" = run ] && _mdfh_words "moldudp64 soupbintcp" ;;
 	--file) _filedir '@(pcap|pcapng)?(.gz|.zst)' ;;
 	--out | -o)
@@ -54,6 +54,8 @@ _mdfh_value()
 		;;
 	--latency-log) _filedir hlog ;;
 	--books-out) _filedir tsv ;;
+	--latency-log) _filedir hlog ;;
+	--password-file) _filedir ;;
 	--scenario | -S) _filedir '@(yaml|yml)' ;;
 	--modules) _filedir -d ;;
 	-s | -l | -r | -g) [ -n "$command" ] || return 1 ;; # a value that is the user's own

@@ -18,7 +18,7 @@ import unittest
 FOLDER = pathlib.Path(sys.argv[1]).resolve()
 BUILD = pathlib.Path(os.environ['MDFH_BUILD'])
 COMPLETIONS = pathlib.Path(os.environ['MDFH_SOURCE']) / 'completions'
-FILES = ['day.itch', 'day.pcapng', 'day.pcap.gz', 'feed.yaml', 'books.tsv', 'notes.txt']
+FILES = ['day.itch', 'day.pcapng', 'day.pcap.gz', 'feed.yaml', 'books.tsv', 'notes.txt', 'latency.hlog']
 
 BASH = r'''
 source /usr/share/bash-completion/bash_completion
@@ -111,6 +111,8 @@ class Completion:
         self.assertEqual(self.complete('mdfh', 'bench', 'decode', 'd'), ['day.itch'])
         self.assertEqual(sorted(self.complete('mdfh', 'bench', '')), ['book', 'decode', 'pipeline'])
         self.assertIn('null', self.complete('mdfh', 'conformance', ''))
+        self.assertEqual(self.complete('mdfh', 'run', '--latency-log', ''), ['latency.hlog'])
+        self.assertIn('notes.txt', self.complete('mdfh', 'run', '--password-file', 'n'))
 
 
 class Shell(unittest.TestCase):
