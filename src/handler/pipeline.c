@@ -194,7 +194,7 @@ void mdfh_pipeline_destroy(struct mdfh_pipeline *p)
 		mdfh_bypass_close(p->ports[i].config.port);
 		mdfh_soup_line_destroy(p->ports[i].config.soup);
 	}
-	for (unsigned i = 0; i < p->consumer_count; i++)
+	for (unsigned i = 0; p->consumers && i < p->consumer_count; i++)
 		mdfh_consumer_destroy(p->consumers[i]);
 	for (int i = 0; i < MDFH_STAGE_RING; i++)
 		mdfh_histogram_destroy(p->latency[i]);

@@ -1,12 +1,14 @@
 /* test_hot_path.c - the hot path contract: after warm-up, the receive thread makes no allocation
- * and no system call but its backend's one: recvmmsg, or io_uring_enter.
+ * and no system call but its backend's one: recvmmsg, or io_uring_enter; over TCP recvmsg, and
+ * sendmsg for heartbeats.
  *
  * A child process runs the handler over real sockets. Its consumer callback, which runs on the
  * receive thread, puts a seccomp filter on that thread once it is warm: any other system call
  * kills the process. malloc and its relatives are replaced here, and counted on that thread. The
  * controls do one thing wrong on purpose, and must be caught.
  *
- *     test_hot_path [BACKEND]  the contract holds, and both controls are caught */
+ *     test_hot_path [BACKEND]   the contract holds, and both controls are caught
+ *     test_hot_path soupbintcp  the same of a line over SoupBinTCP */
 #include <arpa/inet.h>
 #include <errno.h>
 #include <limits.h>
@@ -52,6 +54,7 @@ struct shared {
 
 static struct shared *shared;
 static const char *backend = "socket";
+static int is_stream;
 static _Thread_local int watched;
 
 /* Allocation -------------------------------------------------------------------------------- */
@@ -113,8 +116,15 @@ static int allow_only_receiving(void)
 
 	if (!filter)
 		return -ENOMEM;
-	err = seccomp_rule_add(filter, SCMP_ACT_ALLOW,
-	    !strcmp(backend, "io_uring") ? SCMP_SYS(io_uring_enter) : SCMP_SYS(recvmmsg), 0);
+	if (is_stream) {
+		err = seccomp_rule_add(filter, SCMP_ACT_ALLOW, SCMP_SYS(recvmsg), 0);
+		if (!err)
+			err = seccomp_rule_add(filter, SCMP_ACT_ALLOW, SCMP_SYS(sendmsg), 0);
+	} else {
+		err = seccomp_rule_add(filter, SCMP_ACT_ALLOW,
+		    !strcmp(backend, "io_uring") ? SCMP_SYS(io_uring_enter) : SCMP_SYS(recvmmsg),
+		    0);
+	}
 	if (!err)
 		err = seccomp_load(filter);
 	/* The filter's own memory stays: freeing it may be a system call. */
@@ -150,20 +160,25 @@ static void on_events(
 
 static void run_child(enum wrong wrong, uint16_t port_a, uint16_t port_b)
 {
+	static const char packets[] = "      - {group: '127.0.0.1:%u', backend: %s}\n"
+				      "      - {group: '127.0.0.1:%u', backend: %s}\n";
 	char text[1024];
+	char lines[256];
 	struct mdfh_handler_config *config;
 	struct mdfh_handler *handler;
 	struct mdfh_consumer *consumer;
 
+	if (is_stream)
+		snprintf(lines, sizeof(lines), "      - server: '127.0.0.1:%u'\n", port_a);
+	else
+		snprintf(lines, sizeof(lines), packets, port_a, backend, port_b, backend);
 	snprintf(text, sizeof(text),
 	    "session_date: 2026-11-20\norders_max: 65536\nlevels_max: 65536\n"
 	    "sound_at_start: on\ndepth_levels: 5\nlatency_sample: 4\n"
 	    "threads:\n  - idle: spin\n"
 	    "consumers:\n  - name: a\n  - {name: tap, kind: raw, slots: 1024}\n"
-	    "channels:\n  - protocol: itch50\n    lines:\n"
-	    "      - {group: '127.0.0.1:%u', backend: %s}\n"
-	    "      - {group: '127.0.0.1:%u', backend: %s}\n",
-	    port_a, backend, port_b, backend);
+	    "channels:\n  - protocol: itch50\n    lines:\n%s",
+	    lines);
 	if (mdfh_handler_config_parse(text, strlen(text), "test", &config) ||
 	    mdfh_handler_create(config, &handler) ||
 	    mdfh_handler_on_events(handler, 0, on_events, &wrong) || mdfh_handler_start(handler)) {
@@ -186,18 +201,27 @@ static void run_child(enum wrong wrong, uint16_t port_a, uint16_t port_b)
 
 /* The test ---------------------------------------------------------------------------------- */
 
-static uint16_t free_port(void)
+/* A socket of a port of its own. */
+static int bound_socket(int type, uint16_t *port)
 {
 	struct sockaddr_in address = {.sin_family = AF_INET};
 	socklen_t length = sizeof(address);
-	int fd = socket(AF_INET, SOCK_DGRAM, 0);
+	int fd = socket(AF_INET, type, 0);
 
 	address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
 	if (fd < 0 || bind(fd, (struct sockaddr *)&address, sizeof(address)) ||
 	    getsockname(fd, (struct sockaddr *)&address, &length))
 		exit(3);
-	close(fd);
-	return ntohs(address.sin_port);
+	*port = ntohs(address.sin_port);
+	return fd;
+}
+
+static uint16_t free_port(void)
+{
+	uint16_t port;
+
+	close(bound_socket(SOCK_DGRAM, &port));
+	return port;
 }
 
 /* A packet of 30 messages: 15 orders come and go; now and then one is executed. */
@@ -214,6 +238,52 @@ static void fill(struct feed *feed, uint64_t sequence)
 	}
 }
 
+/* Wait for the child's connection and take its login. */
+static int log_in(int listener)
+{
+	static const char answer[] = "\0\37A      DAY1                   1";
+	const struct timeval most = {.tv_sec = 1};
+	char login[49];
+	int fd;
+
+	setsockopt(listener, SOL_SOCKET, SO_RCVTIMEO, &most, sizeof(most));
+	fd = accept(listener, NULL, NULL);
+	if (fd < 0)
+		return -1;
+	setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &most, sizeof(most));
+	setsockopt(fd, SOL_SOCKET, SO_SNDTIMEO, &most, sizeof(most));
+	if (recv(fd, login, sizeof(login), MSG_WAITALL) != sizeof(login) || login[2] != 'L' ||
+	    send(fd, answer, 33, MSG_NOSIGNAL) != 33) {
+		close(fd);
+		return -1;
+	}
+	return fd;
+}
+
+/* The messages of a packet as sequenced packets. */
+static void send_stream(int fd, const struct feed *feed)
+{
+	uint8_t out[2 * sizeof(feed->data)];
+	uint32_t length = 0;
+
+	for (uint32_t at = 20; at < feed->length;) {
+		uint32_t size = (uint32_t)(feed->data[at] << 8 | feed->data[at + 1]);
+
+		feed_put(out + length, size + 1, 2);
+		out[length + 2] = 'S';
+		memcpy(out + length + 3, feed->data + at + 2, size);
+		length += size + 3;
+		at += size + 2;
+	}
+	for (uint32_t sent = 0; sent < length;) {
+		ssize_t n = send(fd, out + sent, length - sent, MSG_NOSIGNAL);
+
+		if (n <= 0)
+			return; /* the child is gone, or stands still: the loop around sees it */
+		sent += (uint32_t)n;
+	}
+}
+
 /* Returns the child's wait status once it is done, dead, or 20 s have passed. */
 static int try(enum wrong wrong, int *state)
 {
@@ -225,9 +295,13 @@ static int try(enum wrong wrong, int *state)
 	uint64_t sequence = 1;
 	time_t end = time(NULL) + 20;
 	int fd = socket(AF_INET, SOCK_DGRAM, 0);
+	int listener = is_stream ? bound_socket(SOCK_STREAM, &port_a) : -1;
+	int stream = -1;
 	int status = 0;
 	pid_t child;
 
+	if (is_stream)
+		listen(listener, 1);
 	to_a.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
 	to_b.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
 	memset(shared, 0, sizeof(*shared));
@@ -242,7 +316,14 @@ static int try(enum wrong wrong, int *state)
 	       waitpid(child, &status, WNOHANG) == 0) {
 		if (!atomic_load(&shared->ready))
 			continue;
+		if (is_stream && stream < 0 && (stream = log_in(listener)) < 0)
+			continue;
 		fill(&feed, sequence);
+		if (is_stream) {
+			send_stream(stream, &feed);
+			sequence += 30;
+			continue;
+		}
 		/* Line B lacks every 16th packet and line A every 17th: holes open and close. */
 		if (sequence / 30 % 17)
 			sendto(
@@ -257,6 +338,10 @@ static int try(enum wrong wrong, int *state)
 		while (waitpid(child, &status, 0) < 0 && errno == EINTR)
 			;
 	close(fd);
+	if (listener >= 0)
+		close(listener);
+	if (stream >= 0)
+		close(stream);
 	return status;
 }
 
@@ -294,7 +379,9 @@ int main(int argc, char **argv)
 	int state;
 	int status;
 
-	if (argc > 1) {
+	if (argc > 1 && !strcmp(argv[1], "soupbintcp")) {
+		is_stream = 1;
+	} else if (argc > 1) {
 		backend = argv[1];
 		status = look_for_backend();
 		if (status)
