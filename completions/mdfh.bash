@@ -54,7 +54,6 @@ _mdfh_value()
 		;;
 	--latency-log) _filedir hlog ;;
 	--books-out) _filedir tsv ;;
-	--latency-log) _filedir hlog ;;
 	--password-file) _filedir ;;
 	--scenario | -S) _filedir '@(yaml|yml)' ;;
 	--modules) _filedir -d ;;
