@@ -71,7 +71,8 @@ struct probe_client {
 	atomic_uint_fast64_t empty;
 	int error;
 	char text[512];
-	sem_t started;
+	sem_t started; /* posted once, after start_error */
+	int start_error;
 
 	/* The receive thread's own. */
 	uint64_t run;
@@ -233,7 +234,7 @@ static void *run_thread(void *argument)
 
 	if (error)
 		snprintf(client->text, sizeof(client->text), "%s", mdfh_error_text());
-	client->error = error;
+	client->start_error = error;
 	sem_post(&client->started);
 	if (!error) {
 		error = receive(client);
@@ -277,10 +278,8 @@ static int start_thread(struct probe_client *client)
 	client->has_thread = 1;
 	while (sem_wait(&client->started) && errno == EINTR)
 		;
-	/* Only a thread that could not be pinned has an error by now. */
-	if (client->error && atomic_load_explicit(&client->ended, memory_order_acquire))
-		return mdfh_error(client->error, "%s", client->text);
-	return 0;
+	/* A thread that could not be pinned ends at once. */
+	return client->start_error ? mdfh_error(client->start_error, "%s", client->text) : 0;
 }
 
 int probe_client_open(const struct probe_client_config *config, struct probe_client **out)
