@@ -200,7 +200,7 @@ rates=(5000 50000 200000)
 seconds=3
 if [ "$quick" -eq 1 ]; then
 	rates=(5000 200000)
-	seconds=0.5
+	seconds=0.3
 fi
 for backend in "${backends[@]}"; do
 	transports=(tcp udp multicast)
@@ -344,13 +344,20 @@ example() {
 begin integration
 port=9021
 for backend in "${backends[@]}"; do
-	if "${mdfh_command[@]}" conformance "$backend" >"$folder/out" 2>&1; then
-		pass "mdfh conformance $backend: $(tail -n 1 "$folder/out")"
-	else
-		fail "mdfh conformance $backend: $(tail -n 1 "$folder/out")"
-	fi
 	transports=(tcp udp multicast)
-	if no_tcp "$backend"; then transports=(udp multicast); fi
+	media=(tcp4 udp4 multicast4)
+	if no_tcp "$backend"; then
+		transports=(udp multicast)
+		media=(udp4 multicast4)
+	fi
+	for medium in "${media[@]}"; do
+		if "${mdfh_command[@]}" conformance --interface lo --medium "$medium" "$backend" \
+			>"$folder/out" 2>&1; then
+			pass "mdfh conformance: $(tail -n 1 "$folder/out")"
+		else
+			fail "mdfh conformance: $(tail -n 1 "$folder/out")"
+		fi
+	done
 	[ "$quick" -eq 0 ] || [ "$backend" = "${backends[0]}" ] || transports=(udp)
 	for transport in "${transports[@]}"; do
 		two_processes "$backend" "$transport" $((port++))
