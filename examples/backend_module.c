@@ -167,7 +167,7 @@ static int receive(struct plain_port *p, uint32_t index, struct mdfh_packet *pac
 	uint32_t frame = p->free[p->free_count - 1];
 	uint8_t *data = (uint8_t *)p->frames.base + (size_t)frame * p->frame_size;
 	const struct plain_flow *flow = &p->flows[index];
-	struct sockaddr_in from;
+	struct sockaddr_in from = {0};
 	ssize_t n;
 
 	do {
