@@ -46,10 +46,6 @@ int mdfh_option_known(const char *options, const char *backend, const char *cons
 int mdfh_registry_find(const char *name, const struct mdfh_bypass_ops **ops, void **library);
 void mdfh_registry_drop(void *library);
 
-/* 1 if nothing can arrive through the interface: it is gone, down or without a carrier; text then says
- * so. With a system call or two. */
-int mdfh_interface_problem(const char *interface, char *text, size_t size);
-
 /* 1 if nothing can arrive through a network device; text then says why and what to do. 0 if it
  * works, or cannot be asked. */
 int mdfh_interface_trouble(const char *interface, char *text, size_t size);

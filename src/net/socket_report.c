@@ -126,28 +126,6 @@ static int read_flags(const char *interface)
 	return rc;
 }
 
-int mdfh_interface_problem(const char *interface, char *text, size_t size)
-{
-	int flags = read_flags(interface);
-
-	if (flags == -ENODEV)
-		snprintf(text, size,
-		    "interface %s is gone: nothing arrives until there is one of that name again",
-		    interface);
-	else if (flags >= 0 && !(flags & IFF_UP))
-		snprintf(text, size,
-		    "interface %s is down: nothing arrives until `ip link set %s up`", interface,
-		    interface);
-	else if (flags >= 0 && !(flags & IFF_RUNNING))
-		snprintf(text, size,
-		    "interface %s has no carrier: nothing arrives; look at the cable, or at the "
-		    "other end",
-		    interface);
-	else
-		return 0;
-	return 1;
-}
-
 int mdfh_interface_trouble(const char *interface, char *text, size_t size)
 {
 	int flags = read_flags(interface);

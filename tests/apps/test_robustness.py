@@ -241,13 +241,16 @@ def interface_down(_):
     sent = run([MDFH, "sim", "--messages", "2000", "--rate", "20000", "--linger", "0", "--wait-for-listener", "20"])
     assert sent.returncode == 0, sent
     subprocess.run(["ip", "link", "set", "lo", "down"], check=True)
-    lines = [next_line(process), next_line(process)]
+    lines = []
+    for _ in range(5):  # in which order they notice is theirs
+        if len(lines) < 2 or "line A is down" not in "".join(lines):
+            lines.append(next_line(process))
     check("run says that the interface is down", any("interface lo is down" in line and "ip link set lo up" in line
                                                      for line in lines), lines)
     check("run says that the line is down", any("line A is down" in line for line in lines), lines)
     subprocess.run(["ip", "link", "set", "lo", "up"], check=True)
     line = next_line(process)
-    check("run says that the interface is up again", "interface lo is up again" in line, line)
+    check("run says that the interface works again", "interface lo works again" in line, line)
     process.send_signal(signal.SIGINT)
     summary = json.loads(process.communicate(timeout=60)[0])
     check("nothing was lost, so the status is 0", process.returncode == 0, process.returncode)
