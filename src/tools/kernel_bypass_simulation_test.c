@@ -209,12 +209,7 @@ static int report(const struct simulation *s, uint16_t port)
 
 	if (err)
 		return complain("standard output could not be written");
-	/* What a user interrupted has no end mark, and that is no loss. */
-	if (simulation_lost(&report) ||
-	    (simulation_is_open_ended(&report) && !report.is_interrupted) ||
-	    (report.sent && report.sent->is_given_up))
-		return EXIT_LOST;
-	return 0;
+	return simulation_is_ok(&report) ? 0 : EXIT_LOST;
 }
 
 static int run_both(struct simulation *s)

@@ -41,6 +41,13 @@ int simulation_is_open_ended(const struct simulation_report *report)
 	return report->received && !report->sent && !report->received->end_sequence;
 }
 
+int simulation_is_ok(const struct simulation_report *report)
+{
+	return !simulation_lost(report) &&
+	       (!simulation_is_open_ended(report) || report->is_interrupted) &&
+	       !(report->sent && report->sent->is_given_up);
+}
+
 static double seconds_between(uint64_t from_ns, uint64_t to_ns)
 {
 	return to_ns > from_ns ? (double)(to_ns - from_ns) / 1e9 : 0;
@@ -274,6 +281,9 @@ static void print_verdict(const struct simulation_report *report)
 		    text_grouped(report->received->tally.unique),
 		    text_grouped(simulation_expected(report)));
 	}
+	if (report->sent && report->sent->is_given_up)
+		printf("NEVER SENT: %s messages of the schedule\n",
+		    text_grouped(report->sent->scheduled - report->sent->messages));
 	if (simulation_is_open_ended(report))
 		puts("no end mark came: what the server sent after the last message is not known");
 }
@@ -452,8 +462,7 @@ int simulation_print_json(const struct simulation_report *report)
 	if (report->received) {
 		json_object_set_new(root, "received", received_json(report));
 		json_object_set_new(root, "port", port_json(report));
-		json_object_set_new(root, "ok",
-		    json_boolean(!simulation_lost(report) && !simulation_is_open_ended(report)));
+		json_object_set_new(root, "ok", json_boolean(simulation_is_ok(report)));
 	}
 	rc = json_dumpf(root, stdout, JSON_COMPACT | JSON_REAL_PRECISION(12));
 	json_decref(root);

@@ -22,6 +22,10 @@ uint64_t simulation_lost(const struct simulation_report *report);
 /* 1 if the end of the run is not known, so that more may have been lost at it. */
 int simulation_is_open_ended(const struct simulation_report *report);
 
+/* 1 if nothing was lost, and nothing can have been: what a user interrupted has no end mark, and that
+ * is no loss; what the rate was too high for is one. */
+int simulation_is_ok(const struct simulation_report *report);
+
 /* One line on standard error; in_place: over the last one. */
 void simulation_print_live(const struct probe_server *server,
     const struct probe_client_result *received, double seconds, uint64_t new_messages,

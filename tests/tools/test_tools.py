@@ -59,7 +59,7 @@ class Tool(unittest.TestCase):
         received = report["received"]
         self.assertEqual(received["expected"] - received["messages"], received["lost"])
         self.assertEqual(report["ok"], received["lost"] == 0 and
-                         (received["end_mark"] or "sent" in report))
+                         (received["end_mark"] or "sent" in report or report["interrupted"]))
         for stage in STAGES:
             figures = received["latency_ns"].get(stage)
             if not figures:
@@ -215,6 +215,15 @@ class Losses(Tool):
         done = self.ends(run("--transport", "udp", "--rate", 100000, "--duration", 0.5,
                              "--batch-size", 5000, "--receive-buffer", 4096, "-q"), 1)
         self.assertIn("packets dropped by the full socket buffer", done.stdout)
+
+    def test_a_rate_that_is_too_high(self):
+        """What is left when the server gives up, 5 s after the last was due, is no success."""
+        report = self.summary(run("--transport", "udp", "--port", 0, "--rate", 10000000, "--duration",
+                                  3, "--batch-size", 1, "--json", "-q"), 1)
+        received = report["received"]
+        self.assertFalse(report["ok"])
+        self.assertGreater(report["sent"]["never_sent"], 0)
+        self.assertEqual(report["sent"]["messages"] - received["messages"], received["lost"])
 
     def test_a_client_that_comes_late(self):
         port = free_port()
