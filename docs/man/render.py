@@ -19,7 +19,7 @@ CHANGES = [
     (r'(?m)^\.LP$', '.PP'),
     (r'(?m)^\.(SH|SS)\n(.+)\n(?:\.PP\n)?', r'.\1 \2\n'),
     (r'\\fC', r'\\f(CR'),
-    (r'(?m)^\.TH', '.nh\n.ad l\n.TH'),
+    (r'(?m)^\.TH', '.nr HY 0\n.nh\n.ad l\n.TH'),
     (r'(?m)^(?!\.)(.*)$', lambda match: match.group(1).replace('-', r'\-')),
 ]
 
@@ -44,6 +44,9 @@ def main():
                           capture_output=True, text=True).stdout
     for pattern, replacement in CHANGES:
         page = re.sub(pattern, replacement, page)
+    # The columns of a table are narrow: a long name may go on in the next line.
+    page = re.sub(r'(?ms)^\.TS\n.*?^\.TE$',
+                  lambda table: re.sub(r'(?<=\w)(\\-|_)(?=\w)', r'\1\\:', table.group()), page)
     pathlib.Path(output).write_text(page)
 
 
