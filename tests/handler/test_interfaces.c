@@ -124,7 +124,7 @@ static void tells_and_receives_again(void **state)
 				   "      - {group: '239.1.1.1:26477', interface: va}\n"
 				   "      - {group: '239.1.1.2:26477', interface: va}\n";
 	struct mdfh_handler_config *config;
-	struct mdfh_handler *handler;
+	struct mdfh_handler *handler = NULL;
 
 	(void)state;
 	make_pair();
