@@ -34,6 +34,8 @@ enum {
 };
 
 #define FINISH_MAX_NS 60000000000ll
+/* How long a client may take to close a connection that has been ended. */
+#define CLOSE_NS 1000000000ll
 
 struct client {
 	int fd;
@@ -42,6 +44,7 @@ struct client {
 	uint64_t offset;
 	uint64_t written; /* sequenced messages of this connection */
 	int is_doomed;    /* it will be dropped inside its last packet */
+	int64_t shut_ns;  /* when its end was sent; 0 = not yet */
 };
 
 struct mdfh_soup_feed {
@@ -414,10 +417,17 @@ static void tend(struct mdfh_soup_feed *f, unsigned number, int64_t now_ns)
 		drop(f, number);
 		return;
 	}
+	/* A socket that is closed with something unread in it takes back what was sent last: the
+	 * end is sent first, and the client closes. */
 	if (mdfh_soup_server_reason(f->server, number) &&
 	    !mdfh_soup_server_output(f->server, number, &data)) {
-		drop(f, number);
-		return;
+		if (!c->shut_ns) {
+			(void)shutdown(c->fd, SHUT_WR);
+			c->shut_ns = now_ns;
+		} else if (now_ns - c->shut_ns >= CLOSE_NS) {
+			drop(f, number);
+			return;
+		}
 	}
 	watched =
 	    EPOLLIN | (mdfh_soup_server_output(f->server, number, &data) ? (uint32_t)EPOLLOUT : 0u);
