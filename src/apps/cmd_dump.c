@@ -16,8 +16,10 @@
 #include <unistd.h>
 
 #include "apps/commands.h"
+#include "apps/dump_options.h"
 #include "apps/dump_print.h"
 #include "apps/dump_soup.h"
+#include "apps/option_values.h"
 #include "apps/std_streams.h"
 #include "mdfh/capture.h"
 #include "mdfh/error.h"
@@ -102,34 +104,6 @@ static const struct argp_option argp_options[] = {
     {0},
 };
 
-static int parse_number(const char *text, uint64_t *number)
-{
-	char *end;
-
-	errno = 0;
-	*number = strtoull(text, &end, 10);
-	return *text >= '0' && *text <= '9' && *end == '\0' && errno == 0;
-}
-
-static int parse_range(const char *text, uint64_t *first, uint64_t *last)
-{
-	const char *dash = strchr(text, '-');
-	char from[32];
-
-	if (!dash) {
-		*last = 0;
-		return parse_number(text, first) && (*last = *first, 1);
-	}
-	if ((size_t)(dash - text) >= sizeof(from))
-		return 0;
-	memcpy(from, text, (size_t)(dash - text));
-	from[dash - text] = '\0';
-	*first = 0;
-	*last = UINT64_MAX;
-	return (!*from || parse_number(from, first)) &&
-	       (!dash[1] || parse_number(dash + 1, last)) && *first <= *last;
-}
-
 static int parse_date(const char *text, struct options *options)
 {
 	int used = 0;
@@ -138,45 +112,6 @@ static int parse_date(const char *text, struct options *options)
 		   &used) == 3 &&
 	       text[used] == '\0' && options->year > 1970 && options->month >= 1 &&
 	       options->month <= 12 && options->day >= 1 && options->day <= 31;
-}
-
-static int is_type(
-    const struct mdfh_schema *schema, const struct mdfh_message *message, const char *text)
-{
-	char type[16];
-
-	snprintf(type, sizeof(type), schema->type_is_text ? "%c" : "%u", message->type);
-	return !strcmp(text, type) || !strcmp(text, message->name);
-}
-
-/* Each --type must be one of the protocol's, or, as long as it is to be recognised, of some. */
-static void check_types(const struct options *options, const struct argp_state *state)
-{
-	const struct mdfh_schema *schema = NULL;
-	char names[1024] = "";
-
-	for (int t = 0; t < options->type_count; t++) {
-		int found = 0;
-
-		for (unsigned i = 0; !found && (schema = mdfh_schema_at(i)); i++) {
-			if (!schema->session || (options->schema && schema != options->schema))
-				continue;
-			for (uint32_t m = 0; !found && m < schema->message_count; m++)
-				found = is_type(schema, &schema->messages[m], options->types[t]);
-		}
-		if (found)
-			continue;
-		schema = options->schema ? options->schema : mdfh_schema_at(0);
-		for (uint32_t m = 0; m < schema->message_count; m++) {
-			size_t used = strlen(names);
-
-			snprintf(names + used, sizeof(names) - used, "%s%s", m ? ", " : "",
-			    schema->messages[m].name);
-		}
-		argp_error(state, "--type is '%s', which %s; of %s there are %s", options->types[t],
-		    options->schema ? "the protocol does not have" : "no protocol has",
-		    schema->name, names);
-	}
 }
 
 static error_t parse_option(int key, char *argument, struct argp_state *state)
@@ -206,12 +141,11 @@ static error_t parse_option(int key, char *argument, struct argp_state *state)
 		options->symbol = argument;
 		break;
 	case KEY_SEQ:
-		if (!parse_range(argument, &options->first, &options->last))
+		if (!dump_parse_range(argument, &options->first, &options->last))
 			argp_error(state, "--seq is '%s'; it must be A, A-, -B or A-B", argument);
 		break;
 	case KEY_LIMIT:
-		if (!parse_number(argument, &options->limit) || options->limit == 0)
-			argp_error(state, "--limit is '%s'; it must be 1 or more", argument);
+		options->limit = option_whole(state, "limit", argument, 1, UINT64_MAX);
 		break;
 	case KEY_DATE:
 		if (!parse_date(argument, options))
@@ -225,7 +159,7 @@ static error_t parse_option(int key, char *argument, struct argp_state *state)
 	case ARGP_KEY_END:
 		if (!options->path)
 			argp_error(state, "which file? - is standard input");
-		check_types(options, state);
+		dump_check_types(options->types, options->type_count, options->schema, state);
 		break;
 	default:
 		return ARGP_ERR_UNKNOWN;
@@ -551,7 +485,7 @@ static int type_wanted(const struct options *options, const struct mdfh_schema *
 	if (!options->type_count)
 		return 1;
 	for (int i = 0; message && i < options->type_count; i++) {
-		if (is_type(schema, message, options->types[i]))
+		if (dump_is_type(schema, message, options->types[i]))
 			return 1;
 	}
 	return 0;

@@ -1,0 +1,21 @@
+/* dump_options.h - what the values of mdfh dump's options mean. */
+#ifndef MDFH_APPS_DUMP_OPTIONS_H
+#define MDFH_APPS_DUMP_OPTIONS_H
+
+#include <argp.h>
+
+#include "mdfh/schema.h"
+
+/* Sequence numbers: A, A-, -B or A-B. 1, or 0 = text is none of these. */
+int dump_parse_range(const char *text, uint64_t *first, uint64_t *last);
+
+/* Whether text, a --type, is the message's type or its name. */
+int dump_is_type(
+    const struct mdfh_schema *schema, const struct mdfh_message *message, const char *text);
+
+/* Each type must be one of wanted, or, where the protocol is to be recognised (NULL), of some
+ * protocol; else it complains, says which there are, and ends the program. */
+void dump_check_types(const char *const *types, int count, const struct mdfh_schema *wanted,
+    const struct argp_state *state);
+
+#endif
