@@ -76,7 +76,7 @@ types() {
 			print "void type_of_" $2 "(const " $1 " " $2 " *p) { (void)p; }" }'
 }
 types >"$work/types.c"
-cc -g -shared -fPIC -I include -I "$folder/include" -o "$work/types.so" "$work/types.c"
+cc -g -shared -fPIC -ffile-prefix-map="$work"=. -I include -I "$folder/include" -o "$work/types.so" "$work/types.c"
 
 dump "$folder/libmdfh.so" "$work/libmdfh.abi"
 dump "$work/types.so" "$work/types.abi"
