@@ -74,6 +74,16 @@ static inline uint64_t server_now_ns(void)
 	return (uint64_t)t.tv_sec * 1000000000u + (uint64_t)t.tv_nsec;
 }
 
+/* The port's descriptor wakes within the time. */
+static inline int is_ready(struct mdfh_bypass *port, int timeout_ms)
+{
+	struct pollfd ready = {.fd = mdfh_bypass_capabilities(port)->poll_fd, .events = POLLIN};
+	int rc = poll(&ready, 1, timeout_ms);
+
+	assert_true(rc >= 0);
+	return rc;
+}
+
 /* One packet of the port, or a failed test. */
 static inline struct mdfh_packet server_next(struct mdfh_bypass *port)
 {
