@@ -48,6 +48,15 @@ static inline int server_listen(const char *text, uint16_t *port, int backlog)
 	return fd;
 }
 
+/* A port number on loopback where nobody listens. */
+static inline uint16_t server_unused_port(void)
+{
+	uint16_t number = 0;
+
+	close(server_listen("127.0.0.1", &number, 1));
+	return number;
+}
+
 /* The newest connection of listener, while the port is given the chance to make it. */
 static inline int server_accept(int listener)
 {

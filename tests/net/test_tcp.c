@@ -71,15 +71,6 @@ static struct mdfh_bypass *open_connected(
 	return port;
 }
 
-/* A port number on loopback where nobody listens. */
-static uint16_t unused_port(void)
-{
-	uint16_t number = 0;
-
-	close(server_listen("127.0.0.1", &number, 1));
-	return number;
-}
-
 /* Look until the counter has reached want. */
 static void wait_for_failures(struct mdfh_bypass *port, uint64_t want)
 {
@@ -255,7 +246,7 @@ static void obeys_the_time_option(void **state)
 
 static void finds_a_server_that_comes_later(void **state)
 {
-	uint16_t number = unused_port();
+	uint16_t number = server_unused_port();
 	struct mdfh_bypass *port =
 	    open_port((struct mdfh_bypass_config){.port = number, .backend_options = QUICK});
 	int listener, peer;
@@ -429,8 +420,9 @@ static void connects_anew_when_told(void **state)
 static void pauses_longer_each_time(void **state)
 {
 	static const uint64_t pauses_ms[] = {16, 32, 64, 80, 80, 80};
-	struct mdfh_bypass *port = open_port((struct mdfh_bypass_config){.port = unused_port(),
-	    .backend_options = "reconnect_min_ms=16,reconnect_max_ms=80,reconnect_seed=7"});
+	struct mdfh_bypass *port =
+	    open_port((struct mdfh_bypass_config){.port = server_unused_port(),
+		.backend_options = "reconnect_min_ms=16,reconnect_max_ms=80,reconnect_seed=7"});
 	struct pollfd ready = {.fd = mdfh_bypass_capabilities(port)->poll_fd, .events = POLLIN};
 	struct mdfh_packet packet;
 	uint64_t last = 0, failures = 0;
@@ -530,7 +522,7 @@ static void wakes_for_what_there_is_to_do(void **state)
 
 static void leaves_no_descriptor_open(void **state)
 {
-	uint16_t number = 0, nobody = unused_port();
+	uint16_t number = 0, nobody = server_unused_port();
 	int listener = server_listen("127.0.0.1", &number, 64), peer, before = count_descriptors();
 
 	(void)state;
@@ -720,8 +712,8 @@ static void reads_on_after_a_send_failed(void **state)
 
 static void sends_nothing_without_a_connection(void **state)
 {
-	struct mdfh_bypass *port =
-	    open_port((struct mdfh_bypass_config){.port = unused_port(), .backend_options = QUICK});
+	struct mdfh_bypass *port = open_port(
+	    (struct mdfh_bypass_config){.port = server_unused_port(), .backend_options = QUICK});
 	const struct mdfh_packet packet = {.data = (const uint8_t *)"x", .length = 1};
 
 	(void)state;
