@@ -6,7 +6,8 @@
  * timed, and of the bursts of a round the median counts, so that a preempted one does not. "paced": a
  * thread sends 100 datagrams each ms to a receiver that sleeps in between, and the receiver's CPU time
  * is counted. That is all there is to say of mode=sqpoll, where a thread of the kernel does the work
- * on another core. "sender" is what the sending of "full" takes: it wakes the receiver's side.
+ * on another core. "sender" is what the sending of "full" takes: it wakes the receiver's side. A way
+ * "of 8 flows" receives from eight addresses, to which a load's datagrams go in turn.
  *
  * In a round every way has every load, so ways are compared within a round: a ratio is the median of
  * the rounds' ratios.
@@ -20,6 +21,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/epoll.h>
 #include <sys/socket.h>
 #include <time.h>
 #include <unistd.h>
@@ -29,7 +31,7 @@
 #include "mdfh/error.h"
 
 enum { BATCH = 64, BYTES = 200, ROUNDS_MAX = 1000, DATAGRAMS_MAX = 100000, BUFFER = 256 << 20 };
-enum { PACED_MS = 500, PACED_BURST = 100 };
+enum { PACED_MS = 500, PACED_BURST = 100, FLOWS_MAX = 8 };
 
 static const uint8_t payload[BYTES];
 
@@ -41,24 +43,34 @@ struct way {
 	const char *options;
 	int bare; /* the bare loop and, behind it, the socket backend that it is compared with */
 	int stamps;
-	int fd;
+	int flows;
+	int fd[FLOWS_MAX]; /* bare */
+	int epoll_fd;      /* bare, of several flows: which of them are ready */
 	struct mdfh_bypass *port;
 	uint16_t number;
 };
 
 static struct way ways[] = {
-    {"recvmmsg", NULL, NULL, 0, 1, -1, NULL, 0},
-    {"socket", "socket", NULL, 0, 1, -1, NULL, 0},
-    {"io_uring", "io_uring", NULL, 0, 1, -1, NULL, 0},
-    {"io_uring mode=sqpoll", "io_uring", "mode=sqpoll", 0, 1, -1, NULL, 0},
-    {"recvmmsg without stamps", NULL, NULL, 4, 0, -1, NULL, 0},
-    {"socket without stamps", "socket", NULL, 4, 0, -1, NULL, 0},
-    {"io_uring without stamps", "io_uring", NULL, 4, 0, -1, NULL, 0},
+    {.name = "recvmmsg", .bare = 0, .stamps = 1, .flows = 1},
+    {.name = "socket", .backend = "socket", .bare = 0, .stamps = 1, .flows = 1},
+    {.name = "io_uring", .backend = "io_uring", .bare = 0, .stamps = 1, .flows = 1},
+    {.name = "io_uring mode=sqpoll",
+	.backend = "io_uring",
+	.options = "mode=sqpoll",
+	.bare = 0,
+	.stamps = 1,
+	.flows = 1},
+    {.name = "recvmmsg without stamps", .bare = 4, .flows = 1},
+    {.name = "socket without stamps", .backend = "socket", .bare = 4, .flows = 1},
+    {.name = "io_uring without stamps", .backend = "io_uring", .bare = 4, .flows = 1},
+    {.name = "recvmmsg of 8 flows", .bare = 7, .stamps = 1, .flows = 8},
+    {.name = "socket of 8 flows", .backend = "socket", .bare = 7, .stamps = 1, .flows = 8},
+    {.name = "io_uring of 8 flows", .backend = "io_uring", .bare = 7, .stamps = 1, .flows = 8},
 };
 
 enum { WAYS = sizeof(ways) / sizeof(ways[0]) };
 
-static int receive_bare(const struct way *way)
+static int receive_socket(const struct way *way, int fd, int n)
 {
 	static uint8_t buffers[BATCH][2048];
 	static char control[BATCH][128];
@@ -66,15 +78,33 @@ static int receive_bare(const struct way *way)
 	static struct iovec vectors[BATCH];
 	int got;
 
-	for (int i = 0; i < BATCH; i++) {
+	for (int i = 0; i < n; i++) {
 		vectors[i] = (struct iovec){buffers[i], sizeof(buffers[i])};
 		messages[i].msg_hdr = (struct msghdr){.msg_iov = &vectors[i],
 		    .msg_iovlen = 1,
 		    .msg_control = way->stamps ? control[i] : NULL,
 		    .msg_controllen = way->stamps ? sizeof(control[i]) : 0};
 	}
-	got = recvmmsg(way->fd, messages, BATCH, MSG_DONTWAIT, NULL);
+	got = recvmmsg(fd, messages, (unsigned)n, MSG_DONTWAIT, NULL);
 	return got < 0 && errno == EAGAIN ? 0 : got;
+}
+
+static int receive_bare(const struct way *way)
+{
+	struct epoll_event events[FLOWS_MAX];
+	int ready, total = 0;
+
+	if (way->flows == 1)
+		return receive_socket(way, way->fd[0], BATCH);
+	ready = epoll_wait(way->epoll_fd, events, FLOWS_MAX, 0);
+	for (int i = 0; i < ready && total < BATCH; i++) {
+		int got = receive_socket(way, events[i].data.fd, BATCH - total);
+
+		if (got < 0)
+			return got;
+		total += got;
+	}
+	return total;
 }
 
 /* One receive call. */
@@ -94,7 +124,8 @@ static int receive(const struct way *way)
 static int receive_waiting(const struct way *way)
 {
 	struct mdfh_packet packets[BATCH];
-	struct pollfd poll_fd = {.fd = way->fd, .events = POLLIN};
+	struct pollfd poll_fd = {
+	    .fd = way->flows > 1 ? way->epoll_fd : way->fd[0], .events = POLLIN};
 	int got;
 
 	if (!way->backend) {
@@ -107,45 +138,84 @@ static int receive_waiting(const struct way *way)
 	return got;
 }
 
-static int open_way(struct way *way)
+/* The address of a flow: 127.0.0.1 and on, all with one port number. */
+static struct sockaddr_in address_of(const struct way *way, int flow)
 {
-	struct sockaddr_in at = {.sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
-	const struct mdfh_bypass_config config = {.size = sizeof(config),
-	    .backend = way->backend,
-	    .host = "127.0.0.1",
-	    .batch_size = BATCH,
-	    .poll_timeout_us = 10000,
-	    .receive_buffer_bytes = BUFFER,
-	    .backend_options = way->options,
-	    .timestamps = way->stamps ? MDFH_TIMESTAMPS_SOFTWARE : MDFH_TIMESTAMPS_OFF};
+	return (struct sockaddr_in){.sin_family = AF_INET,
+	    .sin_port = htons(way->number),
+	    .sin_addr.s_addr = htonl(INADDR_LOOPBACK + (uint32_t)flow)};
+}
+
+/* Every way has a port number of its own, which the first socket bound gets from the kernel. */
+static int open_bare(struct way *way, int flow)
+{
+	struct sockaddr_in at = address_of(way, flow);
+	struct epoll_event event = {.events = EPOLLIN};
 	socklen_t length = sizeof(at);
 	int one = 1, size = BUFFER;
+	int fd = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
 
-	if (way->backend) {
-		int rc = mdfh_bypass_open(&config, &way->port);
-
-		if (!rc)
-			way->number = mdfh_bypass_local_port(way->port, 0);
-		return rc;
-	}
-	way->fd = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
-	if (way->fd < 0 || bind(way->fd, (struct sockaddr *)&at, sizeof(at)) ||
-	    getsockname(way->fd, (struct sockaddr *)&at, &length))
+	way->fd[flow] = event.data.fd = fd;
+	if (fd < 0 || bind(fd, (struct sockaddr *)&at, sizeof(at)) ||
+	    getsockname(fd, (struct sockaddr *)&at, &length))
 		return mdfh_error_errno(-errno, "socket");
-	if (setsockopt(way->fd, SOL_SOCKET, SO_RCVBUFFORCE, &size, sizeof(size)))
-		(void)setsockopt(way->fd, SOL_SOCKET, SO_RCVBUF, &size, sizeof(size));
-	if (way->stamps && (setsockopt(way->fd, SOL_SOCKET, SO_TIMESTAMPNS, &one, sizeof(one)) ||
-			       setsockopt(way->fd, SOL_SOCKET, SO_RXQ_OVFL, &one, sizeof(one))))
-		return mdfh_error_errno(-errno, "setsockopt");
 	way->number = ntohs(at.sin_port);
+	if (setsockopt(fd, SOL_SOCKET, SO_RCVBUFFORCE, &size, sizeof(size)))
+		(void)setsockopt(fd, SOL_SOCKET, SO_RCVBUF, &size, sizeof(size));
+	if (way->stamps && (setsockopt(fd, SOL_SOCKET, SO_TIMESTAMPNS, &one, sizeof(one)) ||
+			       setsockopt(fd, SOL_SOCKET, SO_RXQ_OVFL, &one, sizeof(one))))
+		return mdfh_error_errno(-errno, "setsockopt");
+	if (epoll_ctl(way->epoll_fd, EPOLL_CTL_ADD, fd, &event))
+		return mdfh_error_errno(-errno, "epoll_ctl");
 	return 0;
 }
 
 static void close_way(struct way *way)
 {
 	mdfh_bypass_close(way->port);
-	if (way->fd >= 0)
-		close(way->fd);
+	for (int i = 0; i < way->flows; i++)
+		if (way->fd[i] >= 0)
+			close(way->fd[i]);
+	if (way->epoll_fd >= 0)
+		close(way->epoll_fd);
+}
+
+static int open_way(struct way *way)
+{
+	static const char *const groups[FLOWS_MAX] = {"127.0.0.1", "127.0.0.2", "127.0.0.3",
+	    "127.0.0.4", "127.0.0.5", "127.0.0.6", "127.0.0.7", "127.0.0.8"};
+	struct mdfh_flow flows[FLOWS_MAX];
+	const struct mdfh_bypass_config config = {.size = sizeof(config),
+	    .backend = way->backend,
+	    .flows = flows,
+	    .flow_count = (uint32_t)way->flows,
+	    .batch_size = BATCH,
+	    .poll_timeout_us = 10000,
+	    .receive_buffer_bytes = BUFFER,
+	    .backend_options = way->options,
+	    .timestamps = way->stamps ? MDFH_TIMESTAMPS_SOFTWARE : MDFH_TIMESTAMPS_OFF};
+	int rc = 0;
+
+	way->epoll_fd = epoll_create1(EPOLL_CLOEXEC);
+	for (int i = 0; i < FLOWS_MAX; i++)
+		way->fd[i] = -1;
+	if (way->epoll_fd < 0)
+		return mdfh_error_errno(-errno, "epoll_create1");
+	if (!way->backend || way->flows > 1) /* several flows need a port number that is free */
+		for (int i = 0; i < way->flows && !rc; i++)
+			rc = open_bare(way, i);
+	if (rc || !way->backend)
+		return rc;
+	for (int i = 0; i < way->flows; i++) {
+		flows[i] = (struct mdfh_flow){.group = groups[i], .port = way->number};
+		if (way->fd[i] >= 0)
+			close(way->fd[i]);
+		way->fd[i] = -1;
+	}
+	rc = mdfh_bypass_open(&config, &way->port);
+	if (!rc)
+		way->number = mdfh_bypass_local_port(way->port, 0);
+	return rc;
 }
 
 /* Loads ------------------------------------------------------------------------------------ */
@@ -161,16 +231,15 @@ static double cost_ns[WAYS][LOADS][ROUNDS_MAX]; /* of a datagram, or of a call w
 static double send_ns[WAYS][ROUNDS_MAX];        /* of sending one, receiver's side of it included */
 static int sender;
 
-static int send_to(uint16_t port, int datagrams)
+static int send_to(const struct way *way, int datagrams)
 {
-	struct sockaddr_in to = {.sin_family = AF_INET,
-	    .sin_port = htons(port),
-	    .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
+	for (int i = 0; i < datagrams; i++) {
+		struct sockaddr_in to = address_of(way, i % way->flows);
 
-	for (int i = 0; i < datagrams; i++)
 		if (sendto(sender, payload, sizeof(payload), 0, (struct sockaddr *)&to,
 			sizeof(to)) < 0)
 			return mdfh_error_errno(-errno, "send");
+	}
 	return 0;
 }
 
@@ -218,7 +287,7 @@ static int try_load(int w, int l, int round, int datagrams)
 
 	for (int i = 0; i < bursts; i++) {
 		uint64_t start = mdfh_clock_ticks();
-		int rc = send_to(way->number, burst);
+		int rc = send_to(way, burst);
 
 		sending += mdfh_clock_ticks() - start;
 		if (!rc && burst)
@@ -262,7 +331,7 @@ static void *send_paced(void *argument)
 			at.tv_sec++;
 		}
 		clock_nanosleep(CLOCK_MONOTONIC, TIMER_ABSTIME, &at, NULL);
-		send_to(way->number, PACED_BURST);
+		send_to(way, PACED_BURST);
 	}
 	return NULL;
 }
