@@ -75,6 +75,7 @@ struct mdfh_line_config {
 	uint16_t vlan;
 	uint32_t rx_ring_size;
 	uint32_t batch_size;
+	uint32_t frame_size; /* bytes of a packet buffer: longer packets are cut; default 2048 */
 	uint32_t busy_poll_us;
 	uint64_t receive_buffer_bytes;
 	enum mdfh_timestamps timestamps;
@@ -282,6 +283,8 @@ struct mdfh_channel_report {
 	int64_t first_ns;               /* this host's clock at its first batch of packets ... */
 	int64_t last_ns;                /* ... and at its newest; 0 = none came */
 	unsigned ports[MDFH_LINES_MAX]; /* index of each line's port */
+	/* Packets of each line that were longer than frame_size, and cut. */
+	uint64_t truncated[MDFH_LINES_MAX];
 };
 
 /* Statistics; while running they are a little old and not of one instant. */

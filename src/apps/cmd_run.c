@@ -57,6 +57,7 @@ enum option_key {
 	KEY_LEVELS,
 	KEY_BUFFER,
 	KEY_BATCH,
+	KEY_FRAME,
 	KEY_BUSY_POLL,
 	KEY_DEPTH,
 	KEY_LATENCY_SAMPLE,
@@ -106,6 +107,8 @@ static const struct argp_option options[] = {
     {"window", KEY_WINDOW, "US", 0, "How long a hole may stay open; default 50000", 0},
     {"receive-buffer", KEY_BUFFER, "BYTES", 0, "Socket buffer; default 16 MiB", 0},
     {"batch", KEY_BATCH, "N", 0, "Packets per receive call, 1 to 256; default 64", 0},
+    {"frame-size", KEY_FRAME, "BYTES", 0,
+	"Longest payload of a packet, 256 to 65535: longer ones are cut; default 2048", 0},
     {"busy-poll", KEY_BUSY_POLL, "US", 0, "SO_BUSY_POLL", 0},
     {"slots", KEY_SLOTS, "N", 0, "Ring to the consumer; default 65536", 0},
     {"wait", KEY_WAIT, 0, 0, "Wait when that ring is full, instead of dropping", 0},
@@ -300,6 +303,10 @@ static error_t parse(int key, char *argument, struct argp_state *state)
 		run->line.batch_size =
 		    (uint32_t)option_whole(state, "batch", argument, 1, MDFH_BYPASS_BATCH_MAX);
 		return 0;
+	case KEY_FRAME:
+		run->line.frame_size =
+		    (uint32_t)option_whole(state, "frame-size", argument, 256, 65535);
+		return 0;
 	case KEY_BUSY_POLL:
 		run->line.busy_poll_us =
 		    (uint32_t)option_whole(state, "busy-poll", argument, 0, 100000);
@@ -367,11 +374,10 @@ static const struct argp argp = {
     .options = options,
     .parser = parse,
     .args_doc = "[CONFIG.yaml]",
-    .doc =
-	"Receive a feed, keep its books, hand events to a consumer; a summary at the end.\v"
-	"Exit status: 0 = nothing was lost; 1 = messages were lost or refused, or events dropped; "
-	"2 = it could not run, or a port died.\n\n"
-	"Example: mdfh run --protocol itch50 --group 239.1.1.1:26477 --interface lo",
+    .doc = "Receive a feed, keep its books, hand events to a consumer; a summary at the end.\v"
+	   "Exit status: 0 = nothing was lost; 1 = messages were lost or refused, packets cut, or "
+	   "events dropped; 2 = it could not run, or a port died.\n\n"
+	   "Example: mdfh run --protocol itch50 --group 239.1.1.1:26477 --interface lo",
 };
 
 /* The configuration that the options describe. */

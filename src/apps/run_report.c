@@ -23,6 +23,7 @@ struct total {
 	uint64_t gaps;
 	uint64_t lost;
 	uint64_t host_drops;
+	uint64_t truncated; /* packets longer than a frame */
 	uint64_t consumer_dropped;
 	/* From the first packet to the newest, by this host's clock; 0 = they came at once. What
 	 * was waited before and after is no part of a rate. */
@@ -73,8 +74,10 @@ static struct total add_up(const struct run_report *report)
 		total.gaps += channel.session.gaps;
 		total.lost +=
 		    channel.session.lost - channel.session.lost_by_cause[MDFH_CAUSE_LATE_JOIN];
-		for (unsigned l = 0; l < channel.lines; l++)
+		for (unsigned l = 0; l < channel.lines; l++) {
 			total.duplicates += channel.session.lines[l].duplicates;
+			total.truncated += channel.truncated[l];
+		}
 		if (channel.first_ns && channel.first_ns < first_ns)
 			first_ns = channel.first_ns;
 		if (channel.last_ns > last_ns)
@@ -238,6 +241,16 @@ static void print_login(const char *channel, unsigned line, const struct mdfh_po
 			    text_grouped(login->reasons[r]), mdfh_soup_reason_text(r));
 }
 
+static void print_truncated(
+    const struct mdfh_channel_report *channel, unsigned line, uint32_t frame_size)
+{
+	if (channel->truncated[line])
+		printf("%s line %c  %s packets were longer than %u bytes and cut: set frame_size "
+		       "(--frame-size) to what the longest of the feed has\n",
+		    channel->name, (char)('A' + line), text_grouped(channel->truncated[line]),
+		    frame_size);
+}
+
 static void print_channels(const struct run_report *report)
 {
 	for (unsigned i = 0; i < mdfh_handler_channels(report->handler); i++) {
@@ -259,6 +272,7 @@ static void print_channels(const struct run_report *report)
 			    text_grouped(line->missing), text_grouped(refused),
 			    text_grouped(port.stats.rx_dropped_nic + port.stats.rx_dropped_kernel +
 					 port.stats.rx_dropped_socket));
+			print_truncated(&channel, l, port.capabilities->frame_size);
 			if (port.has_login)
 				print_login(channel.name, l, &port);
 		}
@@ -379,15 +393,17 @@ static json_t *lines_json(
 			json_object_set_new(
 			    errors, mdfh_session_error_name(e), integer(line->errors[e]));
 		json_array_append_new(lines,
-		    json_pack("{s:s%, s:s, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:i}",
+		    json_pack(
+			"{s:s%, s:s, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:i}",
 			"line", &"ABCD"[l], (size_t)1, "backend", port.backend, "packets",
 			integer(line->packets), "delivered", integer(line->delivered), "duplicates",
 			integer(line->duplicates), "missing", integer(line->missing), "heartbeats",
 			integer(line->heartbeats), "dropped_by_nic",
 			integer(port.stats.rx_dropped_nic), "dropped_by_kernel",
 			integer(port.stats.rx_dropped_kernel), "dropped_by_socket",
-			integer(port.stats.rx_dropped_socket), "downs", integer(line->downs),
-			"refused", errors, "port_error", port.error == -ENODATA ? 0 : -port.error));
+			integer(port.stats.rx_dropped_socket), "truncated",
+			integer(channel->truncated[l]), "downs", integer(line->downs), "refused",
+			errors, "port_error", port.error == -ENODATA ? 0 : -port.error));
 		if (port.has_login)
 			json_object_set_new(json_array_get(lines, l), "login", login_json(&port));
 	}
@@ -483,16 +499,16 @@ static void print_json(const struct run_report *report, const struct total *tota
 			json_object_set_new(
 			    kinds, mdfh_event_kind_name(k), integer(report->consumed->by_kind[k]));
 	root = json_pack("{s:f, s:f, s:o, s:o, s:o, s:f, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, "
-			 "s:o, s:o, s:o, s:o, s:o}",
+			 "s:o, s:o, s:o, s:o, s:o, s:o}",
 	    "seconds", seconds, "active_seconds", total->active_seconds, "packets",
 	    integer(total->packets), "bytes", integer(total->bytes), "messages",
 	    integer(total->messages), "messages_per_second", message_rate(total), "duplicates",
 	    integer(total->duplicates), "gaps", integer(total->gaps), "lost", integer(total->lost),
 	    "refused", integer(total->refused), "unknown", integer(total->unknown), "host_drops",
-	    integer(total->host_drops), "events", integer(report->consumed->events),
-	    "events_dropped", integer(total->consumer_dropped), "events_by_kind", kinds, "channels",
-	    channels_json(report), "consumers", consumers_json(report), "books", books_json(report),
-	    "latency", latency_json(report));
+	    integer(total->host_drops), "truncated", integer(total->truncated), "events",
+	    integer(report->consumed->events), "events_dropped", integer(total->consumer_dropped),
+	    "events_by_kind", kinds, "channels", channels_json(report), "consumers",
+	    consumers_json(report), "books", books_json(report), "latency", latency_json(report));
 	json_dumpf(root, stdout, JSON_INDENT(2) | JSON_PRESERVE_ORDER);
 	putchar('\n');
 	json_decref(root);
@@ -502,7 +518,8 @@ int run_report_end(struct run_report *report, int json, int quiet)
 {
 	struct total total = add_up(report);
 	double seconds = run_report_elapsed(report);
-	int lossless = total.lost == 0 && total.refused == 0 && total.consumer_dropped == 0;
+	int lossless = total.lost == 0 && total.refused == 0 && total.truncated == 0 &&
+		       total.consumer_dropped == 0;
 
 	if (json) {
 		print_json(report, &total, seconds);

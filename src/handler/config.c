@@ -77,6 +77,7 @@ static const cyaml_schema_field_t line_fields[] = {
     CYAML_FIELD_UINT("vlan", OPT, struct mdfh_line_config, vlan),
     CYAML_FIELD_UINT("rx_ring_size", OPT, struct mdfh_line_config, rx_ring_size),
     CYAML_FIELD_UINT("batch_size", OPT, struct mdfh_line_config, batch_size),
+    CYAML_FIELD_UINT("frame_size", OPT, struct mdfh_line_config, frame_size),
     CYAML_FIELD_UINT("busy_poll_us", OPT, struct mdfh_line_config, busy_poll_us),
     CYAML_FIELD_UINT("receive_buffer", OPT, struct mdfh_line_config, receive_buffer_bytes),
     CYAML_FIELD_ENUM("timestamps", STRICT, struct mdfh_line_config, timestamps, timestamp_names,

@@ -46,7 +46,9 @@ struct mdfh_handler {
 };
 
 enum {
-	WINDOW_FRAME = 2048, /* mdfh_channel_config.window_frame_size's default */
+	WINDOW_FRAME = 2048, /* mdfh_channel_config.window_frame_size's default, and a frame's */
+	FRAME_LEAST = 256,   /* mdfh_bypass_config.frame_size's range */
+	FRAME_MOST = 65535,
 	STREAM_RUN = 65536,
 };
 
@@ -69,6 +71,11 @@ static int check_lines(const struct mdfh_handler_config *config, unsigned index,
 	for (unsigned l = 0; l < channel->lines_count; l++) {
 		const struct mdfh_line_config *line = &channel->lines[l];
 
+		if (line->frame_size &&
+		    (line->frame_size < FRAME_LEAST || line->frame_size > FRAME_MOST))
+			return mdfh_error(-EINVAL,
+			    "channel %u, line %u: frame_size is %u; it must be from %d to %d",
+			    index, l, line->frame_size, FRAME_LEAST, FRAME_MOST);
 		if (session->is_stream && !line->server)
 			return mdfh_error(-EINVAL,
 			    "channel %u, line %u: %s needs a server (ADDRESS:PORT)", index, l,
@@ -91,6 +98,21 @@ static int check_lines(const struct mdfh_handler_config *config, unsigned index,
 			    index, l, session->name);
 	}
 	return 0;
+}
+
+/* What the reorder window keeps of a packet: whatever a frame of any line holds. */
+static uint32_t window_frame(const struct mdfh_handler_channel_config *channel)
+{
+	uint32_t most = 0;
+
+	for (unsigned l = 0; l < channel->lines_count; l++) {
+		uint32_t size = channel->lines[l].frame_size;
+
+		if (channel->lines[l].server || !size)
+			size = WINDOW_FRAME;
+		most = size > most ? size : most;
+	}
+	return most;
 }
 
 static int channel_setup(
@@ -117,6 +139,7 @@ static int channel_setup(
 		    .channel = (uint16_t)index,
 		    .lines = (uint16_t)from->lines_count,
 		    .window_packets = from->window_packets,
+		    .window_frame_size = window_frame(from),
 		    .window_ns = (uint64_t)from->window_us * 1000,
 		    .first_sequence = from->first_sequence,
 		    .session_id = from->session_id,

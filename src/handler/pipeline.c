@@ -523,6 +523,15 @@ static void take_stream(struct mdfh_pipeline *p, const struct port_state *port,
 	}
 }
 
+/* A packet that fills its frame was too long for it; a shorter one was cut by a capture, or by a
+ * fault on purpose. */
+static void note_truncated(const struct port_state *port, struct channel_state *channel,
+    const struct mdfh_packet *packet, unsigned line)
+{
+	channel->truncated[line] +=
+	    packet->length >= mdfh_bypass_capabilities(port->config.port)->frame_size;
+}
+
 void mdfh_pipeline_packets(struct mdfh_pipeline *p, unsigned port_index,
     const struct mdfh_packet *packets, int n, int64_t now_ns)
 {
@@ -548,6 +557,8 @@ void mdfh_pipeline_packets(struct mdfh_pipeline *p, unsigned port_index,
 			take_stream(p, port, channel, packet);
 			continue;
 		}
+		if (packet->flags & MDFH_PACKET_TRUNCATED)
+			note_truncated(port, channel, packet, port->config.flows[flow].line);
 		found = mdfh_channel_push(channel->session, packet, port->config.flows[flow].line,
 		    channel->now_ns, spans, MDFH_SPANS_MAX);
 		if (p->sampling)

@@ -44,6 +44,7 @@ void mdfh_pipeline_publish(struct mdfh_pipeline *p)
 		    .last_ns = p->channels[i].last_ns,
 		};
 
+		memcpy(words.truncated, p->channels[i].truncated, sizeof(words.truncated));
 		memcpy(at + channel_offset(i), &words, sizeof(words));
 	}
 	for (unsigned i = 0; i < p->port_count; i++) {
@@ -115,6 +116,7 @@ void mdfh_pipeline_channel_report(
 	report->messages_unknown = words.unknown;
 	report->first_ns = words.first_ns;
 	report->last_ns = words.last_ns;
+	memcpy(report->truncated, words.truncated, sizeof(report->truncated));
 	for (unsigned i = 0; i < MDFH_LINES_MAX; i++)
 		report->ports[i] = p->channels[channel].ports[i];
 }

@@ -68,6 +68,7 @@ int mdfh_port_open(const struct mdfh_line_config *const *lines, unsigned count, 
 	    .speed = line->speed,
 	    .rx_ring_size = line->rx_ring_size,
 	    .batch_size = line->batch_size,
+	    .frame_size = line->frame_size,
 	    .busy_poll_us = line->busy_poll_us,
 	    .receive_buffer_bytes = line->receive_buffer_bytes,
 	    .timestamps = line->timestamps,
@@ -100,7 +101,7 @@ int mdfh_port_open(const struct mdfh_line_config *const *lines, unsigned count, 
 			config.flows = flows;
 			config.transport = MDFH_TRANSPORT_TCP;
 			config.direction = MDFH_DIRECTION_DEFAULT;
-			config.frame_size = STREAM_FRAME;
+			config.frame_size = line->frame_size ? line->frame_size : STREAM_FRAME;
 			config.rx_ring_size =
 			    line->rx_ring_size ? line->rx_ring_size : STREAM_FRAMES;
 			continue;

@@ -9,6 +9,7 @@ Runs in a network namespace of its own (as root, or with a user namespace). CASE
   options   a configuration file, a subscription, JSON; an end by signal, with the summary
   controls  what must be noticed: one packet lost on both lines, one flipped price, one swapped
             pair in a queue
+  jumbo     payloads of 8972 bytes, with frames that are too short and long enough
 """
 import json
 import os
@@ -207,6 +208,66 @@ def controls(folder):
     check("one swapped pair in a queue is noticed", write("swapped.tsv", swapped)[0] == 1)
 
 
+def jumbo(folder):
+    """Payloads of jumbo frames: cut and told without frame_size, whole with it, also those that
+    wait in the reorder window."""
+    long_packets = ("--mtu-payload", "8972", "--flush-us", "20000", "--burst", "1")
+
+    def feed(name, *more):
+        process, out = start_run(folder, name, *both_lines(*more))
+        sim = simulate(folder, *long_packets, "--skew-us", "20000", "--drop-a",
+                       "50000-50001", "--drop-b", "50400-50401")
+        line = sim["lines"][1]
+        check("most packets are as long as jumbo frames let them be",
+              line["bytes"] / line["packets"] > 7000, json.dumps(sim))
+        return (sim, *finish_run(process, out))
+
+    sim, status, summary = feed("cut")
+    lines = summary["channels"][0]["lines"]
+    check("packets that are too long for a frame are counted, and told by the exit status",
+          status == 1 and summary["lost"] > 0
+          and summary["truncated"] == sum(line["truncated"] for line in lines)
+          and all(line["truncated"] > line["packets"] // 2 for line in lines),
+          json.dumps(summary, indent=1))
+    sim, status, summary = feed("whole", "--frame-size", "8972")
+    lines = summary["channels"][0]["lines"]
+    check("with frame_size all of them are whole", status == 0 and summary["truncated"] == 0
+          and summary["lost"] == 0 and summary["messages"] == sim["messages"],
+          json.dumps(summary, indent=1))
+    check("early ones too: what line B lacks had come on A, ahead of what A lacks",
+          sim["lost_on_both"] == 0 and lines[0]["missing"] > 0 and lines[1]["missing"] > 0)
+    status, last = compare(folder, "whole.tsv")
+    check("the books agree", status == 0, last)
+
+    config = os.path.join(folder, "feed.yaml")
+    for size, status in (("", 1), (", frame_size: 8972", 0)):
+        with open(config, "w") as file:
+            file.write(f"""
+channels:
+  - name: itch
+    protocol: itch50
+    lines: [{{group: "{A}", interface: lo{size}}}, {{group: "{B}", interface: lo{size}}}]
+consumers: [{{name: strategy, slots: 1048576}}]
+""")
+        process = subprocess.Popen([MDFH, "run", "--seconds", "60", config],
+                                   stdout=subprocess.PIPE, text=True)
+        simulate(folder, *long_packets)
+        text, _ = process.communicate(timeout=90)
+        told = [line for line in text.splitlines() if " and cut: " in line]
+        check("one sentence a line names the remedy" if status else "or there is none to name",
+              process.returncode == status and len(told) == 2 * status
+              and all(line.startswith(f"itch line {name}  ")
+                      and " packets were longer than 2048 bytes and cut: set frame_size" in line
+                      for line, name in zip(told, "AB")), text)
+    text = open(config).read().replace("8972", "70000")
+    with open(config, "w") as file:
+        file.write(text)
+    result = subprocess.run([MDFH, "run", config], capture_output=True, text=True)
+    check("a size that cannot be is refused", result.returncode == 2 and
+          "line 0: frame_size is 70000; it must be from 256 to 65535" in result.stderr,
+          result.stderr)
+
+
 def look_for_io_uring():
     listed = subprocess.run([MDFH, "--modules", MODULES, "backends", "--json"], check=True,
                             capture_output=True, text=True).stdout
@@ -220,4 +281,5 @@ enter_namespace()
 if CASE == "io_uring":
     look_for_io_uring()
 with tempfile.TemporaryDirectory() as temporary:
-    {"agree": agree, "io_uring": agree, "options": options, "controls": controls}[CASE](temporary)
+    {"agree": agree, "io_uring": agree, "options": options, "controls": controls,
+     "jumbo": jumbo}[CASE](temporary)

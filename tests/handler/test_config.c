@@ -49,6 +49,7 @@ static const char everything[] = "name: nasdaq\n"
 				 "        vlan: 12\n"
 				 "        rx_ring_size: 1024\n"
 				 "        batch_size: 32\n"
+				 "        frame_size: 9000\n"
 				 "        busy_poll_us: 50\n"
 				 "        receive_buffer: 1048576\n"
 				 "        timestamps: software\n"
@@ -113,6 +114,7 @@ static void test_every_key(void **state)
 	assert_int_equal(line->vlan, 12);
 	assert_int_equal(line->rx_ring_size, 1024);
 	assert_int_equal(line->batch_size, 32);
+	assert_int_equal(line->frame_size, 9000);
 	assert_int_equal(line->busy_poll_us, 50);
 	assert_int_equal(line->receive_buffer_bytes, 1048576);
 	assert_int_equal(line->timestamps, MDFH_TIMESTAMPS_SOFTWARE);
