@@ -9,7 +9,7 @@
  *     output -> bytes -> sent                 (write side)
  *
  * There are no sockets and no clock in here: bytes come and go by calls, cut anywhere, and time
- * (ns, any epoch, never going back) is an argument. Whoever owns the connection tells when it
+ * (ns, any epoch; from a step back on, silence is counted anew) is an argument. Whoever owns the connection tells when it
  * was made and lost, and closes it when reason() says why.
  *
  * Threads: one at a time for an object. Memory: taken by create; nothing allocates afterwards.
@@ -144,7 +144,7 @@ struct mdfh_soup_client_stats {
 	uint64_t next_sequence; /* 0 = not known yet */
 	uint64_t last_reason;   /* enum mdfh_soup_reason: why the newest connection ended */
 	uint64_t given_up;      /* 1 = no more logins will be tried: see mdfh_soup_client_pause */
-	uint64_t session[2];    /* text, zero-padded */
+	uint64_t session[2];    /* text, zero-padded; '?' for what is not printable */
 	uint64_t reasons[MDFH_SOUP_REASONS];
 };
 

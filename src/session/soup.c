@@ -21,7 +21,9 @@ const char *mdfh_soup_reason_text(unsigned reason)
 	    [MDFH_SOUP_TYPE] = "protocol error: unknown packet type",
 	    [MDFH_SOUP_STATE] = "protocol error: a packet type that may not come there",
 	    [MDFH_SOUP_NUMBER] = "protocol error: a sequence number that is none",
-	    [MDFH_SOUP_SESSION_OTHER] = "logged in to another session than the one asked for",
+	    [MDFH_SOUP_SESSION_OTHER] =
+		"logged in to another session than the one asked for, or to "
+		"one that has ended",
 	    [MDFH_SOUP_NOT_AUTHORIZED] = "login refused: not authorized (A)",
 	    [MDFH_SOUP_NO_SESSION] = "login refused: session not available (S)",
 	    [MDFH_SOUP_REFUSED] = "login refused for a reason that SoupBinTCP 3.00 does not know",
@@ -210,8 +212,15 @@ int mdfh_soup_output_create(struct soup_output *out, uint32_t size)
 	*out = (struct soup_output){.bytes = mdfh_lines_alloc(1, size), .size = size};
 	if (!out->bytes)
 		return mdfh_error(-ENOMEM, "SoupBinTCP: %u bytes of output", size);
-	memset(out->bytes, 0, size); /* touched now, not when it is used */
 	return 0;
+}
+
+void mdfh_soup_output_destroy(struct soup_output *out)
+{
+	if (out->bytes)
+		explicit_bzero(out->bytes, out->size);
+	free(out->bytes);
+	out->bytes = NULL;
 }
 
 void mdfh_soup_output_put(

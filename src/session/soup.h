@@ -26,6 +26,13 @@ enum {
 	SOUP_REJECTED_SIZE = 4,
 };
 
+/* The clock may have been set back: what would lie ahead is now, so that no timer waits for it. */
+static inline void soup_not_ahead(int64_t *at_ns, int64_t now_ns)
+{
+	if (*at_ns > now_ns)
+		*at_ns = now_ns;
+}
+
 /* Reading ------------------------------------------------------------------- */
 
 /* The bytes of one connection: those that were fed last, and what was cut before them. */
@@ -77,6 +84,8 @@ struct soup_output {
 };
 
 int mdfh_soup_output_create(struct soup_output *out, uint32_t size);
+/* Nothing of it is left behind in free memory: a password went through it. */
+void mdfh_soup_output_destroy(struct soup_output *out);
 
 static inline uint32_t soup_output_room(const struct soup_output *out)
 {

@@ -112,7 +112,6 @@ int mdfh_soup_client_create(
 		return err;
 	}
 	memcpy(s->asked, s->wanted, sizeof(s->asked));
-	memset(s->input.buffer, 0, sizeof(s->input.buffer));
 	s->sequence = c.sequence;
 	s->run_max = c.run_max;
 	s->heartbeat_ns = (int64_t)c.heartbeat_ns;
@@ -128,8 +127,7 @@ void mdfh_soup_client_destroy(struct mdfh_soup_client *s)
 {
 	if (!s)
 		return;
-	free(s->output.bytes);
-	/* Passwords are not left behind in free memory. */
+	mdfh_soup_output_destroy(&s->output);
 	explicit_bzero(s->password, sizeof(s->password));
 	free(s);
 }
@@ -255,6 +253,18 @@ static int is_allowed(const struct mdfh_soup_client *s, uint8_t type)
 	}
 }
 
+/* Reports print it: what is no printable ASCII is none there. */
+static void show_session(struct mdfh_soup_client *s)
+{
+	char text[sizeof(s->session)];
+
+	for (unsigned i = 0; i < sizeof(text); i++)
+		text[i] = !s->session[i] || (s->session[i] >= ' ' && s->session[i] <= '~')
+			      ? s->session[i]
+			      : '?';
+	memcpy(s->stats.session, text, sizeof(s->stats.session));
+}
+
 /* 1 if we are in. */
 static int take_accepted(struct mdfh_soup_client *s, const uint8_t *packet)
 {
@@ -278,7 +288,7 @@ static int take_accepted(struct mdfh_soup_client *s, const uint8_t *packet)
 		s->stats.behind++;
 	memset(s->session, 0, sizeof(s->session));
 	memcpy(s->session, session, sizeof(session));
-	memcpy(s->stats.session, s->session, sizeof(s->stats.session));
+	show_session(s);
 	memcpy(s->asked, session, sizeof(s->asked));
 	s->ended[0] = '\0';
 	s->is_anew = 0;
@@ -415,6 +425,9 @@ int mdfh_soup_client_unit(
 
 void mdfh_soup_client_poll(struct mdfh_soup_client *s, int64_t now_ns)
 {
+	soup_not_ahead(&s->since_ns, now_ns);
+	soup_not_ahead(&s->heard_ns, now_ns);
+	soup_not_ahead(&s->sent_ns, now_ns);
 	switch (s->state) {
 	case MDFH_SOUP_LOGIN:
 		if (now_ns - s->since_ns >= s->login_ns)

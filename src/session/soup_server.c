@@ -145,8 +145,10 @@ void mdfh_soup_server_destroy(struct mdfh_soup_server *s)
 	if (!s)
 		return;
 	for (uint32_t i = 0; s->clients && i < s->clients_max; i++)
-		free(s->clients[i].output.bytes);
+		mdfh_soup_output_destroy(&s->clients[i].output);
 	free(s->clients);
+	if (s->inputs) /* logins came through them */
+		explicit_bzero(s->inputs, s->clients_max * sizeof(*s->inputs));
 	free(s->inputs);
 	explicit_bzero(s->password, sizeof(s->password));
 	free(s);
@@ -447,6 +449,10 @@ void mdfh_soup_server_poll(struct mdfh_soup_server *s, unsigned client, int64_t 
 	if (!c)
 		return;
 	c->now_ns = now_ns;
+	soup_not_ahead(&c->since_ns, now_ns);
+	soup_not_ahead(&c->heard_ns, now_ns);
+	soup_not_ahead(&c->sent_ns, now_ns);
+	soup_not_ahead(&c->taken_ns, now_ns);
 	if (c->output.to && now_ns - c->taken_ns >= s->stall_ns) {
 		if (c->state != MDFH_SOUP_CLOSING)
 			end(s, c, MDFH_SOUP_SLOW);

@@ -177,6 +177,19 @@ static void test_accepted_and_padding(void **state)
 	}
 }
 
+/* What a terminal or JSON would choke on is not shown, but asked for as it is. */
+static void test_session_of_odd_bytes(void **state)
+{
+	(void)state;
+	make(NULL, 1);
+	log_in("\033[2J\377", 5, 0);
+	assert_string_equal((const char *)stats()->session, "?[2J?");
+	mdfh_soup_client_disconnected(client, 0);
+	mdfh_soup_client_connected(client, 0);
+	expect_login("\033[2J\377", 5, 0);
+	mdfh_soup_client_destroy(client);
+}
+
 static void test_answer_that_does_not_fit(void **state)
 {
 	(void)state;
@@ -512,6 +525,8 @@ static void test_heartbeats(void **state)
 
 static void test_timeouts(void **state)
 {
+	const uint8_t *data;
+
 	(void)state;
 	make(NULL, 1);
 	mdfh_soup_client_connected(client, 100);
@@ -531,6 +546,17 @@ static void test_timeouts(void **state)
 	mdfh_soup_client_disconnected(client, 0);
 	assert_int_equal(stats()->reasons[MDFH_SOUP_SILENT], 1);
 	assert_int_equal(stats()->reasons[MDFH_SOUP_LOST], 0);
+
+	/* A clock that is set back by an hour: all is counted from there. */
+	log_in("DAY", 1, 3600 * SECOND);
+	mdfh_soup_client_poll(client, 5 * SECOND);
+	assert_int_equal(mdfh_soup_client_output(client, &data), 0);
+	mdfh_soup_client_poll(client, 6 * SECOND);
+	expect_output("\0\1R", 3, 6 * SECOND);
+	mdfh_soup_client_poll(client, 20 * SECOND - 1);
+	assert_int_equal(mdfh_soup_client_reason(client), MDFH_SOUP_NONE);
+	mdfh_soup_client_poll(client, 20 * SECOND);
+	assert_int_equal(mdfh_soup_client_reason(client), MDFH_SOUP_SILENT);
 	mdfh_soup_client_destroy(client);
 }
 
@@ -695,6 +721,7 @@ int main(void)
 	    cmocka_unit_test(test_login_bytes),
 	    cmocka_unit_test(test_real_login),
 	    cmocka_unit_test(test_accepted_and_padding),
+	    cmocka_unit_test(test_session_of_odd_bytes),
 	    cmocka_unit_test(test_answer_that_does_not_fit),
 	    cmocka_unit_test(test_refused),
 	    cmocka_unit_test(test_pause_after_useless_connections),

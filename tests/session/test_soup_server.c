@@ -285,6 +285,17 @@ static void test_timers(void **state)
 	expect_output(c, "", 0, 0);
 	mdfh_soup_server_poll(server, c, 15 * SECOND);
 	assert_int_equal(mdfh_soup_server_reason(server, c), MDFH_SOUP_NONE);
+	mdfh_soup_server_disconnected(server, c);
+
+	/* A clock that is set back by an hour: all is counted from there. */
+	c = log_in(1, 3600 * SECOND);
+	expect_output(c, "", 0, 0);
+	mdfh_soup_server_poll(server, c, 5 * SECOND);
+	expect_output(c, "", 0, 0);
+	mdfh_soup_server_poll(server, c, 6 * SECOND);
+	expect_output(c, "\0\1H", 3, 6 * SECOND);
+	mdfh_soup_server_poll(server, c, 20 * SECOND);
+	assert_int_equal(mdfh_soup_server_reason(server, c), MDFH_SOUP_SILENT);
 	mdfh_soup_server_destroy(server);
 }
 
