@@ -650,7 +650,7 @@ static void keep_house(struct mdfh_pipeline *p, int64_t now_ns)
 	poll_channels(p, now_ns);
 	for (unsigned i = 0; i < p->port_count; i++)
 		tend_stream(p, &p->ports[i], now_ns);
-	if (now_ns - p->published_ns < PUBLISH_NS)
+	if ((uint64_t)(now_ns - p->published_ns) < PUBLISH_NS)
 		return;
 	p->published_ns = now_ns;
 	mdfh_pipeline_publish(p);
@@ -684,7 +684,8 @@ int mdfh_pipeline_poll(struct mdfh_pipeline *p)
 		total += n;
 	}
 	if (total) {
-		if (now_ns - p->kept_house_ns >= HOUSE_NS)
+		/* Unsigned: a clock that was set back is no reason to wait for. */
+		if ((uint64_t)(now_ns - p->kept_house_ns) >= HOUSE_NS)
 			keep_house(p, now_ns);
 		return total;
 	}
@@ -754,7 +755,7 @@ void mdfh_pipeline_wait(struct mdfh_pipeline *p, uint32_t timeout_us)
 
 		keep_house(p, now_ns);
 		/* Where nothing comes, it may be the interface: a port looks after it here. */
-		if (now_ns - p->refreshed_ns >= REFRESH_NS) {
+		if ((uint64_t)(now_ns - p->refreshed_ns) >= REFRESH_NS) {
 			p->refreshed_ns = now_ns;
 			mdfh_pipeline_refresh(p);
 		}
