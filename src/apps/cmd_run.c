@@ -547,7 +547,7 @@ static int run_handler(
 	struct run_consumed consumed = {.events = 0};
 	struct run_report report;
 	const struct mdfh_consumer_config *consumer = first_events_consumer(config);
-	struct run_watch *watch = run_watch_create(handler);
+	struct run_watch *watch = run_watch_create(handler, config);
 	struct latency_log *latency = NULL;
 	pthread_t thread;
 	int reading = 0;

@@ -1,5 +1,5 @@
-/* run_watch.h - what a person at `mdfh run` should hear of at once: lines that fell silent, and those that
- * are heard again. Interfaces that go down are the handler's to tell (mdfh/log.h). */
+/* run_watch.h - what a person at `mdfh run` should hear of at once: lines that fell silent or lost
+ * their login, and those that came back. Interfaces that go down are the handler's to tell (mdfh/log.h). */
 #ifndef MDFH_APPS_RUN_WATCH_H
 #define MDFH_APPS_RUN_WATCH_H
 
@@ -7,8 +7,9 @@
 
 struct run_watch;
 
-/* NULL: no memory. handler stays the caller's. */
-struct run_watch *run_watch_create(const struct mdfh_handler *handler);
+/* NULL: no memory. handler and config stay the caller's. */
+struct run_watch *run_watch_create(
+    struct mdfh_handler *handler, const struct mdfh_handler_config *config);
 void run_watch_destroy(struct run_watch *watch); /* NULL is allowed */
 
 /* Once a second, say. What is new since the last look goes to standard error, a line each. before

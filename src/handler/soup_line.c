@@ -79,8 +79,11 @@ int mdfh_soup_line_create(const struct mdfh_line_config *config,
 		err = read_password(name, config->password_file, password, sizeof(password));
 		client.password = password;
 	}
-	if (!err)
+	if (!err) {
 		err = mdfh_soup_client_create(&client, &l->client);
+		if (err)
+			mdfh_error(err, "%s: %s", name, mdfh_error_text());
+	}
 	explicit_bzero(password, sizeof(password));
 	if (err) {
 		mdfh_soup_line_destroy(l);

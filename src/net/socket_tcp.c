@@ -673,7 +673,9 @@ static int tcp_stats(struct mdfh_bypass *port)
 		    "no connection to %s port %u, attempts that failed since the last: %" PRIu64
 		    "; newest reason: %s",
 		    host, ntohs(server(p)->to.v4.sin_port), p->failures,
-		    strerror_r(port->stats.last_error, reason, sizeof(reason)));
+		    port->stats.last_error == ECONNABORTED
+			? "it was ended from here"
+			: strerror_r(port->stats.last_error, reason, sizeof(reason)));
 	}
 	mdfh_sockets_warn(&p->sockets, text);
 	return 0;

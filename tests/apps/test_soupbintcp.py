@@ -203,6 +203,7 @@ def login(folder):
           json.dumps(refused.lines))
     other = Run(folder, "other", "--server", f"{HOST}:9007", "--username", "BOB", "--password-file", password,
                 "--session-id", "YESTERDAY", "--seconds", "3")
+    down = Run(folder, "down", "--server", f"{HOST}:9019", "--seconds", "3")
     with open(password, "w") as file:
         file.write("SECRET\n")
     two = Run(folder, "two", "--server", f"{HOST}:9007", "--server", f"{HOST}:9008", "--username", "bob",
@@ -211,6 +212,10 @@ def login(folder):
     two.wait()
     check_whole(two, sim)
     other.wait()
+    said = f"line A, server {HOST}:9007: login refused: session not available (S); it is tried again"
+    check("a refusal is said while it runs, once", other.error.count(said) == 1, other.error)
+    said = f"line A has no connection to server {HOST}:9019: Connection refused; it is tried again"
+    check("so is a server that is not there", down.wait().error.count(said) == 1, down.error)
     check("a wrong password was tried once each, a session that is not there seldom",
           sim.soup["reasons"]["not-authorized"] in (1, 2) and sim.soup["reasons"]["no-session"] <= 3,
           json.dumps(sim.soup))
