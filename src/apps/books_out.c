@@ -6,6 +6,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 
 #include "mdfh/error.h"
 
@@ -110,14 +111,20 @@ int books_out_write(
 {
 	int to_stdout = !strcmp(path, "-"), err;
 	FILE *stream = stdout;
+	const char *name = path; /* what is opened */
 	char *temporary = NULL;
+	struct stat info;
 
 	if (!to_stdout) {
-		if (asprintf(&temporary, "%s.tmp", path) < 0)
-			return mdfh_error(-ENOMEM, "book: no memory");
-		stream = fopen(temporary, "we");
+		/* A device must not become a file. */
+		if (stat(path, &info) || S_ISREG(info.st_mode)) {
+			if (asprintf(&temporary, "%s.tmp", path) < 0)
+				return mdfh_error(-ENOMEM, "book: no memory");
+			name = temporary;
+		}
+		stream = fopen(name, "we");
 		if (!stream) {
-			err = mdfh_error_errno(-errno, "book: %s", temporary);
+			err = mdfh_error_errno(-errno, "book: %s", name);
 			goto out;
 		}
 	}
@@ -128,10 +135,10 @@ int books_out_write(
 		mdfh_error(err, "%s: %s", path, mdfh_error_text());
 	if (!to_stdout) {
 		if (fclose(stream) && !err)
-			err = mdfh_error_errno(-errno, "book: writing %s", temporary);
-		if (!err && rename(temporary, path))
+			err = mdfh_error_errno(-errno, "book: writing %s", name);
+		if (!err && temporary && rename(temporary, path))
 			err = mdfh_error_errno(-errno, "book: renaming %s to %s", temporary, path);
-		if (err)
+		if (err && temporary)
 			remove(temporary);
 	}
 out:

@@ -15,7 +15,8 @@ uint32_t *books_out_rows(const struct mdfh_instruments *instruments, uint32_t *c
 
 /* One line for each live order: symbol, B or S, venue price, position, order id, shares,
  * separated by tabs; by symbol, B before S, best price first, then position. Written under a
- * temporary name beside path, then renamed; "-" = standard output. 0 or a negative errno value. */
+ * temporary name beside path, then renamed, so that it appears when it is whole; to what is there and
+ * no file, such as a pipe or /dev/null, as it comes; "-" = standard output. 0 or a negative errno value. */
 int books_out_write(
     const struct mdfh_books *books, const struct mdfh_instruments *instruments, const char *path);
 

@@ -8,6 +8,7 @@
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "mdfh/error.h"
@@ -736,25 +737,31 @@ int mdfh_refbook_write(const struct mdfh_refbook *book, FILE *stream)
 
 int mdfh_refbook_write_file(const struct mdfh_refbook *book, const char *path)
 {
+	const char *name = path; /* what is opened */
 	char *temporary = NULL;
+	struct stat info;
 	FILE *stream;
 	int err;
 
-	if (asprintf(&temporary, "%s.part", path) < 0)
-		return mdfh_error(-ENOMEM, "reference book: a name for %s", path);
-	stream = fopen(temporary, "we");
+	/* A device must not become a file. */
+	if (stat(path, &info) || S_ISREG(info.st_mode)) {
+		if (asprintf(&temporary, "%s.part", path) < 0)
+			return mdfh_error(-ENOMEM, "reference book: a name for %s", path);
+		name = temporary;
+	}
+	stream = fopen(name, "we");
 	if (!stream) {
-		err = mdfh_error_errno(-errno, "reference book: %s", temporary);
+		err = mdfh_error_errno(-errno, "reference book: %s", name);
 		goto out_free;
 	}
 	err = mdfh_refbook_write(book, stream);
 	if (err)
 		mdfh_error(err, "%s: %s", path, mdfh_error_text());
 	if (fclose(stream) && !err)
-		err = mdfh_error_errno(-errno, "reference book: %s", temporary);
-	if (!err && rename(temporary, path))
+		err = mdfh_error_errno(-errno, "reference book: %s", name);
+	if (!err && temporary && rename(temporary, path))
 		err = mdfh_error_errno(-errno, "reference book: rename %s", temporary);
-	if (err)
+	if (err && temporary)
 		unlink(temporary);
 out_free:
 	free(temporary);

@@ -5,6 +5,7 @@ what to do, and the right exit status.
 usage: test_robustness.py MDFH
 
   output    standard output full, closed by its reader, closed from the start; --help as well
+  devices   books into a pipe, which stays one
   disk      each file that a command writes on a disk that is full: nothing half-written stays behind
   access    files that may not be read, folders that may not be written, as a user without privilege
   network   a port in use, an interface that is not there, one that goes down; no hugepages
@@ -18,6 +19,7 @@ import select
 import shutil
 import signal
 import socket
+import stat
 import subprocess
 import sys
 import tempfile
@@ -127,6 +129,22 @@ def output(folder):
 
         done = run(["bash", "-c", '"$@" >&-', "bash", *arguments])
         expect(f"{name} >&-", done, 2, "standard output", "Bad file descriptor")
+
+
+def devices(folder):
+    """What is no file stays what it is: root who writes to /dev/null keeps it."""
+    pipe = f"{folder}/pipe"
+    os.mkfifo(pipe)
+    os.chmod(pipe, 0o666)
+    for arguments in (["book", f"{folder}/day.itch"], ["run", "--quiet", "--wait", "--file", f"{folder}/day.pcapng"],
+                      ["sim", "--messages", "20000", "--symbols", "50", "--out", f"{folder}/again.itch"]):
+        with subprocess.Popen(["cat", pipe], stdout=subprocess.PIPE, text=True) as reader:
+            done = run([MDFH, *arguments, "--books-out", pipe])
+            if not stat.S_ISFIFO(os.stat(pipe).st_mode):
+                reader.kill()
+            books = reader.communicate(timeout=60)[0]
+        check(f"{arguments[0]} --books-out into a pipe", done.returncode == 0 and stat.S_ISFIFO(os.stat(pipe).st_mode)
+              and books == open(f"{folder}/books.tsv").read(), done)
 
 
 # disk ---------------------------------------------------------------------------------------------
@@ -292,7 +310,7 @@ def interrupt(folder):
 enter_namespaces()
 with tempfile.TemporaryDirectory() as name:
     make_files(name)
-    for part in (output, disk, access, network, interface_down, interrupt):
+    for part in (output, devices, disk, access, network, interface_down, interrupt):
         part(name)
         print(f"{part.__name__}: done, {failed} failed so far")
 sys.exit(1 if failed else 0)
