@@ -84,7 +84,7 @@ static int take(struct uring_port *u, const struct io_uring_cqe *cqe, struct mdf
 	struct msghdr control;
 
 	u->lent--;
-	if ((uint32_t)cqe->res < u->payload_at) {
+	if (cqe->res < (int)u->payload_at) { /* an error, too, may come with a frame */
 		u->frames.free[u->frames.free_count++] = frame;
 		return 0;
 	}
@@ -123,13 +123,11 @@ static int reap(struct uring_port *u, struct mdfh_packet *packets, int n)
 			continue;
 		if (!(cqe->flags & IORING_CQE_F_MORE))
 			u->unarmed |= UINT64_C(1) << cqe->user_data;
-		if (cqe->flags & IORING_CQE_F_BUFFER) {
-			if (take(u, cqe, &packets[got]))
-				bytes += packets[got++].length;
-		} else if (cqe->res < 0 && !is_passing(cqe->res)) {
+		if (cqe->flags & IORING_CQE_F_BUFFER && take(u, cqe, &packets[got]))
+			bytes += packets[got++].length;
+		if (cqe->res < 0 && !is_passing(cqe->res))
 			rc = mdfh_error_errno(-EIO, "io_uring: receiving from flows[%llu] (%d)",
 			    (unsigned long long)cqe->user_data, cqe->res);
-		}
 	}
 	io_uring_cq_advance(&u->ring, seen);
 	u->sockets.base.stats.rx_bytes += bytes;

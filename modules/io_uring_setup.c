@@ -308,7 +308,8 @@ int mdfh_uring_watch_ring(struct uring_port *u)
 
 /* The sockets say what recv would receive: the work is done there, so that the ring alone would never
  * wake anybody. The ring says what has been received and was not taken, which costs a wake-up for
- * each batch: it is watched only where that can be. */
+ * each batch: it is watched only where that can be. Without DEFER_TASKRUN the kernel does the work
+ * whenever this thread returns from it, be it from an interrupt. */
 static int watch_all(struct uring_port *u, const struct mdfh_bypass_config *config)
 {
 	struct epoll_event event = {.events = EPOLLIN};
@@ -320,7 +321,9 @@ static int watch_all(struct uring_port *u, const struct mdfh_bypass_config *conf
 		if (epoll_ctl(u->poll_fd, EPOLL_CTL_ADD, u->sockets.flows[i].fd, &event))
 			return mdfh_error_errno(-errno, "io_uring: epoll_ctl");
 	u->sockets.base.capabilities.poll_fd = u->poll_fd;
-	return u->lent_max > config->batch_size ? mdfh_uring_watch_ring(u) : 0;
+	return u->lent_max > config->batch_size || !(u->ring.flags & IORING_SETUP_DEFER_TASKRUN)
+		   ? mdfh_uring_watch_ring(u)
+		   : 0;
 }
 
 static int open_receiving(

@@ -27,8 +27,25 @@ WRAP_RING(io_uring_register_buf_ring,
     (ring, request, flags))
 WRAP_RING(io_uring_register_files, (struct io_uring *ring, const int *files, unsigned n),
     (ring, files, n))
-WRAP_RING(io_uring_submit_and_get_events, (struct io_uring *ring), (ring))
 /* clang-format on */
+
+static int spoiled; /* the result that the next completion is to have */
+
+int __real_io_uring_submit_and_get_events(struct io_uring *ring);
+int __wrap_io_uring_submit_and_get_events(struct io_uring *ring);
+int __wrap_io_uring_submit_and_get_events(struct io_uring *ring)
+{
+	struct io_uring_cqe *cqe;
+	int rc = faults_strike("io_uring_submit_and_get_events")
+		     ? -ENOMEM
+		     : __real_io_uring_submit_and_get_events(ring);
+
+	if (spoiled && !io_uring_peek_cqe(ring, &cqe)) {
+		cqe->res = spoiled;
+		spoiled = 0;
+	}
+	return rc;
+}
 
 int __real_pipe2(int *ends, int flags);
 int __wrap_pipe2(int *ends, int flags);
@@ -144,6 +161,36 @@ static void fails_with_flows(void **state)
 	    SPARED " fopen64 socket ", 45);
 }
 
+/* An error that comes with a frame is no packet, and the frame is not lost. */
+static void takes_errors_with_frames(void **state)
+{
+	const struct mdfh_bypass_config config = {
+	    .size = sizeof(config), .host = "127.0.0.1", .rx_ring_size = 64, .batch_size = 16};
+	struct sockaddr_in to = {.sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
+	int fd = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+	struct mdfh_packet packet;
+	struct mdfh_bypass *port;
+
+	(void)state;
+	assert_true(fd >= 0);
+	assert_ok(open_and_receive(&config, &port));
+	to.sin_port = htons(port->ops->local_port(port, 0));
+	for (int i = 0; i < 200; i++) {
+		int error = i % 3 == 0 ? -EIO : i % 3 == 1 ? -EINTR : 0;
+
+		assert_int_equal(sendto(fd, "12345", 5, 0, (struct sockaddr *)&to, sizeof(to)), 5);
+		spoiled = error;
+		assert_int_equal(port->ops->recv(port, &packet, 1), error == -EIO ? -EIO : !error);
+		assert_int_equal(spoiled, 0);
+		if (error)
+			continue;
+		assert_int_equal(packet.length, 5);
+		port->ops->release(port, &packet, 1);
+	}
+	close(fd);
+	mdfh_bypass_close(port);
+}
+
 static void works_on_an_older_kernel(void **state)
 {
 	struct mdfh_bypass *port;
@@ -189,6 +236,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 	    cmocka_unit_test(fails_with_one_flow),
 	    cmocka_unit_test(fails_with_flows),
+	    cmocka_unit_test(takes_errors_with_frames),
 	    cmocka_unit_test(works_on_an_older_kernel),
 	    cmocka_unit_test(says_what_the_kernel_lacks),
 	};
