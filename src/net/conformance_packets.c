@@ -400,6 +400,8 @@ static int check_hold_past_max(struct trial *t)
 	TRY(mdfh_trial_stats(t, &stats));
 	if (t->held == 300)
 		REQUIRE(stats.rx_copied, "all 300 came, and rx_copied is 0");
+	else
+		REQUIRE(stats.rx_starved, "packets had to wait, and rx_starved is 0");
 	rest = 300 - t->held;
 	mdfh_trial_release_all(t);
 	while (rest) {

@@ -439,6 +439,8 @@ static int check_hold_past_max(struct trial *t)
 	TRY(mdfh_trial_stats(t, &stats));
 	if (t->at == t->written && t->held > (int)can(t)->hold_max + 16)
 		REQUIRE(stats.rx_copied, "all came, and rx_copied is 0");
+	if (t->at < t->written)
+		REQUIRE(stats.rx_starved, "bytes had to wait, and rx_starved is 0");
 	mdfh_trial_release_all(t);
 	TRY(collect(t));
 	return expect_none(t);

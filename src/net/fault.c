@@ -433,6 +433,7 @@ static int fault_recv(struct mdfh_bypass *port, struct mdfh_packet *packets, int
 	int error = 0;
 	int asked = 0;
 	int got = 0;
+	int over;
 
 	while (got < n && fault->handed_out < fault->handed_out_max) {
 		if (fault->output.count) {
@@ -452,10 +453,10 @@ static int fault_recv(struct mdfh_bypass *port, struct mdfh_packet *packets, int
 	}
 	if (error)
 		return error;
+	over = fault->ended && !fault->output.count && fault->input_at == fault->input_count;
 	port->stats.rx_empty++;
-	return fault->ended && !fault->output.count && fault->input_at == fault->input_count
-		   ? -ENODATA
-		   : 0;
+	port->stats.rx_starved += fault->handed_out == fault->handed_out_max && !over;
+	return over ? -ENODATA : 0;
 }
 
 static int fault_wait(struct mdfh_bypass *port, uint32_t timeout_us)

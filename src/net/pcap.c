@@ -303,8 +303,11 @@ static int pcap_recv(struct mdfh_bypass *port, struct mdfh_packet *packets, int 
 		hand_out(pcap, &packets[got++]);
 	}
 	if (!got) {
+		int over = pcap->ended && !pcap->pending;
+
 		port->stats.rx_empty++;
-		return pcap->ended && !pcap->pending ? -ENODATA : 0;
+		port->stats.rx_starved += !pcap->free_count && !over;
+		return over ? -ENODATA : 0;
 	}
 	port->stats.rx_packets += (uint64_t)got;
 	port->stats.rx_batches++;

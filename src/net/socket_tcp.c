@@ -225,6 +225,7 @@ static int make_socket(struct tcp_port *p)
 {
 	struct flow *to = server(p);
 
+	to->port = 0; /* until it is connected */
 	to->fd = socket(to->to.any.sa_family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
 	if (to->fd < 0)
 		return mdfh_socket_error(-errno, "socket: socket for TCP");
@@ -508,8 +509,10 @@ static int read_bytes(struct tcp_port *p, struct mdfh_packet *packets, unsigned 
 	ssize_t got;
 
 	header.msg_iovlen = mdfh_frames_arm(&p->frames, n);
-	if (!header.msg_iovlen)
+	if (!header.msg_iovlen) {
+		s->base.stats.rx_starved++;
 		return 0;
+	}
 	got = recvmsg(server(p)->fd, &header, MSG_DONTWAIT);
 	if (got <= 0) {
 		int error = got < 0 ? errno : p->send_error;

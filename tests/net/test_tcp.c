@@ -497,10 +497,14 @@ static void wakes_for_what_there_is_to_do(void **state)
 
 	(void)state;
 	for (int round = 0; round < 3; round++) {
+		/* Connecting, it has no port that is known. */
+		assert_int_equal(mdfh_bypass_local_port(port, 0), 0);
 		/* The connection is complete. */
 		assert_int_equal(is_ready(port, 10000), 1);
 		assert_int_equal(mdfh_bypass_recv(port, &packet, 1), 1);
 		assert_true(packet.flags & MDFH_PACKET_CONNECTED);
+		assert_true(mdfh_bypass_local_port(port, 0) != 0 &&
+			    mdfh_bypass_local_port(port, 0) != number);
 		/* Nothing comes, and nothing wakes. */
 		assert_int_equal(is_ready(port, 20), 0);
 		peer = server_accept(listener);
