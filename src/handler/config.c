@@ -65,7 +65,8 @@ static const cyaml_schema_field_t line_fields[] = {
     CYAML_FIELD_STRING_PTR("group", PTR, struct mdfh_line_config, group, 1, 128),
     CYAML_FIELD_STRING_PTR("server", PTR, struct mdfh_line_config, server, 1, 128),
     CYAML_FIELD_STRING_PTR("username", PTR, struct mdfh_line_config, username, 0, 64),
-    CYAML_FIELD_STRING_PTR("password", PTR, struct mdfh_line_config, password, 0, 64),
+    /* Too long is for who logs in to say: what libcyaml refuses it shows. */
+    CYAML_FIELD_STRING_PTR("password", PTR, struct mdfh_line_config, password, 0, CYAML_UNLIMITED),
     CYAML_FIELD_STRING_PTR("password_file", PTR, struct mdfh_line_config, password_file, 1, 4096),
     CYAML_FIELD_STRING_PTR("source", PTR, struct mdfh_line_config, source, 1, 64),
     CYAML_FIELD_STRING_PTR("interface", PTR, struct mdfh_line_config, interface, 1, 64),

@@ -9,6 +9,7 @@
 #include "mdfh/capture.h"
 #include "mdfh/clock.h"
 #include "mdfh/error.h"
+#include "net/net.h"
 
 int mdfh_group_parse(const char *text, char *address, size_t size, uint16_t *port)
 {
@@ -40,6 +41,18 @@ int mdfh_group_parse(const char *text, char *address, size_t size, uint16_t *por
 bad:
 	return mdfh_error(-EINVAL,
 	    "group '%s' is not ADDRESS:PORT; write 239.1.1.1:26477 or [ff15::1]:26477", text);
+}
+
+/* Names are not looked up: an answer that takes long would hold up a start, and a wrong one is none. */
+static int check_numeric(const char *what, const char *text, const char *address)
+{
+	struct mdfh_address parsed;
+
+	if (mdfh_address_parse(address, 1, &parsed))
+		return 0;
+	return mdfh_error(-EINVAL,
+	    "%s '%s': the address must be a numeric one; `getent hosts %s` finds that of a name",
+	    what, text, address);
 }
 
 int mdfh_line_has_faults(const struct mdfh_line_config *line)
@@ -96,6 +109,9 @@ int mdfh_port_open(const struct mdfh_line_config *const *lines, unsigned count, 
 				    "server '%s' is not ADDRESS:PORT; write 10.1.1.1:9000 or "
 				    "[fd00::1]:9000",
 				    lines[i]->server);
+			err = check_numeric("server", lines[i]->server, addresses[i]);
+			if (err)
+				return err;
 			flows[i].group = addresses[i];
 			config.flow_count = 1;
 			config.flows = flows;
@@ -110,6 +126,8 @@ int mdfh_port_open(const struct mdfh_line_config *const *lines, unsigned count, 
 			continue;
 		err = mdfh_group_parse(
 		    lines[i]->group, addresses[i], sizeof(addresses[i]), &flows[i].port);
+		if (!err)
+			err = check_numeric("group", lines[i]->group, addresses[i]);
 		if (err)
 			return err;
 		flows[i].group = addresses[i];

@@ -193,6 +193,13 @@ static const struct {
 	"thread is 3"},
     {"channels:\n  - protocol: itch50\n    lines:\n      - group: 127.0.0.1\n", "127.0.0.1"},
     {"channels:\n  - protocol: itch50\n    lines:\n      - interface: lo\n", "line 0"},
+    {"channels:\n  - protocol: itch50\n    lines:\n      - group: exchange.example:9\n",
+	"group 'exchange.example:9': the address must be a numeric one"},
+    {"channels:\n  - protocol: itch50\n    lines:\n      - server: exchange.example:9\n",
+	"server 'exchange.example:9': the address must be a numeric one"},
+    {"channels:\n  - protocol: itch50\n    lines:\n      - server: 127.0.0.1:9\n        password: "
+     "0123456789012345678901234567890123456789012345678901234567890123456789\n",
+	"the password has 70 characters; at most 10"},
     {"session_date: 2026-13-01\nchannels:\n  - protocol: itch50\n    lines:\n      - group: "
      "127.0.0.1:9\n",
 	"2026"},
