@@ -65,21 +65,21 @@ static void look_at_login(struct watched_line *line, const struct mdfh_port_repo
 	has_ended = ends != line->ends;
 	line->ends = ends;
 	line->failures = port->stats.connect_failures;
-	if (is_in && (line->is_out || has_ended)) {
-		fprintf(stderr, "%smdfh run: %s is logged in to %s", before, name, server);
-		if (!line->is_out)
-			fprintf(stderr, " (%s)", reason);
-		fprintf(stderr, "; its next message is %llu\n",
-		    (unsigned long long)login->next_sequence);
+	if (is_in && line->is_out) {
 		line->is_out = 0;
+		fprintf(stderr, "%smdfh run: %s, server %s: logged in; the next message is %llu\n",
+		    before, name, server, (unsigned long long)login->next_sequence);
+	} else if (is_in && has_ended) {
+		fprintf(stderr,
+		    "%smdfh run: %s, server %s: %s; logged in again, the next message is %llu\n",
+		    before, name, server, reason, (unsigned long long)login->next_sequence);
 	} else if (!is_in && !line->is_out && has_ended) {
 		line->is_out = 1;
 		fprintf(stderr, "%smdfh run: %s, server %s: %s; %s\n", before, name, server, reason,
 		    login->given_up ? "no other login is tried" : "it is tried again");
 	} else if (!is_in && !line->is_out && has_failed) {
 		line->is_out = 1;
-		fprintf(stderr,
-		    "%smdfh run: %s has no connection to server %s: %s; it is tried again\n",
+		fprintf(stderr, "%smdfh run: %s, server %s: no connection, %s; it is tried again\n",
 		    before, name, server, strerror(port->stats.last_error));
 	}
 }

@@ -214,7 +214,7 @@ def login(folder):
     other.wait()
     said = f"line A, server {HOST}:9007: login refused: session not available (S); it is tried again"
     check("a refusal is said while it runs, once", other.error.count(said) == 1, other.error)
-    said = f"line A has no connection to server {HOST}:9019: Connection refused; it is tried again"
+    said = f"line A, server {HOST}:9019: no connection, Connection refused; it is tried again"
     check("so is a server that is not there", down.wait().error.count(said) == 1, down.error)
     check("a wrong password was tried once each, a session that is not there seldom",
           sim.soup["reasons"]["not-authorized"] in (1, 2) and sim.soup["reasons"]["no-session"] <= 3,
