@@ -296,6 +296,13 @@ static int bind_socket(int fd, const struct flow *flow, const struct mdfh_flow *
 							: 0;
 }
 
+static int bind_to_device(int fd, const char *interface)
+{
+	return setsockopt(fd, SOL_SOCKET, SO_BINDTODEVICE, interface, (socklen_t)strlen(interface))
+		   ? mdfh_socket_device_error(-errno, interface)
+		   : 0;
+}
+
 static int read_port(struct flow *flow)
 {
 	struct mdfh_address local = {.length = sizeof(local.storage)};
@@ -368,10 +375,11 @@ static int open_flow(
 		return mdfh_error_errno(-errno, "socket: SO_REUSEPORT");
 	if (flow->any && mdfh_socket_set_int(flow->fd, IPPROTO_IP, IP_MULTICAST_ALL, 0))
 		return mdfh_error_errno(-errno, "socket: IP_MULTICAST_ALL");
-	if (flow->any && config->interface &&
-	    setsockopt(flow->fd, SOL_SOCKET, SO_BINDTODEVICE, config->interface,
-		(socklen_t)strlen(config->interface)))
-		return mdfh_socket_device_error(-errno, config->interface);
+	if (flow->any && config->interface) {
+		rc = bind_to_device(flow->fd, config->interface);
+		if (rc)
+			return rc;
+	}
 	rc = mdfh_socket_set_int(flow->fd, SOL_SOCKET, SO_RXQ_OVFL, 1);
 	if (rc)
 		return mdfh_error_errno(rc, "socket: SO_RXQ_OVFL");
@@ -640,6 +648,12 @@ void mdfh_sockets_close(struct mdfh_sockets *s)
 	free(s->tx_iov);
 }
 
+/* Addresses of a link are bound to its device, as "any address" is. */
+static int is_bound_to_device(const struct flow *flow)
+{
+	return flow->any || (flow->to.any.sa_family == AF_INET6 && flow->to.v6.sin6_scope_id != 0);
+}
+
 /* An interface that was made anew has another index: memberships and bindings are still those of
  * the one that is gone. */
 static int follow_interface(struct mdfh_sockets *s)
@@ -651,14 +665,18 @@ static int follow_interface(struct mdfh_sockets *s)
 	if (!now || now == before)
 		return 0;
 	for (uint32_t i = 0; i < s->flow_count && !rc; i++) {
-		const struct flow *flow = &s->flows[i];
+		struct flow *flow = &s->flows[i];
 		int level = flow->to.any.sa_family == AF_INET ? IPPROTO_IP : IPPROTO_IPV6;
 		struct group_req old = {.gr_interface = before}, again = {.gr_interface = now};
 
-		if (flow->any && setsockopt(flow->fd, SOL_SOCKET, SO_BINDTODEVICE, s->interface,
-				     (socklen_t)strlen(s->interface)))
-			rc = mdfh_socket_device_error(-errno, s->interface);
-		if (!flow->multicast)
+		if (is_bound_to_device(flow)) {
+			rc = bind_to_device(flow->fd, s->interface);
+			if (!rc && flow->trash_fd >= 0)
+				rc = bind_to_device(flow->trash_fd, s->interface);
+			if (!rc && !flow->any)
+				flow->to.v6.sin6_scope_id = now; /* for sending, too */
+		}
+		if (rc || !flow->multicast)
 			continue;
 		memcpy(&old.gr_group, &flow->to.storage, sizeof(old.gr_group));
 		memcpy(&again.gr_group, &flow->to.storage, sizeof(again.gr_group));

@@ -292,25 +292,28 @@ static void send_to_group(const char *group, const char *text)
 	close(fd);
 }
 
-static const char *const groups[] = {"239.1.1.1", "ff15::1:1"};
+/* The last one's addresses are those of a link. */
+enum { GROUPS = 3 };
+static const char *const groups[GROUPS] = {"239.1.1.1", "ff15::1:1", "ff12::1:1"};
 
 static struct mdfh_bypass *open_groups(void)
 {
-	static const struct mdfh_flow flows[] = {
-	    {.group = "239.1.1.1", .port = 26477}, {.group = "ff15::1:1", .port = 26477}};
+	struct mdfh_flow flows[GROUPS];
 	struct mdfh_bypass *port;
 
+	for (int i = 0; i < GROUPS; i++)
+		flows[i] = (struct mdfh_flow){.group = groups[i], .port = 26477};
 	assert_ok(open_with(
-	    (struct mdfh_bypass_config){.interface = "va", .flows = flows, .flow_count = 2},
+	    (struct mdfh_bypass_config){.interface = "va", .flows = flows, .flow_count = GROUPS},
 	    &port));
 	return port;
 }
 
-/* What is sent to both groups arrives. An interface that has just come up may take a moment to
+/* What is sent to all groups arrives. An interface that has just come up may take a moment to
  * carry packets, so it is sent until it does. */
 static void expect_groups(struct mdfh_bypass *port, const char *text)
 {
-	for (uint16_t flow = 0; flow < 2; flow++) {
+	for (uint16_t flow = 0; flow < GROUPS; flow++) {
 		struct mdfh_packet packet = {0};
 		int n = 0;
 
