@@ -7,7 +7,6 @@
 #include <errno.h>
 #include <pthread.h>
 #include <stdlib.h>
-#include <string.h>
 #include <time.h>
 
 #include "mdfh/error.h"
@@ -59,7 +58,7 @@ static void note_mark(struct chunk *chunk, const struct mdfh_day_mark *mark)
 	if (chunk->marks_count) {
 		last = &chunk->marks[chunk->marks_count - 1].mark;
 		if (last->faults == mark->faults && last->is_burst == mark->is_burst &&
-		    !memcmp(&last->pace, &mark->pace, sizeof(mark->pace)))
+		    last->pace == mark->pace)
 			return;
 	}
 	chunk->marks[chunk->marks_count].offset = chunk->length;
