@@ -86,8 +86,10 @@ int latency_log_tick(struct latency_log *log)
 {
 	uint64_t now_ns = mdfh_clock_now_ns();
 
-	/* A moment early, rather than a whole turn of the caller late. */
-	if (log->error || now_ns + 20000000 < log->from_ns + log->interval_ns)
+	/* A moment early, rather than a whole turn of the caller late. A clock that was set back ends
+	 * the interval. */
+	if (log->error ||
+	    (now_ns >= log->from_ns && now_ns + 20000000 < log->from_ns + log->interval_ns))
 		return log->error;
 	return write_interval(log, now_ns);
 }

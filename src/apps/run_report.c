@@ -6,9 +6,9 @@
 #include <jansson.h>
 #include <stdio.h>
 #include <string.h>
+#include <time.h>
 
 #include "apps/text_out.h"
-#include "mdfh/clock.h"
 
 enum { BUSIEST = 3 };
 
@@ -30,6 +30,15 @@ struct total {
 	double active_seconds;
 };
 
+/* How long it runs is not what a clock says that may be set. */
+static uint64_t monotonic_ns(void)
+{
+	struct timespec now;
+
+	clock_gettime(CLOCK_MONOTONIC, &now);
+	return (uint64_t)now.tv_sec * 1000000000 + (uint64_t)now.tv_nsec;
+}
+
 void run_report_begin(struct run_report *report, struct mdfh_handler *handler,
     const struct mdfh_handler_config *config, const struct run_consumed *consumed)
 {
@@ -37,14 +46,14 @@ void run_report_begin(struct run_report *report, struct mdfh_handler *handler,
 	    .handler = handler,
 	    .config = config,
 	    .consumed = consumed,
-	    .start_ns = mdfh_clock_now_ns(),
+	    .start_ns = monotonic_ns(),
 	};
 	report->last_ns = report->start_ns;
 }
 
 double run_report_elapsed(const struct run_report *report)
 {
-	return (double)(mdfh_clock_now_ns() - report->start_ns) / 1e9;
+	return (double)(monotonic_ns() - report->start_ns) / 1e9;
 }
 
 static struct total add_up(const struct run_report *report)
@@ -136,7 +145,7 @@ static int sum_books(const struct run_report *report, struct mdfh_books_stats *s
 void run_report_status(struct run_report *report, int in_place)
 {
 	struct total total = add_up(report);
-	uint64_t now = mdfh_clock_now_ns();
+	uint64_t now = monotonic_ns();
 	double seconds = (double)(now - report->last_ns) / 1e9;
 	double rate = seconds > 0 ? (double)(total.messages - report->last_messages) / seconds : 0;
 

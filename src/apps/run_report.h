@@ -17,7 +17,7 @@ struct run_report {
 	struct mdfh_handler *handler;
 	const struct mdfh_handler_config *config;
 	const struct run_consumed *consumed;
-	uint64_t start_ns;
+	uint64_t start_ns; /* CLOCK_MONOTONIC */
 	uint64_t last_ns;
 	uint64_t last_messages;
 };
