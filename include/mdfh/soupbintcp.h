@@ -43,7 +43,7 @@ enum mdfh_soup_reason {
 	MDFH_SOUP_TYPE,          /* an unknown packet type */
 	MDFH_SOUP_STATE,         /* a type that may not come now, or not from that side */
 	MDFH_SOUP_NUMBER,        /* a sequence number that is none, or cannot be */
-	MDFH_SOUP_SESSION_OTHER, /* client: logged in to another session than the one asked for */
+	MDFH_SOUP_SESSION_OTHER, /* client: logged in to one not asked for, or that has ended */
 	/* The rest is part of it. */
 	MDFH_SOUP_NOT_AUTHORIZED, /* login refused (A) */
 	MDFH_SOUP_NO_SESSION,     /* login refused (S): session not available */

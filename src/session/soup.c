@@ -21,9 +21,7 @@ const char *mdfh_soup_reason_text(unsigned reason)
 	    [MDFH_SOUP_TYPE] = "protocol error: unknown packet type",
 	    [MDFH_SOUP_STATE] = "protocol error: a packet type that may not come there",
 	    [MDFH_SOUP_NUMBER] = "protocol error: a sequence number that is none",
-	    [MDFH_SOUP_SESSION_OTHER] =
-		"logged in to another session than the one asked for, or to "
-		"one that has ended",
+	    [MDFH_SOUP_SESSION_OTHER] = "logged in to a session not asked for, or that has ended",
 	    [MDFH_SOUP_NOT_AUTHORIZED] = "login refused: not authorized (A)",
 	    [MDFH_SOUP_NO_SESSION] = "login refused: session not available (S)",
 	    [MDFH_SOUP_REFUSED] = "login refused for a reason that SoupBinTCP 3.00 does not know",
