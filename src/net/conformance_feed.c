@@ -1,6 +1,6 @@
 /* conformance_feed.c - how packets reach a port under test: kernel sockets, a capture file, or the
- * backend itself; for streams, conformance_server.c. Bytes of frames are written out by hand here, so that the suite shares nothing
- * with the code that reads them. */
+ * backend itself; for streams, conformance_server.c. Bytes of frames are written out by hand here, so
+ * that the suite shares nothing with the code that reads them. */
 #include <arpa/inet.h>
 #include <errno.h>
 #include <net/if.h>
@@ -380,7 +380,7 @@ int mdfh_conformance_feed_open(
 	enum mdfh_conformance_medium medium;
 	const char *backend;
 	struct feed *feed;
-	int rc;
+	int rc, is_stream;
 
 	*result = NULL;
 	if (!config || config->size != sizeof(*config))
@@ -388,6 +388,7 @@ int mdfh_conformance_feed_open(
 		    config ? config->size : 0, sizeof(*config));
 	backend = config->backend ? config->backend : "socket";
 	medium = config->medium ? config->medium : default_medium(backend);
+	is_stream = medium > MDFH_CONFORMANCE_NONE;
 	if (medium > MDFH_CONFORMANCE_TCP6)
 		return mdfh_error(-EINVAL, "conformance: medium is %u; it must be from 0 to %d",
 		    (unsigned)medium, MDFH_CONFORMANCE_TCP6);
@@ -423,15 +424,14 @@ int mdfh_conformance_feed_open(
 	    .context = feed,
 	    .feeds = medium < MDFH_CONFORMANCE_NONE,
 	    .sources = places[medium].foreign != NULL,
-	    .loops = medium<MDFH_CONFORMANCE_FILE, .server = medium> MDFH_CONFORMANCE_NONE
-			 ? &feed->server.base
-			 : NULL,
-	    .open = medium > MDFH_CONFORMANCE_NONE    ? open_stream
+	    .loops = !is_stream && medium < MDFH_CONFORMANCE_FILE,
+	    .server = is_stream ? &feed->server.base : NULL,
+	    .open = is_stream                         ? open_stream
 		    : medium == MDFH_CONFORMANCE_NONE ? open_none
 		    : medium == MDFH_CONFORMANCE_FILE ? open_file
 						      : open_live,
 	};
-	if (medium > MDFH_CONFORMANCE_NONE) {
+	if (is_stream) {
 		rc = mdfh_server_open(&feed->server, places[medium].flows[0]);
 		if (rc)
 			goto fail;

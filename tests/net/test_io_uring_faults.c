@@ -167,6 +167,7 @@ static void takes_errors_with_frames(void **state)
 	const struct mdfh_bypass_config config = {
 	    .size = sizeof(config), .host = "127.0.0.1", .rx_ring_size = 64, .batch_size = 16};
 	struct sockaddr_in to = {.sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
+	const struct mdfh_bypass_ops *ops = mdfh_backend_module.ops;
 	int fd = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
 	struct mdfh_packet packet;
 	struct mdfh_bypass *port;
@@ -174,18 +175,18 @@ static void takes_errors_with_frames(void **state)
 	(void)state;
 	assert_true(fd >= 0);
 	assert_ok(open_and_receive(&config, &port));
-	to.sin_port = htons(port->ops->local_port(port, 0));
+	to.sin_port = htons(ops->local_port(port, 0));
 	for (int i = 0; i < 200; i++) {
 		int error = i % 3 == 0 ? -EIO : i % 3 == 1 ? -EINTR : 0;
 
 		assert_int_equal(sendto(fd, "12345", 5, 0, (struct sockaddr *)&to, sizeof(to)), 5);
 		spoiled = error;
-		assert_int_equal(port->ops->recv(port, &packet, 1), error == -EIO ? -EIO : !error);
+		assert_int_equal(ops->recv(port, &packet, 1), error == -EIO ? -EIO : !error);
 		assert_int_equal(spoiled, 0);
 		if (error)
 			continue;
 		assert_int_equal(packet.length, 5);
-		port->ops->release(port, &packet, 1);
+		ops->release(port, &packet, 1);
 	}
 	close(fd);
 	mdfh_bypass_close(port);

@@ -313,7 +313,7 @@ static struct mdfh_bypass *open_groups(void)
  * carry packets, so it is sent until it does. */
 static void expect_groups(struct mdfh_bypass *port, const char *text)
 {
-	for (uint16_t flow = 0; flow < GROUPS; flow++) {
+	for (int flow = 0; flow < GROUPS; flow++) {
 		struct mdfh_packet packet = {0};
 		int n = 0;
 
@@ -328,7 +328,7 @@ static void expect_groups(struct mdfh_bypass *port, const char *text)
 			}
 		}
 		if (!n)
-			fail_msg("'%s' does not come on flow %u", text, flow);
+			fail_msg("'%s' does not come on flow %d", text, flow);
 		mdfh_bypass_release(port, &packet, 1);
 	}
 }
