@@ -23,6 +23,7 @@ int mdfh_ingest_open(const struct mdfh_ingest_config *config, struct mdfh_ingest
 	const char *protocol_name = config->protocol ? config->protocol : "itch50";
 	const struct mdfh_protocol *protocol = mdfh_protocol_find(protocol_name);
 	struct mdfh_bypass_config bypass = config->bypass;
+	const struct mdfh_bypass_config *packets = &bypass; /* the port that packets come from */
 	struct mdfh_consumer_config consumer = {
 	    .name = name,
 	    .slots = config->ring_slots,
@@ -61,11 +62,17 @@ int mdfh_ingest_open(const struct mdfh_ingest_config *config, struct mdfh_ingest
 		port.flow_count = bypass.flow_count;
 	for (uint32_t i = 0; i < port.flow_count; i++)
 		port.flows[i].line = (uint16_t)i;
+	err = mdfh_bypass_config_check(&bypass);
+	if (err)
+		return err;
+	while (packets->lower)
+		packets = packets->lower;
 	channel.session = (struct mdfh_channel_config){
 	    .size = sizeof(channel.session),
 	    .session = mdfh_session_find(session),
 	    .lines = (uint16_t)port.flow_count,
 	    .window_ns = (uint64_t)config->window_us * 1000,
+	    .window_frame_size = packets->frame_size,
 	};
 	if (!channel.session.session)
 		return mdfh_error(-EINVAL, "ingest: there is no session protocol '%s'", session);

@@ -7,7 +7,7 @@
 #include <string.h>
 
 struct feed {
-	uint8_t data[1472];
+	uint8_t data[8972];
 	uint32_t length;
 	uint16_t count;
 };

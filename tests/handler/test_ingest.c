@@ -125,6 +125,66 @@ static void test_loopback(void **state)
 	close(fd);
 }
 
+/* A packet of a jumbo frame that comes ahead of its turn waits for it whole. */
+static void test_long_packets(void **state)
+{
+	enum { ADDS = 200 };
+	const struct mdfh_flow flows[] = {
+	    {.group = "127.0.0.1", .port = free_port()},
+	    {.group = "127.0.0.1", .port = free_port()},
+	};
+	struct mdfh_ingest_config config = {
+	    .size = sizeof(config),
+	    .bypass =
+		{
+		    .size = sizeof(config.bypass),
+		    .flows = flows,
+		    .flow_count = 2,
+		    .frame_size = 8972,
+		},
+	    .session_date = "2026-11-20",
+	    .orders_max = 4096,
+	    .instruments_max = 100,
+	    .window_us = 10000000,
+	};
+	const struct timespec nap = {.tv_nsec = 200000};
+	struct mdfh_ingest_stats stats = {0};
+	struct mdfh_ingest *in;
+	struct mdfh_event events[512];
+	struct feed feed;
+	int fd = socket(AF_INET, SOCK_DGRAM, 0);
+	int n;
+
+	(void)state;
+	if (mdfh_ingest_open(&config, &in))
+		fail_msg("%s", mdfh_error_text());
+	assert_int_equal(mdfh_ingest_start(in), 0);
+	feed_begin(&feed, 1);
+	feed_directory(&feed, 1, "AAPL    ");
+	send_to(fd, flows[0].port, &feed);
+	feed_begin(&feed, 3);
+	for (uint64_t ref = 2; ref < 2 + ADDS; ref++)
+		feed_add(&feed, 1, "AAPL    ", ref, 'B', 100, 1500000);
+	assert_true(feed.length > 7000);
+	send_to(fd, flows[0].port, &feed);
+	for (int tries = 0; tries < 50000 && stats.packets < 2; tries++) {
+		nanosleep(&nap, NULL);
+		assert_int_equal(mdfh_ingest_stats(in, &stats), 0);
+	}
+	assert_int_equal(stats.packets, 2);
+	feed_begin(&feed, 2);
+	feed_add(&feed, 1, "AAPL    ", 1, 'B', 100, 1500000);
+	send_to(fd, flows[1].port, &feed);
+	for (uint64_t last = 0; last < 2 + ADDS; last = events[n - 1].sequence)
+		n = collect(in, events, 512, MDFH_EVENT_ORDER_ADD);
+	assert_int_equal(mdfh_ingest_stop(in), 0);
+	assert_int_equal(mdfh_ingest_stats(in, &stats), 0);
+	assert_int_equal(stats.messages, 2 + ADDS);
+	assert_int_equal(stats.gaps, 0);
+	mdfh_ingest_close(in);
+	close(fd);
+}
+
 static void test_mistakes(void **state)
 {
 	struct mdfh_ingest_config config = {.size = 1};
@@ -149,6 +209,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 	    cmocka_unit_test(test_loopback),
+	    cmocka_unit_test(test_long_packets),
 	    cmocka_unit_test(test_mistakes),
 	};
 
