@@ -11,6 +11,9 @@ folder=${1:-build}
 [ $# -eq 0 ] || shift
 scripts/setup.sh build
 if [ ! -f "$folder/build.ninja" ]; then
+	# Where this Debian's linker looks. Meson asks dpkg-dev for it, which may not be there.
+	multiarch=$(gcc -print-multiarch)
+	[ -z "$multiarch" ] || set -- "-Dlibdir=lib/$multiarch" "$@"
 	meson setup "$folder" "$@"
 elif [ $# -gt 0 ]; then
 	meson configure "$folder" "$@"
