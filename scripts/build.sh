@@ -4,7 +4,7 @@ set -euo pipefail
 cd "$(dirname "$0")/.."
 
 if [ "${1:-}" = "--help" ] || [ "${1:-}" = "-h" ]; then
-	sed -n 's/^# //p' "$0"
+	sed -n 's/^# //p' "scripts/${0##*/}"
 	exit 0
 fi
 folder=${1:-build}

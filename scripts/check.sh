@@ -28,7 +28,7 @@ doxygen)
 	{ cat docs/Doxyfile && echo OUTPUT_DIRECTORY=build-doxygen; } | doxygen -
 	;;
 *)
-	sed -n '2,6s/^# //p' "$0"
+	sed -n '2,6s/^# //p' "scripts/${0##*/}"
 	exit 2
 	;;
 esac

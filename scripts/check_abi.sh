@@ -17,7 +17,7 @@ for argument in "$@"; do
 	case "$argument" in
 	--update) update=1 ;;
 	-h | --help)
-		sed -n '2,/^set /{/^# \{0,1\}/s///p}' "$0"
+		sed -n '2,/^set /{/^# \{0,1\}/s///p}' "scripts/${0##*/}"
 		exit 0
 		;;
 	-*)

@@ -16,7 +16,7 @@ backend=socket
 seed=1
 
 usage() {
-	sed -n '2,/^set /{/^# \{0,1\}/s///p}' "$0"
+	sed -n '2,/^set /{/^# \{0,1\}/s///p}' "scripts/${0##*/}"
 }
 
 while [ $# -gt 0 ]; do
@@ -44,7 +44,7 @@ if [ -z "${MDFH_DEMO_INSIDE:-}" ]; then
 	scripts/build.sh build >&2
 	# A namespace without any way out: what is sent in it cannot leave it.
 	export MDFH_DEMO_INSIDE=1
-	again=("$0" --rate "$rate" --seconds "$seconds" --backend "$backend" --seed "$seed")
+	again=("scripts/${0##*/}" --rate "$rate" --seconds "$seconds" --backend "$backend" --seed "$seed")
 	if [ "$(id -u)" -eq 0 ]; then
 		exec unshare --net -- "${again[@]}"
 	fi

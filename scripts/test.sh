@@ -8,7 +8,7 @@ set -euo pipefail
 cd "$(dirname "$0")/.."
 
 if [ "${1:-}" = "--help" ] || [ "${1:-}" = "-h" ]; then
-	sed -n '2,/^set /{/^# \{0,1\}/s///p}' "$0"
+	sed -n '2,/^set /{/^# \{0,1\}/s///p}' "scripts/${0##*/}"
 	exit 0
 fi
 folder=${1:-build}

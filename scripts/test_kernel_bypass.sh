@@ -11,9 +11,10 @@
 #
 #   --quick    shorter runs and fewer rates: under half a minute instead of under two
 #   --backend  only this one; may be repeated (default: socket, and io_uring if it was built)
-#   --build    the folder that scripts/build.sh built (default: build)
+#   --build    the folder that scripts/build.sh built, seen from the project's (default: build)
 #
-# Runs in a network namespace of its own. Exit status: 0 all passed, 1 something failed, 2 could not run.
+# Runs in a network namespace of its own. Exit status: 0 all passed, 1 something failed, 2 could not run,
+# 77 no right to make a namespace.
 set -uo pipefail
 cd "$(dirname "$0")/.." || exit 2
 
@@ -36,7 +37,7 @@ while [ $# -gt 0 ]; do
 		shift
 		;;
 	-h | --help)
-		sed -n '2,/^set /{/^# \{0,1\}/s///p}' "$0"
+		sed -n '2,/^set /{/^# \{0,1\}/s///p}' "scripts/${0##*/}"
 		exit 0
 		;;
 	*) die "unknown option '$1'; --help lists them" ;;
@@ -60,7 +61,7 @@ if [ -z "${MDFH_BYPASS_INSIDE:-}" ]; then
 		echo "skipped: no right to a network namespace (${how[*]})"
 		exit 77
 	}
-	exec env MDFH_BYPASS_INSIDE=1 "${how[@]}" -- "$0" ${arguments[@]+"${arguments[@]}"}
+	exec env MDFH_BYPASS_INSIDE=1 "${how[@]}" -- "scripts/${0##*/}" ${arguments[@]+"${arguments[@]}"}
 fi
 if ! ip link set lo up multicast on || ! ip route add 239.0.0.0/8 dev lo; then
 	die "lo cannot be set up"
@@ -167,7 +168,7 @@ for backend in "${backends[@]}"; do
 	while IFS= read -r line; do
 		take_line "$line"
 	done <"$folder/simple"
-	[ "$status" -le 1 ] || fail "simple_bypass_test --backend $backend: ended with $status: $(tail -n 1 "$folder/simple")"
+	[ "$status" -le 1 ] || fail "simple_bypass_test --backend $backend: ended with $status: $(grep -m 1 "^simple_bypass_test:" "$folder/simple")"
 done
 
 # Performance -----------------------------------------------------------------------------------
@@ -302,13 +303,14 @@ two_processes() {
 
 # The exchange on two lines into the feed handler, and their books compared.
 exchange_to_books() {
-	local backend=$1 name="$1: two lines from the exchange to books" status=0
+	local backend=$1 name="$1: two lines from the exchange to books" status=0 length=1
+	[ "$quick" -eq 0 ] || length=0.3
 	"${mdfh_command[@]}" run --protocol itch50 --backend "$backend" --interface lo \
 		--group 239.1.1.1:26477 --group 239.1.1.2:26478 --seconds 40 \
 		--books-out "$folder/handler.tsv" >"$folder/run" 2>&1 &
 	children=($!)
 	"${mdfh_command[@]}" sim --group 239.1.1.1:26477 --group-b 239.1.1.2:26478 --rate 50000 \
-		--seconds 1 --symbols 500 --wait-for-listener 20 --linger 0.5 --drop-a 1000ppm \
+		--seconds "$length" --symbols 250 --wait-for-listener 20 --linger 0.3 --drop-a 1000ppm \
 		--books-out "$folder/exchange.tsv" >"$folder/sim" 2>&1 || status=1
 	wait "${children[0]}" || status=1
 	children=()
