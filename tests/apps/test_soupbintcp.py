@@ -312,24 +312,34 @@ def slow(folder):
           and sim.soup["ends_of_session"] == 1, json.dumps(sim.soup))
 
 
-def relay(listen_port, server_port, lost):
-    """Between server and client; the lost'th sequenced packet is left out."""
-    listener = socket.create_server((HOST, listen_port))
+def relay(listener, server_port, lost):
+    """Between server and client, in large pieces, so that the server never finds it slow; the lost'th
+    sequenced packet is left out."""
     client, _ = listener.accept()
     server = socket.create_connection((HOST, server_port))
 
     def up():
-        while data := client.recv(4096):
+        while data := client.recv(65536):
             server.sendall(data)
 
     def down():
-        stream = server.makefile("rb")
-        number = 0
-        while data := read_packet(stream):
-            number += data[2:3] == b"S"
-            if not (data[2:3] == b"S" and number == lost):
-                client.sendall(data)
-        client.close()
+        number = at = 0  # at: where the next packet begins in held
+        held = b""
+        while number < lost and (data := server.recv(1 << 20)):
+            held = held[at:] + data
+            at = 0
+            while len(held) - at >= 3 and len(held) - at >= 2 + struct.unpack_from(">H", held, at)[0]:
+                end = at + 2 + struct.unpack_from(">H", held, at)[0]
+                number += held[at + 2] == ord("S")
+                if number == lost:
+                    client.sendall(held[:at] + held[end:])
+                    break
+                at = end
+            else:
+                client.sendall(held[:at])
+        while data := server.recv(1 << 20):
+            client.sendall(data)
+        client.shutdown(socket.SHUT_WR)
 
     for function in (up, down):
         threading.Thread(target=function, daemon=True).start()
@@ -339,8 +349,8 @@ def control(folder):
     for lost in (0, 15000):
         port = 9011 + 2 * bool(lost)
         sim = Sim(folder, port, "--wait-for-listener", "30", messages=20000, rate=20000)
-        ready = threading.Thread(target=relay, args=(port + 1, port, lost), daemon=True)
-        ready.start()
+        listener = socket.create_server((HOST, port + 1))
+        threading.Thread(target=relay, args=(listener, port, lost), daemon=True).start()
         run = Run(folder, f"control{lost}", "--server", f"{HOST}:{port + 1}").wait()
         sim.wait()
         status, last = compare(sim.books, run.books)
