@@ -230,10 +230,10 @@ static int create_publisher(const struct sim_options *options, struct mdfh_strea
 }
 
 /* The most packets a second: one for each message, or full ones and those that --flush-us closes;
- * in the highest burst. */
-static double packets_per_s_max(const struct sim_options *options)
+ * in the highest burst or the busiest phase. */
+static double packets_per_s_max(const struct sim_options *options, const struct mdfh_day *day)
 {
-	double rate = options->rate * options->burst;
+	double rate = options->rate * options->burst * mdfh_day_pace_max(day);
 
 	for (unsigned i = 0; options->scenario && i < options->scenario->events_count; i++)
 		rate = fmax(rate, options->rate * options->scenario->events[i].factor);
@@ -267,7 +267,7 @@ static int send_day(const struct sim_options *options, struct mdfh_stream *strea
 	struct mdfh_sender_config config = {
 	    .transport = *sim_output_transport(output),
 	    .payload_max = options->payload,
-	    .packets_per_s_max = packets_per_s_max(options),
+	    .packets_per_s_max = packets_per_s_max(options, mdfh_stream_day(stream)),
 	    .lines = options->lines,
 	    .seed = options->day.seed,
 	    .skew_ns = options->skew_us * 1000,

@@ -57,6 +57,9 @@ int mdfh_day_next(struct mdfh_day *day, uint8_t *out);
 /* What holds for the last message returned. */
 const struct mdfh_day_mark *mdfh_day_mark(const struct mdfh_day *day);
 
+/* The highest pace outside bursts; known from the beginning. */
+double mdfh_day_pace_max(const struct mdfh_day *day);
+
 /* After the last message returned. */
 const struct mdfh_refbook *mdfh_day_book(const struct mdfh_day *day);
 uint64_t mdfh_day_count(const struct mdfh_day *day, uint8_t type);

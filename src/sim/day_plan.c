@@ -1,5 +1,6 @@
 /* day_plan.c - the scenario's events as single steps in the order of time, and its paces. */
 #include <errno.h>
+#include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -355,6 +356,11 @@ int plan_paces(struct mdfh_day *day, uint64_t trading)
 		    "scenario: the bursts take %.0f messages at this rate, more than half of the "
 		    "day's %.0f; ask for more messages or fewer or shorter bursts",
 		    burst_messages, messages);
+	if (burst_span >= messages / 2)
+		return mdfh_error(-EINVAL,
+		    "scenario: the bursts last %.3f s, more than half of the day's %.3f s on the "
+		    "wire; ask for more messages, a lower rate, or fewer or shorter bursts",
+		    burst_span / day->config.rate, messages / day->config.rate);
 	for (uint32_t i = 0; i < day->phases_count; i++) {
 		const struct mdfh_scenario_phase *phase = &day->phases[i];
 		double pace = relative_pace(day, phase);
@@ -373,6 +379,15 @@ double plan_pace(const struct mdfh_day *day, uint32_t phase)
 	double pace = relative_pace(day, &day->phases[phase]) * day->pace_scale;
 
 	return pace > 0 ? pace : day->pace_scale;
+}
+
+double mdfh_day_pace_max(const struct mdfh_day *day)
+{
+	double max = day->pace_scale;
+
+	for (uint32_t i = 0; i < day->phases_count; i++)
+		max = fmax(max, plan_pace(day, i));
+	return max;
 }
 
 /* Faults of the lines ------------------------------------------------------------------ */

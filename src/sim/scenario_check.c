@@ -53,8 +53,10 @@ static unsigned line_of(const struct source *source)
 			next = end;
 		spaces = indent_of(line, next);
 		if (!key_at) {
-			if ((size_t)(next - line) > key_length && line[key_length] == ':' &&
-			    !memcmp(line, source->list, key_length))
+			const char *key = line + (line < next && (*line == '"' || *line == '\''));
+			const char *after = key + key_length + (key - line);
+
+			if (after < next && *after == ':' && !memcmp(key, source->list, key_length))
 				key_at = number;
 			if (key_at && !source->is_list)
 				return key_at;
@@ -393,10 +395,19 @@ static int check_event(
 		return refuse(at, "'at' is %s, outside the day's phases", event->at);
 	if (event->until && event->until_ns <= event->at_ns)
 		return refuse(at, "'until' is %s, which is not after 'at'", event->until);
+	/* Of the kinds that are repeated, these are so a second apart. */
+	if (event->count &&
+	    (event->kind == MDFH_SCENARIO_IMBALANCE ||
+		event->kind == MDFH_SCENARIO_DIRECT_LISTING) &&
+	    event->at_ns + (event->count - 1) * SECOND_NS >= last_ns)
+		return refuse(at,
+		    "'count' is %u: a second apart, they go on beyond the day's phases",
+		    event->count);
 	return 0;
 }
 
-static int check_fault(const struct source *at, struct mdfh_scenario_fault *fault)
+static int check_fault(
+    const struct source *at, struct mdfh_scenario_fault *fault, uint64_t start_ns, uint64_t last_ns)
 {
 	if (check_time(at, "from", fault->from, &fault->from_ns) ||
 	    check_time(at, "until", fault->until, &fault->until_ns) ||
@@ -405,6 +416,9 @@ static int check_fault(const struct source *at, struct mdfh_scenario_fault *faul
 		return -EINVAL;
 	if (fault->until_ns <= fault->from_ns)
 		return refuse(at, "'until' is %s, which is not after 'from'", fault->until);
+	if (fault->from_ns >= last_ns || fault->until_ns <= start_ns)
+		return refuse(at, "from %s until %s there is no message of the day", fault->from,
+		    fault->until);
 	if (fault->skew_us && !fault->line)
 		return refuse(at, "'skew_us' is that of line b behind line a");
 	if (!fault->is_silent && !fault->drop_ppm && !fault->skew_us)
@@ -417,6 +431,7 @@ int mdfh_scenario_check(const char *text, size_t length, const char *name, struc
 	struct source source = {.text = text, .length = length, .name = name};
 	const struct mdfh_scenario *day = s->phases_count ? s : mdfh_scenario_usual();
 	uint64_t first_ns;
+	uint64_t last_ns;
 	int err = check_top(&source, s);
 
 	if (!err)
@@ -428,6 +443,7 @@ int mdfh_scenario_check(const char *text, size_t length, const char *name, struc
 	if (err)
 		return err;
 	first_ns = day->phases[0].from_ns;
+	last_ns = day->phases[day->phases_count - 1].until_ns;
 	s->start_ns = first_ns > HOUR_NS ? first_ns - HOUR_NS : 0;
 	source.list = "start";
 	if (s->start && check_time(&source, "start", s->start, &s->start_ns))
@@ -439,13 +455,12 @@ int mdfh_scenario_check(const char *text, size_t length, const char *name, struc
 	source.list = "events";
 	for (unsigned i = 0; !err && i < s->events_count; i++) {
 		source.index = i;
-		err = check_event(
-		    &source, &s->events[i], first_ns, day->phases[day->phases_count - 1].until_ns);
+		err = check_event(&source, &s->events[i], first_ns, last_ns);
 	}
 	source.list = "lines";
 	for (unsigned i = 0; !err && i < s->lines_count; i++) {
 		source.index = i;
-		err = check_fault(&source, &s->lines[i]);
+		err = check_fault(&source, &s->lines[i], s->start_ns, last_ns);
 	}
 	return err;
 }

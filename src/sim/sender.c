@@ -388,11 +388,15 @@ static int send_heartbeats(struct mdfh_sender *sender, uint64_t now_ns)
 /* The earliest time at which anything has to be done; 0 = now. */
 static uint64_t next_time(const struct mdfh_sender *sender)
 {
+	const struct line *last = &sender->lines[sender->config.lines - 1];
 	uint64_t next = UINT64_MAX;
 
-	if (sender->made == sender->lines[0].sent && !sender->is_complete)
-		return 0; /* a packet has to be made before its time is known */
-	if (sender->is_complete && sender->lines[sender->config.lines - 1].sent == sender->made)
+	/* A packet has to be made before its time is known; where line B holds every slot, its time
+	 * is the next. */
+	if (sender->made == sender->lines[0].sent && !sender->is_complete &&
+	    sender->made - last->sent < sender->slots_count)
+		return 0;
+	if (sender->is_complete && last->sent == sender->made)
 		return 0;
 	for (unsigned i = 0; i < sender->config.lines; i++) {
 		const struct line *line = &sender->lines[i];
@@ -462,7 +466,7 @@ int mdfh_sender_run(struct mdfh_sender *sender)
 	end_ns = now_ns + sender->config.linger_ns;
 	while (!rc) { /* a stop ends this too, unless it is what led here */
 		for (unsigned i = 0; !rc && i < sender->config.lines; i++)
-			rc = send_notice(sender, i, 1, now_ns);
+			rc = sender->lines[i].is_silent ? 0 : send_notice(sender, i, 1, now_ns);
 		if (rc || now_ns + END_EVERY_NS > end_ns)
 			break;
 		if (!sender->stats.is_interrupted &&

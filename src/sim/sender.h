@@ -48,7 +48,7 @@ int mdfh_drop_parse(const char *text, struct mdfh_drop *drop);
 /* What a line suffers while the bit of this entry is set in a packet's faults. */
 struct mdfh_line_fault {
 	unsigned line;
-	int is_silent;     /* no packets, no heartbeats */
+	int is_silent; /* no packets, no heartbeats, and no end of session if it lasts till then */
 	uint32_t drop_ppm; /* besides the line's own */
 	uint64_t skew_ns;  /* of line B, instead of its own; 0 = its own */
 };

@@ -31,6 +31,7 @@ struct made {
 	uint8_t *bytes;
 	struct message *messages;
 	size_t count;
+	double pace_max;
 	uint16_t locate_of_first; /* instrument of the file */
 };
 
@@ -70,6 +71,7 @@ static void make(struct made *made, uint64_t messages, const char *text)
 	if (mdfh_day_create(&config, &day))
 		fail_msg("%s", mdfh_error_text());
 	assert_int_equal(mdfh_refbook_create(&book), 0);
+	made->pace_max = mdfh_day_pace_max(day);
 	at = made->bytes;
 	while ((length = mdfh_day_next(day, at)) > 0) {
 		struct message *message = &made->messages[made->count++];
@@ -182,6 +184,12 @@ static void test_refusals(void **state)
 	    "day.yaml:2:");
 	refused(
 	    "lines:\n- {line: c, from: 10:00, until: 11:00, silent: yes}\n", "line", "day.yaml:2:");
+	refused("\"lines\":\n- {line: a, from: 21:00, until: 22:00, silent: true}\n", "no message",
+	    "day.yaml:2:");
+	refused("lines:\n- {line: a, from: 01:00, until: 03:00, silent: true}\n", "no message",
+	    "day.yaml:2:");
+	refused("events:\n- {at: 19:59:58, kind: direct-listing, symbols: [A], count: 3}\n",
+	    "'count' is 3", "day.yaml:2:");
 	refused("start: 05:00\n", "after the first phase", "day.yaml:1:");
 }
 
@@ -224,6 +232,32 @@ static void test_too_many_events(void **state)
 }
 
 /* Phases ---------------------------------------------------------------------------------- */
+
+static void refused_day(const char *text, const char *what)
+{
+	struct mdfh_scenario *scenario;
+	struct mdfh_day *day;
+
+	assert_int_equal(mdfh_scenario_parse(text, strlen(text), "test", &scenario), 0);
+	assert_int_equal(
+	    mdfh_day_create(
+		&(struct mdfh_day_config){.messages = 100000, .symbols = 50, .scenario = scenario},
+		&day),
+	    -EINVAL);
+	assert_non_null(strstr(mdfh_error_text(), what));
+	mdfh_scenario_free(scenario);
+}
+
+/* 100,000 messages at 100,000 a second are a second: bursts leave the rest of the day its part,
+ * of the messages and, where they are slow, of the time. */
+static void test_too_long_bursts(void **state)
+{
+	(void)state;
+	refused_day("events:\n- {at: 10:00, kind: burst, factor: 10, ms: 60}\n",
+	    "the bursts take 60000 messages");
+	refused_day("events:\n- {at: 10:00, kind: burst, factor: 0.01, ms: 20000}\n",
+	    "the bursts last 20.000 s, more than half of the day's 1.000 s");
+}
 
 static void test_phases(void **state)
 {
@@ -291,7 +325,9 @@ static void test_follow_clock(void **state)
 			continue;
 		*(made.messages[i].time < CLOCK(9, 31, 0) ? &first : &second) +=
 		    1 / made.messages[i].mark.pace;
+		assert_true(made.messages[i].mark.pace <= made.pace_max);
 	}
+	assert_true(made.pace_max >= made.messages[made.count / 4].mark.pace);
 	/* A fifth of the time for half of the messages. */
 	assert_true(second / first > 3.9 && second / first < 4.1);
 	drop(&made);
@@ -726,6 +762,7 @@ int main(void)
 	    cmocka_unit_test(test_refusals),
 	    cmocka_unit_test(test_unknown_symbol),
 	    cmocka_unit_test(test_too_many_events),
+	    cmocka_unit_test(test_too_long_bursts),
 	    cmocka_unit_test(test_phases),
 	    cmocka_unit_test(test_follow_clock),
 	    cmocka_unit_test(test_instruments),

@@ -401,6 +401,27 @@ def test_line_faults(folder):
     check(not [first for first in b if first not in a and first not in lost], "drops elsewhere")
 
 
+def test_dead_line(folder):
+    """A line that is silent until the end has no end of session either; the other has its own."""
+    path, capture = folder / "dead.yaml", folder / "dead.pcap"
+    path.write_text("messages: 10000\nsymbols: 50\nlines: [{line: b, from: 12:00, until: 24:00, silent: true}]\n")
+    run("--scenario", path, "--out", capture, "--group", f"{GROUP_A}:{PORT}", "--group-b", f"{GROUP_B}:{PORT}")
+    ends = {group for group, _, payload in packets_of(capture) if payload[18:20] == b"\xff\xff"}
+    check(ends == {GROUP_A}, f"the lines with an end of session are {ends}")
+
+
+def test_busy_phase(folder):
+    """Line B far behind in a phase that is 27 times as fast as the mean: it holds up nobody."""
+    path, capture = folder / "busy.yaml", folder / "busy.pcap"
+    path.write_text("messages: 60000\nrate: 20000\nburst: 1\nsymbols: 50\nfollow_clock: true\nphases:\n"
+                    "  - {kind: pre-market, from: 09:00, until: 09:29, share: 10}\n"
+                    "  - {kind: market, until: 09:30, share: 90}\n")
+    done = run("--scenario", path, "--out", capture, "--group-b", f"{GROUP_B}:{PORT}", "--skew-us", 900000,
+               "--mtu-payload", 72, "--json")
+    late = [line["lateness_us"]["max"] for line in json.loads(done.stdout)["lines"]]
+    check(late == [0, 0], f"lateness in a file is {late} us")
+
+
 TIMING = """
 symbols: 20
 messages: 100000
@@ -658,6 +679,8 @@ def main():
         elif sys.argv[2] == "scenarios":
             test_scenarios(folder)
             test_line_faults(folder)
+            test_dead_line(folder)
+            test_busy_phase(folder)
             test_wire_timing(folder)
             test_top_level_keys(folder)
         elif "MDFH_TEST_NAMESPACE" not in os.environ:
