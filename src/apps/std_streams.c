@@ -9,8 +9,9 @@
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
-#include <string.h>
 #include <unistd.h>
+
+#include "mdfh/error.h"
 
 static char program[64];
 static int failed; /* errno of the first write that failed */
@@ -41,8 +42,8 @@ static void at_end(void)
 	fflush(stdout);
 	if (!failed || failed == EPIPE)
 		return;
-	fprintf(stderr, "%s: standard output: %s; what it shows is not complete\n", program,
-	    strerror(failed));
+	mdfh_error_errno(-failed, "standard output is not complete");
+	fprintf(stderr, "%s: %s\n", program, mdfh_error_text());
 	_exit(2);
 }
 

@@ -93,6 +93,9 @@ int mdfh_socket_error(int error, const char *format, ...) __attribute__((format(
 int mdfh_socket_interface_error(int error, const char *name, const char *interface);
 int mdfh_socket_device_error(int error, const char *interface);
 int mdfh_socket_bind_error(int error, const struct mdfh_flow *flow);
+int mdfh_socket_listen_error(int error, const char *what, const char *address, uint16_t port);
+int mdfh_socket_send_error(
+    int error, const struct mdfh_sockets *s, const struct flow *flow, uint32_t length);
 int mdfh_socket_join_error(int error, const struct mdfh_sockets *s, const struct flow *flow);
 /* What open could not get is the port's warning from now on ... */
 void mdfh_sockets_opened(struct mdfh_sockets *s);

@@ -48,17 +48,15 @@ int mdfh_socket_interface_error(int error, const char *name, const char *interfa
 	return mdfh_error(error, "%s; `ip link` lists those that there are", mdfh_error_text());
 }
 
-int mdfh_socket_bind_error(int error, const struct mdfh_flow *flow)
+/* What to do about an address and a port that were not to be had, added to the sentence. */
+static int cannot_bind(int error, char kind, uint16_t port)
 {
-	const char *address = flow->group ? flow->group : "any address";
-
-	mdfh_error_errno(error, "socket: bind to %s port %u", address, flow->port);
 	switch (error) {
 	case -EADDRINUSE:
 		return mdfh_error(error,
-		    "%s; another socket has it, and `ss -ulnp sport = :%u` says whose: end that "
+		    "%s; another socket has it, and `ss -%clnp sport = :%u` says whose: end that "
 		    "program, or take another port",
-		    mdfh_error_text(), flow->port);
+		    mdfh_error_text(), kind, port);
 	case -EADDRNOTAVAIL:
 		return mdfh_error(error,
 		    "%s; it is no address of this host: `ip address` lists those that are, and "
@@ -68,13 +66,43 @@ int mdfh_socket_bind_error(int error, const struct mdfh_flow *flow)
 		return mdfh_error(error,
 		    "%s; low port numbers need CAP_NET_BIND_SERVICE, or `sysctl -w "
 		    "net.ipv4.ip_unprivileged_port_start=%u`",
-		    mdfh_error_text(), flow->port);
+		    mdfh_error_text(), port);
 	case -EINVAL:
 		return mdfh_error(
 		    error, "%s; a link-local address needs interface", mdfh_error_text());
 	default:
 		return error;
 	}
+}
+
+int mdfh_socket_bind_error(int error, const struct mdfh_flow *flow)
+{
+	const char *address = flow->group ? flow->group : "any address";
+
+	mdfh_error_errno(error, "socket: bind to %s port %u", address, flow->port);
+	return cannot_bind(error, 'u', flow->port);
+}
+
+int mdfh_socket_listen_error(int error, const char *what, const char *address, uint16_t port)
+{
+	mdfh_error_errno(error, "%s: listen on %s port %u", what, address, port);
+	return cannot_bind(error, 't', port);
+}
+
+int mdfh_socket_send_error(
+    int error, const struct mdfh_sockets *s, const struct flow *flow, uint32_t length)
+{
+	char address[INET6_ADDRSTRLEN] = "";
+
+	mdfh_address_text(&flow->to, address, sizeof(address));
+	mdfh_error_errno(error, "%s: send of %u bytes to %s port %u%s%s", s->name, length, address,
+	    flow->port, *s->interface ? " on " : "", s->interface);
+	if (error != -ENETUNREACH && error != -EHOSTUNREACH && error != -ENETDOWN)
+		return error;
+	return mdfh_error(error,
+	    "%s; there is no way there: `ip link` says whether the interface is up, `ip route get "
+	    "%s` which one it is",
+	    mdfh_error_text(), address);
 }
 
 int mdfh_socket_join_error(int error, const struct mdfh_sockets *s, const struct flow *flow)

@@ -45,8 +45,8 @@ int mdfh_sockets_send(struct mdfh_bypass *port, const struct mdfh_packet *packet
 			/* No room now is no error: the rest may be offered again. */
 			rc = errno == EAGAIN || errno == ENOBUFS || errno == EINTR
 				 ? 0
-				 : mdfh_error_errno(-errno, "%s: send of %u bytes to flow %u",
-				       s->name, packets[sent].length, packets[sent].flow);
+				 : mdfh_socket_send_error(-errno, s, destination(s, &packets[sent]),
+				       packets[sent].length);
 			break;
 		}
 		for (int i = sent; i < sent + rc; i++)

@@ -22,6 +22,7 @@
 #include "core/bytes.h"
 #include "mdfh/clock.h"
 #include "mdfh/error.h"
+#include "net/socket.h"
 
 enum {
 	INDEX_EVERY = 256, /* messages between two known places */
@@ -128,9 +129,8 @@ static int listen_on(struct mdfh_soup_feed *f, const struct mdfh_soup_feed_confi
 		return mdfh_error_errno(-errno, "SoupBinTCP: socket");
 	(void)setsockopt(f->listener, SOL_SOCKET, SO_REUSEADDR, &on, sizeof(on));
 	if (bind(f->listener, &address.any, length) || listen(f->listener, 64))
-		return mdfh_error_errno(-errno, "SoupBinTCP: listen on %s port %u%s",
-		    config->address, config->port,
-		    errno == EADDRINUSE ? " (another program has it: choose another port)" : "");
+		return mdfh_socket_listen_error(
+		    -errno, "SoupBinTCP", config->address, config->port);
 	if (getsockname(f->listener, &address.any, &length))
 		return mdfh_error_errno(-errno, "SoupBinTCP: getsockname");
 	f->port = ntohs(address.v4.sin_port);

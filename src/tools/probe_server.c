@@ -17,7 +17,7 @@
 #include "mdfh/clock.h"
 #include "mdfh/cpu.h"
 #include "mdfh/error.h"
-#include "net/net.h"
+#include "net/socket.h"
 #include "tools/probe_message.h"
 
 enum {
@@ -86,8 +86,7 @@ static int listen_tcp(struct probe_server *server)
 		return mdfh_error_errno(-errno, "server: socket");
 	if (setsockopt(server->listener, SOL_SOCKET, SO_REUSEADDR, &on, sizeof(on)) ||
 	    bind(server->listener, &address.any, address.length) || listen(server->listener, 1))
-		return mdfh_error_errno(
-		    -errno, "server: listen on %s port %u", config->host, config->port);
+		return mdfh_socket_listen_error(-errno, "server", config->host, config->port);
 	if (getsockname(server->listener, (struct sockaddr *)&bound, &length))
 		return mdfh_error_errno(-errno, "server: getsockname");
 	server->port = ntohs(bound.sin6_port); /* where an IPv4 address has it, too */

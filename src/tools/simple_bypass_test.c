@@ -18,6 +18,7 @@
 #include <time.h>
 
 #include "apps/option_values.h"
+#include "apps/std_streams.h"
 #include "apps/text_out.h"
 #include "mdfh/bypass.h"
 #include "mdfh/clock.h"
@@ -689,6 +690,7 @@ int main(int argc, char **argv)
 	};
 	static char reason[256];
 
+	std_streams_guard("simple_bypass_test");
 	argp_err_exit_status = 2;
 	argp_program_version = "simple_bypass_test " MDFH_VERSION;
 	argp_parse(&argp, argc, argv, 0, NULL, NULL);
@@ -710,7 +712,5 @@ int main(int argc, char **argv)
 		if (options.transports & 1u << t)
 			test_transport(t);
 	printf("%u passed, %u failed, %u skipped\n", totals.passed, totals.failed, totals.skipped);
-	if (fflush(stdout))
-		return 2;
 	return totals.failed ? 1 : 0;
 }
