@@ -79,6 +79,7 @@ uint16_t mdfh_sockets_local_port(const struct mdfh_bypass *port, uint16_t flow);
 
 /* Options of one socket, with sentences. flow 0 also sets up the device's stamps. */
 int mdfh_socket_set_int(int fd, int level, int option, int value); /* -errno, no sentence */
+int mdfh_socket_bind_to_device(int fd, const char *interface);
 int mdfh_sockets_set_receive_buffer(struct mdfh_sockets *s, int fd, uint64_t wanted);
 int mdfh_sockets_set_busy_poll(int fd, uint32_t us);
 int mdfh_sockets_set_timestamps(

@@ -296,7 +296,7 @@ static int bind_socket(int fd, const struct flow *flow, const struct mdfh_flow *
 							: 0;
 }
 
-static int bind_to_device(int fd, const char *interface)
+int mdfh_socket_bind_to_device(int fd, const char *interface)
 {
 	return setsockopt(fd, SOL_SOCKET, SO_BINDTODEVICE, interface, (socklen_t)strlen(interface))
 		   ? mdfh_socket_device_error(-errno, interface)
@@ -376,7 +376,7 @@ static int open_flow(
 	if (flow->any && mdfh_socket_set_int(flow->fd, IPPROTO_IP, IP_MULTICAST_ALL, 0))
 		return mdfh_error_errno(-errno, "socket: IP_MULTICAST_ALL");
 	if (flow->any && config->interface) {
-		rc = bind_to_device(flow->fd, config->interface);
+		rc = mdfh_socket_bind_to_device(flow->fd, config->interface);
 		if (rc)
 			return rc;
 	}
@@ -670,9 +670,9 @@ static int follow_interface(struct mdfh_sockets *s)
 		struct group_req old = {.gr_interface = before}, again = {.gr_interface = now};
 
 		if (is_bound_to_device(flow)) {
-			rc = bind_to_device(flow->fd, s->interface);
+			rc = mdfh_socket_bind_to_device(flow->fd, s->interface);
 			if (!rc && flow->trash_fd >= 0)
-				rc = bind_to_device(flow->trash_fd, s->interface);
+				rc = mdfh_socket_bind_to_device(flow->trash_fd, s->interface);
 			if (!rc && !flow->any)
 				flow->to.v6.sin6_scope_id = now; /* for sending, too */
 		}

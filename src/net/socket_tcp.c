@@ -160,11 +160,10 @@ static int set_options(struct tcp_port *p, int fd)
 	const struct mdfh_bypass_config *config = &p->config;
 	int idle = (int)p->keepalive_s, interval = idle >= KEEPALIVE_COUNT ? idle / 3 : 1;
 	int gone_ms = (idle + KEEPALIVE_COUNT * interval) * 1000;
-	int rc;
+	int rc = config->interface ? mdfh_socket_bind_to_device(fd, config->interface) : 0;
 
-	if (config->interface && setsockopt(fd, SOL_SOCKET, SO_BINDTODEVICE, config->interface,
-				     (socklen_t)strlen(config->interface)))
-		return mdfh_socket_device_error(-errno, config->interface);
+	if (rc)
+		return rc;
 	rc = mdfh_socket_set_int(fd, IPPROTO_TCP, TCP_NODELAY, 1);
 	if (!rc)
 		rc = mdfh_socket_set_int(fd, SOL_SOCKET, SO_KEEPALIVE, 1);
