@@ -53,6 +53,13 @@ struct mdfh_bypass_ops {
 
 	/* See mdfh_bypass_reconnect. NULL: the backend has no connections. */
 	int (*reconnect)(struct mdfh_bypass *port, uint64_t pause_ns);
+
+	/* See mdfh_bypass_counters. NULL: there are none. */
+	int (*counters)(struct mdfh_bypass *port, struct mdfh_bypass_counter *counters, int max);
+
+	/* 1 = a queue of an interface has room for one port, so all flows that come through it
+	 * must be flows of that port. */
+	int is_exclusive;
 };
 
 /* The part of a port that every backend has, first in its own structure, zeroed. open fills

@@ -155,6 +155,8 @@ struct mdfh_bypass_capabilities {
 	size_t size;
 	int zero_copy;              /* 1 = packets are handed out where the NIC wrote them */
 	const char *copy_reason;    /* why not, e.g. "kernel"; "" when zero_copy */
+	const char *mode;           /* the path in use, in the backend's own words: "native,
+	                             * zero-copy, queue 0"; "" = there is only one */
 	enum mdfh_place filters;    /* where packets of no flow are discarded */
 	enum mdfh_place timestamps; /* best source of receive_ns */
 	int can_send;
@@ -251,6 +253,19 @@ MDFH_API const struct mdfh_bypass_capabilities *mdfh_bypass_capabilities(
  * warning of the capabilities up to date, and joins groups anew where their interface was made
  * anew. */
 MDFH_API int mdfh_bypass_stats(struct mdfh_bypass *port, struct mdfh_bypass_stats *stats);
+
+/* A counter by the name that the device, its driver or the backend gives it. What mdfh makes of the
+ * drops among them stands in struct mdfh_bypass_stats. */
+struct mdfh_bypass_counter {
+	char name[64];
+	uint64_t
+	    value; /* since open where the source can be told apart, else as the source has it */
+};
+
+/* Fills up to max counters and returns how many there are; 0 = the backend has none of its own.
+ * May make system calls: for the control path. */
+MDFH_API int mdfh_bypass_counters(
+    struct mdfh_bypass *port, struct mdfh_bypass_counter *counters, int max);
 
 /* The local UDP or TCP port number that flow was bound to (0 when the backend has none). */
 MDFH_API uint16_t mdfh_bypass_local_port(const struct mdfh_bypass *port, uint16_t flow);

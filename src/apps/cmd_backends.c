@@ -72,6 +72,8 @@ static void print_port(const struct mdfh_bypass_capabilities *can)
 	    place_name(can->timestamps), can->can_send ? "sends" : "cannot send",
 	    can->is_finite ? ", ends" : "", can->queues, can->queues == 1 ? "" : "s", can->hold_max,
 	    can->frame_size, can->is_stream ? ", stream" : "");
+	if (can->mode[0])
+		printf("    mode: %s\n", can->mode);
 	if (can->receive_buffer_bytes)
 		printf("    receive buffer: %llu bytes\n",
 		    (unsigned long long)can->receive_buffer_bytes);
@@ -98,11 +100,12 @@ static void print_text(const struct mdfh_bypass_backend *backend)
 
 static json_t *json_of_port(const struct mdfh_bypass_capabilities *can)
 {
-	return json_pack("{s:b, s:s, s:s, s:s, s:b, s:b, s:b, s:i, s:I, s:I, s:I, s:i, s:b, s:s}",
-	    "zero_copy", can->zero_copy, "copy_reason", can->copy_reason, "filters",
-	    place_name(can->filters), "timestamps", place_name(can->timestamps), "can_send",
-	    can->can_send, "is_stream", can->is_stream, "is_finite", can->is_finite, "queues",
-	    (int)can->queues, "hold_max", (json_int_t)can->hold_max, "frame_size",
+	return json_pack(
+	    "{s:b, s:s, s:s, s:s, s:s, s:b, s:b, s:b, s:i, s:I, s:I, s:I, s:i, s:b, s:s}",
+	    "zero_copy", can->zero_copy, "copy_reason", can->copy_reason, "mode", can->mode,
+	    "filters", place_name(can->filters), "timestamps", place_name(can->timestamps),
+	    "can_send", can->can_send, "is_stream", can->is_stream, "is_finite", can->is_finite,
+	    "queues", (int)can->queues, "hold_max", (json_int_t)can->hold_max, "frame_size",
 	    (json_int_t)can->frame_size, "receive_buffer_bytes",
 	    (json_int_t)can->receive_buffer_bytes, "numa_node", can->numa_node, "hugepages",
 	    can->hugepages, "warning", can->warning);

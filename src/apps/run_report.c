@@ -207,6 +207,8 @@ void run_report_check(struct mdfh_handler *handler, const struct mdfh_handler_co
 			if (line->file)
 				printf(", %s", line->file);
 			printf(", %s%s", can->zero_copy ? "zero-copy" : "copy: ", can->copy_reason);
+			if (can->mode[0])
+				printf(", %s", can->mode);
 			if (can->receive_buffer_bytes)
 				printf(", socket buffer %s bytes",
 				    text_grouped(can->receive_buffer_bytes));

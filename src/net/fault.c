@@ -532,6 +532,11 @@ static int fault_stats(struct mdfh_bypass *port)
 	return error;
 }
 
+static int fault_counters(struct mdfh_bypass *port, struct mdfh_bypass_counter *counters, int max)
+{
+	return mdfh_bypass_counters(((struct fault_port *)port)->lower, counters, max);
+}
+
 static uint16_t fault_local_port(const struct mdfh_bypass *port, uint16_t flow)
 {
 	return mdfh_bypass_local_port(((const struct fault_port *)port)->lower, flow);
@@ -561,4 +566,5 @@ const struct mdfh_bypass_ops mdfh_fault_ops = {
     .close = fault_close,
     .stats = fault_stats,
     .local_port = fault_local_port,
+    .counters = fault_counters,
 };

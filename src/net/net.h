@@ -46,6 +46,10 @@ int mdfh_option_known(const char *options, const char *backend, const char *cons
 int mdfh_registry_find(const char *name, const struct mdfh_bypass_ops **ops, void **library);
 void mdfh_registry_drop(void *library);
 
+/* 1 if a queue of an interface has room for one port of this backend; 0 if it has not, or there is
+ * no such backend: open says so better. */
+int mdfh_backend_is_exclusive(const char *name);
+
 /* 1 if nothing can arrive through a network device; text then says why and what to do. 0 if it
  * works, or cannot be asked. */
 int mdfh_interface_trouble(const char *interface, char *text, size_t size);

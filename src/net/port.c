@@ -51,6 +51,8 @@ int mdfh_bypass_open(const struct mdfh_bypass_config *config, struct mdfh_bypass
 	opened->cpu_core = filled.cpu_core;
 	opened->ops = ops;
 	opened->library = library;
+	if (!opened->capabilities.mode)
+		opened->capabilities.mode = "";
 	*port = opened;
 	return 0;
 }
@@ -161,6 +163,11 @@ int mdfh_bypass_stats(struct mdfh_bypass *port, struct mdfh_bypass_stats *stats)
 
 	*stats = port->stats;
 	return rc;
+}
+
+int mdfh_bypass_counters(struct mdfh_bypass *port, struct mdfh_bypass_counter *counters, int max)
+{
+	return port->ops->counters ? port->ops->counters(port, counters, max < 0 ? 0 : max) : 0;
 }
 
 uint16_t mdfh_bypass_local_port(const struct mdfh_bypass *port, uint16_t flow)

@@ -307,6 +307,19 @@ void mdfh_registry_drop(void *library)
 	pthread_mutex_unlock(&lock);
 }
 
+int mdfh_backend_is_exclusive(const char *name)
+{
+	const struct mdfh_bypass_ops *ops;
+	void *library;
+	int is_exclusive;
+
+	if (mdfh_registry_find(name, &ops, &library))
+		return 0;
+	is_exclusive = ops->is_exclusive;
+	mdfh_registry_drop(library);
+	return is_exclusive;
+}
+
 /* Listing -------------------------------------------------------------- */
 
 static void copy_text(char *to, size_t size, const char *from)

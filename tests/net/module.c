@@ -61,6 +61,13 @@ static void module_release(struct mdfh_bypass *port, const struct mdfh_packet *p
 	(void)n;
 }
 
+static int module_counters(struct mdfh_bypass *port, struct mdfh_bypass_counter *counters, int max)
+{
+	if (max > 0)
+		counters[0] = (struct mdfh_bypass_counter){"packets made", port->stats.rx_packets};
+	return 1;
+}
+
 static void module_close(struct mdfh_bypass *port)
 {
 	free(port);
@@ -75,6 +82,8 @@ static const struct mdfh_bypass_ops ops = {
     .recv = MODULE == MODULE_NO_RECV ? NULL : module_recv,
     .release = module_release,
     .close = module_close,
+    .counters = module_counters,
+    .is_exclusive = 1,
 };
 
 #if MODULE == MODULE_STUB

@@ -74,6 +74,36 @@ static void loads_by_path_and_unloads_with_the_last_port(void **state)
 	assert_false(is_loaded("good"));
 }
 
+static void tells_its_counters(void **state)
+{
+	struct mdfh_bypass_counter counter = {.name = "untouched"};
+	struct mdfh_bypass *port;
+
+	(void)state;
+	assert_ok(open_backend("good", &port));
+	receive_one(port);
+	assert_int_equal(mdfh_bypass_counters(port, &counter, 0), 1);
+	assert_string_equal(counter.name, "untouched");
+	assert_int_equal(mdfh_bypass_counters(port, &counter, 1), 1);
+	assert_string_equal(counter.name, "packets made");
+	assert_int_equal(counter.value, 1);
+	mdfh_bypass_close(port);
+
+	assert_ok(open_backend("null", &port));
+	assert_int_equal(mdfh_bypass_counters(port, &counter, 1), 0);
+	assert_string_equal(mdfh_bypass_capabilities(port)->mode, "");
+	mdfh_bypass_close(port);
+}
+
+static void says_what_is_exclusive(void **state)
+{
+	(void)state;
+	assert_int_equal(mdfh_backend_is_exclusive("good"), 1);
+	assert_int_equal(mdfh_backend_is_exclusive("socket"), 0);
+	assert_int_equal(mdfh_backend_is_exclusive("nowhere"), 0);
+	assert_false(is_loaded("good"));
+}
+
 static void cannot_send_without_the_operation(void **state)
 {
 	struct mdfh_packet packet = {.data = (const uint8_t *)"", .length = 0};
@@ -268,6 +298,8 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 	    cmocka_unit_test(loads_by_name),
 	    cmocka_unit_test(loads_by_path_and_unloads_with_the_last_port),
+	    cmocka_unit_test(tells_its_counters),
+	    cmocka_unit_test(says_what_is_exclusive),
 	    cmocka_unit_test(cannot_send_without_the_operation),
 	    cmocka_unit_test(passes_on_the_modules_sentence),
 	    cmocka_unit_test(knows_the_alias),
