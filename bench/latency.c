@@ -13,39 +13,25 @@
  * Usage: bench_latency RATE SECONDS ROUNDS WAY..., as root. RATE in datagrams per second; WAY is
  * BACKEND[/OPTIONS[/INTERFACE]], INTERFACE as the backend wants it named (default: rx0, the device).
  * Prints a line of JSON per way. */
-#include <arpa/inet.h>
 #include <errno.h>
-#include <netinet/in.h>
-#include <pthread.h>
-#include <sched.h>
-#include <semaphore.h>
-#include <stdarg.h>
-#include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/socket.h>
-#include <unistd.h>
 
 #include "mdfh/bypass.h"
 #include "mdfh/clock.h"
-#include "mdfh/cpu.h"
 #include "mdfh/error.h"
 #include "mdfh/histogram.h"
+#include "wire.h"
 
-enum { BATCH = 64, BYTES = 128, WAYS_MAX = 16, ROUNDS_MAX = 100, PORT = 26477 };
+enum { BATCH = 64, WAYS_MAX = 16, ROUNDS_MAX = 100 };
 
-#define GROUP       "239.77.0.1"
 #define LATENCY_MAX UINT64_C(10000000000)
 #define START_NS    UINT64_C(2000000)   /* from a round's begin to its first datagram */
 #define PATIENCE_NS UINT64_C(500000000) /* after the last was due */
 
 static const double percentiles[] = {50, 99, 99.9, 99.99, 100};
 enum { PERCENTILES = sizeof(percentiles) / sizeof(percentiles[0]) };
-
-struct stamps { /* what a datagram begins with */
-	uint64_t run, due_ns, sent_ns;
-};
 
 struct way {
 	const char *backend, *options, *interface;
@@ -56,105 +42,9 @@ struct way {
 
 static struct way ways[WAYS_MAX];
 static int way_count;
-static uint64_t rate, seconds, rounds;
+static uint64_t rate, seconds, rounds, run_number;
 
-/* The sender ------------------------------------------------------------------------------- */
-
-static struct {
-	pid_t thread;
-	int error;
-	sem_t ready, go, done;
-	uint64_t run, first_ns;
-	atomic_bool stop;
-} sender;
-
-static int sender_socket(void)
-{
-	struct ip_mreqn out = {.imr_address.s_addr = inet_addr("10.77.0.2")};
-	struct sockaddr_in to = {
-	    .sin_family = AF_INET, .sin_port = htons(PORT), .sin_addr.s_addr = inet_addr(GROUP)};
-	int fd = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
-
-	if (fd < 0)
-		return -errno;
-	if (setsockopt(fd, IPPROTO_IP, IP_MULTICAST_IF, &out, sizeof(out)) ||
-	    connect(fd, (struct sockaddr *)&to, sizeof(to))) {
-		int rc = -errno;
-
-		close(fd);
-		return rc;
-	}
-	return fd;
-}
-
-static void send_run(int fd)
-{
-	uint8_t bytes[BYTES] = {0};
-	uint64_t count = rate * seconds;
-
-	for (uint64_t i = 0; i < count; i++) {
-		struct stamps stamps = {
-		    .run = sender.run, .due_ns = sender.first_ns + i * 1000000000u / rate};
-
-		do {
-			stamps.sent_ns = mdfh_clock_now_ns();
-		} while (stamps.sent_ns < stamps.due_ns);
-		memcpy(bytes, &stamps, sizeof(stamps));
-		(void)send(fd, bytes, sizeof(bytes), 0); /* what does not leave counts as lost */
-	}
-}
-
-static void *sender_main(void *unused)
-{
-	int fd = -1;
-
-	(void)unused;
-	sender.thread = gettid();
-	sender.error = unshare(CLONE_NEWNET) ? -errno : mdfh_cpu_pin(0);
-	sem_post(&sender.ready);
-	for (;;) {
-		sem_wait(&sender.go);
-		if (sender.stop)
-			break;
-		if (fd < 0)
-			fd = sender_socket();
-		if (fd >= 0)
-			send_run(fd);
-		sem_post(&sender.done);
-	}
-	if (fd >= 0)
-		close(fd);
-	return NULL;
-}
-
-/* Setup ------------------------------------------------------------------------------------ */
-
-static int command(const char *format, ...) __attribute__((format(printf, 1, 2)));
-static int command(const char *format, ...)
-{
-	char text[512];
-	va_list arguments;
-
-	va_start(arguments, format);
-	vsnprintf(text, sizeof(text), format, arguments);
-	va_end(arguments);
-	return system(text) ? mdfh_error(-EIO, "'%s' failed", text) : 0;
-}
-
-/* The process's namespace gets rx0, the sender's tx0. Neither has a way out. */
-static int make_wire(void)
-{
-	int rc = command("ip link add rx0 type veth peer name tx0 netns %d", (int)sender.thread);
-
-	if (!rc)
-		rc = command("ip link set lo up && ip addr add 10.77.0.1/24 dev rx0 && "
-			     "ip link set rx0 up multicast on");
-	if (!rc)
-		rc = command("nsenter --net=/proc/%d/task/%d/ns/net sh -c '"
-			     "ip addr add 10.77.0.2/24 dev tx0 && ip link set tx0 up multicast on'",
-		    (int)getpid(), (int)sender.thread);
-	return rc;
-}
+/* Ways ------------------------------------------------------------------------------------- */
 
 static int parse_way(char *text, struct way *way)
 {
@@ -162,7 +52,7 @@ static int parse_way(char *text, struct way *way)
 
 	way->backend = text;
 	way->options = NULL;
-	way->interface = "rx0";
+	way->interface = WIRE_INTERFACE;
 	text = strchr(text, '/');
 	if (text) {
 		*text++ = '\0';
@@ -190,13 +80,13 @@ static uint64_t take(struct way *way, const struct mdfh_packet *packets, int n)
 	uint64_t taken = 0;
 
 	for (int i = 0; i < n; i++) {
-		struct stamps stamps;
+		struct wire_stamps stamps;
 		uint64_t now_ns = mdfh_clock_now_ns();
 
-		if (packets[i].length != BYTES)
+		if (packets[i].length != WIRE_BYTES)
 			continue;
 		memcpy(&stamps, packets[i].data, sizeof(stamps));
-		if (stamps.run != sender.run)
+		if (stamps.run != run_number)
 			continue;
 		mdfh_histogram_record(way->due, since(stamps.due_ns, now_ns));
 		mdfh_histogram_record(way->sent, since(stamps.sent_ns, now_ns));
@@ -209,12 +99,10 @@ static int receive_run(struct way *way, struct mdfh_bypass *port)
 {
 	struct mdfh_packet packets[BATCH];
 	uint64_t left = rate * seconds;
-	uint64_t end_ns;
+	uint64_t first_ns = mdfh_clock_now_ns() + START_NS;
+	uint64_t end_ns = first_ns + seconds * 1000000000u + PATIENCE_NS;
 
-	sender.run++;
-	sender.first_ns = mdfh_clock_now_ns() + START_NS;
-	end_ns = sender.first_ns + seconds * 1000000000u + PATIENCE_NS;
-	sem_post(&sender.go);
+	wire_start(++run_number, first_ns, rate, left);
 	while (left && mdfh_clock_now_ns() < end_ns) {
 		int got = mdfh_bypass_recv(port, packets, BATCH);
 
@@ -223,14 +111,14 @@ static int receive_run(struct way *way, struct mdfh_bypass *port)
 		left -= take(way, packets, got);
 		mdfh_bypass_release(port, packets, got);
 	}
-	sem_wait(&sender.done);
+	wire_wait();
 	way->lost += left;
 	return 0;
 }
 
 static int run(struct way *way, uint64_t round)
 {
-	const struct mdfh_flow flow = {.group = GROUP, .port = PORT};
+	const struct mdfh_flow flow = {.group = WIRE_GROUP, .port = WIRE_PORT};
 	const struct mdfh_bypass_config config = {.size = sizeof(config),
 	    .backend = way->backend,
 	    .backend_options = way->options,
@@ -308,7 +196,6 @@ static int parse(int argc, char **argv)
 
 int main(int argc, char **argv)
 {
-	pthread_t thread;
 	int rc;
 
 	if (argc < 5 || argc > 4 + WAYS_MAX) {
@@ -318,30 +205,15 @@ int main(int argc, char **argv)
 	}
 	rc = parse(argc, argv);
 	if (!rc)
-		rc = mdfh_clock_start();
-	sem_init(&sender.ready, 0, 0);
-	sem_init(&sender.go, 0, 0);
-	sem_init(&sender.done, 0, 0);
-	if (!rc && unshare(CLONE_NEWNET))
-		rc = mdfh_error_errno(-errno, "a network namespace of its own; run it as root");
-	if (!rc && pthread_create(&thread, NULL, sender_main, NULL))
-		rc = mdfh_error(-EAGAIN, "no thread");
+		rc = mdfh_bypass_set_modules_folder(MDFH_MODULES);
+	if (!rc)
+		rc = wire_open();
 	if (rc)
 		goto out;
-	sem_wait(&sender.ready);
-	rc = sender.error;
-	if (!rc)
-		rc = make_wire();
-	if (!rc)
-		rc = mdfh_cpu_pin(1);
-	if (!rc)
-		rc = mdfh_bypass_set_modules_folder(MDFH_MODULES);
 	for (uint64_t round = 0; round < rounds; round++)
 		for (int w = 0; w < way_count && !rc; w++)
 			rc = run(&ways[w], round);
-	sender.stop = 1;
-	sem_post(&sender.go);
-	pthread_join(thread, NULL);
+	wire_close();
 	for (int w = 0; w < way_count && !rc; w++)
 		report(&ways[w]);
 out:

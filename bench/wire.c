@@ -1,0 +1,161 @@
+/* wire.c - see wire.h. */
+#include "wire.h"
+
+#include <arpa/inet.h>
+#include <errno.h>
+#include <netinet/in.h>
+#include <pthread.h>
+#include <sched.h>
+#include <semaphore.h>
+#include <stdarg.h>
+#include <stdatomic.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include "mdfh/clock.h"
+#include "mdfh/cpu.h"
+#include "mdfh/error.h"
+
+static struct {
+	pthread_t thread;
+	pid_t id;
+	int error;
+	sem_t ready, go, done;
+	atomic_bool stop;
+	uint64_t run, first_ns, rate, count;
+} sender;
+
+static int open_socket(void)
+{
+	struct ip_mreqn out = {.imr_address.s_addr = inet_addr("10.77.0.2")};
+	struct sockaddr_in to = {.sin_family = AF_INET,
+	    .sin_port = htons(WIRE_PORT),
+	    .sin_addr.s_addr = inet_addr(WIRE_GROUP)};
+	int fd = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+
+	if (fd < 0)
+		return -errno;
+	if (setsockopt(fd, IPPROTO_IP, IP_MULTICAST_IF, &out, sizeof(out)) ||
+	    connect(fd, (struct sockaddr *)&to, sizeof(to))) {
+		int rc = -errno;
+
+		close(fd);
+		return rc;
+	}
+	return fd;
+}
+
+static void send_run(int fd)
+{
+	uint8_t bytes[WIRE_BYTES] = {0};
+
+	for (uint64_t i = 0; i < sender.count; i++) {
+		struct wire_stamps stamps = {
+		    .run = sender.run, .due_ns = sender.first_ns + i * 1000000000u / sender.rate};
+
+		do {
+			stamps.sent_ns = mdfh_clock_now_ns();
+		} while (stamps.sent_ns < stamps.due_ns);
+		memcpy(bytes, &stamps, sizeof(stamps));
+		(void)send(fd, bytes, sizeof(bytes), 0); /* what does not leave counts as lost */
+	}
+}
+
+static void *sender_main(void *unused)
+{
+	int fd = -1;
+
+	(void)unused;
+	sender.id = gettid();
+	sender.error = unshare(CLONE_NEWNET)
+			   ? mdfh_error_errno(-errno, "a network namespace for the sender")
+			   : mdfh_cpu_pin(0);
+	sem_post(&sender.ready);
+	for (;;) {
+		sem_wait(&sender.go);
+		if (sender.stop)
+			break;
+		if (fd < 0)
+			fd = open_socket();
+		if (fd >= 0)
+			send_run(fd);
+		sem_post(&sender.done);
+	}
+	if (fd >= 0)
+		close(fd);
+	return NULL;
+}
+
+static int command(const char *format, ...) __attribute__((format(printf, 1, 2)));
+static int command(const char *format, ...)
+{
+	char text[512];
+	va_list arguments;
+
+	va_start(arguments, format);
+	vsnprintf(text, sizeof(text), format, arguments);
+	va_end(arguments);
+	return system(text) ? mdfh_error(-EIO, "'%s' failed", text) : 0;
+}
+
+static int make_pair(void)
+{
+	int rc = command("ip link add rx0 type veth peer name tx0 netns %d", (int)sender.id);
+
+	if (!rc)
+		rc = command("ip link set lo up && ip addr add 10.77.0.1/24 dev rx0 && "
+			     "ip link set rx0 up multicast on");
+	if (!rc)
+		rc = command("nsenter --net=/proc/%d/task/%d/ns/net sh -c '"
+			     "ip addr add 10.77.0.2/24 dev tx0 && ip link set tx0 up multicast on'",
+		    (int)getpid(), (int)sender.id);
+	return rc;
+}
+
+int wire_open(void)
+{
+	int rc = mdfh_clock_start();
+
+	if (rc)
+		return rc;
+	if (unshare(CLONE_NEWNET))
+		return mdfh_error_errno(-errno, "a network namespace; run it as root");
+	sem_init(&sender.ready, 0, 0);
+	sem_init(&sender.go, 0, 0);
+	sem_init(&sender.done, 0, 0);
+	if (pthread_create(&sender.thread, NULL, sender_main, NULL))
+		return mdfh_error(-EAGAIN, "no thread");
+	sem_wait(&sender.ready);
+	rc = sender.error;
+	if (!rc)
+		rc = make_pair();
+	if (!rc)
+		rc = mdfh_cpu_pin(1);
+	if (rc)
+		wire_close();
+	return rc;
+}
+
+void wire_close(void)
+{
+	sender.stop = 1;
+	sem_post(&sender.go);
+	pthread_join(sender.thread, NULL);
+}
+
+void wire_start(uint64_t run, uint64_t first_ns, uint64_t rate, uint64_t count)
+{
+	sender.run = run;
+	sender.first_ns = first_ns;
+	sender.rate = rate;
+	sender.count = count;
+	sem_post(&sender.go);
+}
+
+void wire_wait(void)
+{
+	sem_wait(&sender.done);
+}
