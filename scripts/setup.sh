@@ -10,7 +10,8 @@ build_packages=(gcc libc6-dev meson ninja-build pkg-config python3 tzdata iprout
 	libpcap-dev libcyaml-dev libyaml-dev libnuma-dev libzstd-dev zlib1g-dev libjansson-dev liburing-dev)
 test_packages=(libcmocka-dev libseccomp-dev libck-dev libdpdk-dev clang clang-tidy clang-format
 	lowdown mandoc groff-base doxygen bash bash-completion zsh ethtool shellcheck
-	libhdrhistogram-java default-jdk-headless libclang-rt-14-dev g++ libsystemd-dev tshark valgrind procps git)
+	libhdrhistogram-java default-jdk-headless libclang-rt-14-dev g++ libsystemd-dev tshark valgrind procps git
+	qemu-system-x86 linux-image-amd64 busybox-static rdmacm-utils ibverbs-utils ibverbs-providers)
 package_packages=(abigail-tools debhelper dpkg-dev lintian man-db)
 
 case "${1:-build}" in
