@@ -18,10 +18,9 @@
 #include "core/lines.h"
 #include "mdfh/capture.h"
 #include "mdfh/error.h"
-#include "mdfh/frame.h"
 #include "mdfh/memory.h"
+#include "net/frame_path.h"
 #include "net/net.h"
-#include "wire/flow.h"
 
 enum {
 	HEADER_ROOM = 128, /* frame bytes kept before the payload; a longer header is left out */
@@ -201,31 +200,18 @@ static void at_end(struct pcap_port *pcap, int status)
  * ended, or *budget frames have been looked at. */
 static int next_packet(struct pcap_port *pcap, int *budget)
 {
-	struct mdfh_bypass_stats *stats = &pcap->base.stats;
-
 	while (!pcap->ended && *budget > 0) {
 		int status = mdfh_capture_next(pcap->capture, &pcap->frame);
-		enum mdfh_frame_error error;
 
 		(*budget)--;
 		if (status != 1) {
 			at_end(pcap, status);
 			break;
 		}
-		error = mdfh_frame_parse(pcap->frame.link_type, pcap->frame.data,
-		    pcap->frame.captured, pcap->frame.wire_length, &pcap->parsed);
-		if (!error && pcap->parsed.protocol != MDFH_PROTOCOL_UDP)
-			error = MDFH_FRAME_NOT_UDP;
-		if (error) {
-			stats->rx_malformed++;
-			stats->malformed[error]++;
+		if (!mdfh_frame_path(&pcap->base.stats, &pcap->flows, pcap->frame.link_type,
+			pcap->frame.data, pcap->frame.captured, pcap->frame.wire_length,
+			&pcap->parsed, &pcap->flow))
 			continue;
-		}
-		pcap->flow = mdfh_flow_find(&pcap->flows, &pcap->parsed);
-		if (pcap->flow == MDFH_FLOW_NONE && pcap->flows.count) {
-			stats->rx_filtered++;
-			continue;
-		}
 		pcap->pending = 1;
 		return 1;
 	}
