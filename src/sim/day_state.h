@@ -5,8 +5,8 @@
 #ifndef MDFH_SIM_DAY_STATE_H
 #define MDFH_SIM_DAY_STATE_H
 
+#include "core/random.h"
 #include "sim/day.h"
-#include "sim/random.h"
 #include "sim/scenario.h"
 
 enum {

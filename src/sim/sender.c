@@ -8,8 +8,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "core/random.h"
 #include "mdfh/error.h"
-#include "sim/random.h"
 
 #define END_EVERY_NS 100000000u
 #define PROGRESS_NS  1000000000u

@@ -13,6 +13,7 @@
 
 #include "core/bytes.h"
 #include "mdfh/error.h"
+#include "wire/checksum.h"
 
 enum {
 	ETHER_IPV4 = 0x0800,
@@ -331,24 +332,7 @@ enum mdfh_frame_error mdfh_frame_parse(uint32_t link_type, const uint8_t *bytes,
 	return MDFH_FRAME_NOT_UDP;
 }
 
-/* Checksums: RFC 1071 --------------------------------------------------- */
-
-static uint32_t sum_bytes(uint32_t sum, const uint8_t *bytes, uint32_t length)
-{
-	/* 32 bits hold the words of 64 KB without a carry out. */
-	for (; length > 1; bytes += 2, length -= 2)
-		sum += mdfh_load_be16(bytes);
-	if (length)
-		sum += (uint32_t)bytes[0] << 8;
-	return sum;
-}
-
-static uint16_t fold(uint32_t sum)
-{
-	sum = (sum & 0xffff) + (sum >> 16);
-	sum = (sum & 0xffff) + (sum >> 16);
-	return (uint16_t)sum;
-}
+/* Checksums ------------------------------------------------------------- */
 
 /* UDP header and payload with the pseudo header of IPv4 or IPv6. */
 static uint16_t udp_sum(
@@ -357,9 +341,9 @@ static uint16_t udp_sum(
 	uint32_t skip = mdfh_frame_is_ipv4(source) ? 12 : 0;
 	uint32_t sum = MDFH_PROTOCOL_UDP + length;
 
-	sum = sum_bytes(sum, source + skip, 16 - skip);
-	sum = sum_bytes(sum, destination + skip, 16 - skip);
-	return fold(sum_bytes(sum, udp, length));
+	sum = mdfh_sum_bytes(sum, source + skip, 16 - skip);
+	sum = mdfh_sum_bytes(sum, destination + skip, 16 - skip);
+	return mdfh_sum_fold(mdfh_sum_bytes(sum, udp, length));
 }
 
 enum mdfh_frame_error mdfh_frame_checksums(const uint8_t *bytes, const struct mdfh_frame *frame)
@@ -367,7 +351,8 @@ enum mdfh_frame_error mdfh_frame_checksums(const uint8_t *bytes, const struct md
 	const uint8_t *ip = bytes + frame->ip_offset;
 	const uint8_t *udp = bytes + frame->transport_offset;
 
-	if (frame->ip_version == 4 && fold(sum_bytes(0, ip, (ip[0] & 0x0fU) * 4)) != 0xffff)
+	if (frame->ip_version == 4 &&
+	    mdfh_sum_fold(mdfh_sum_bytes(0, ip, (ip[0] & 0x0fU) * 4)) != 0xffff)
 		return MDFH_FRAME_CHECKSUM;
 	if (frame->protocol != MDFH_PROTOCOL_UDP || frame->truncated)
 		return MDFH_FRAME_OK;
@@ -433,7 +418,7 @@ static uint8_t *put_ip(
 	mdfh_store_be16(ip + 10, 0);
 	memcpy(ip + 12, header->source + 12, 4);
 	memcpy(ip + 16, header->destination + 12, 4);
-	mdfh_store_be16(ip + 10, (uint16_t)~fold(sum_bytes(0, ip, IPV4_HEADER)));
+	mdfh_store_be16(ip + 10, (uint16_t)~mdfh_sum_fold(mdfh_sum_bytes(0, ip, IPV4_HEADER)));
 	return ip + IPV4_HEADER;
 }
 

@@ -8,11 +8,11 @@
 
 #include <cmocka.h>
 
+#include "core/random.h"
 #include "mdfh/error.h"
 #include "raw_itch.h"
 #include "raw_pack.h"
 #include "sim/day.h"
-#include "sim/random.h"
 
 #define TIME_MASK 0xffffffffffffull
 

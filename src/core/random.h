@@ -1,7 +1,7 @@
-/* random.h - the simulator's random numbers: a 64-bit counter through a mixing function, so that
+/* random.h - seeded random numbers: a 64-bit counter through a mixing function, so that
  * a seed is a whole number of the user's choice and equal seeds repeat everywhere. */
-#ifndef MDFH_SIM_RANDOM_H
-#define MDFH_SIM_RANDOM_H
+#ifndef MDFH_CORE_RANDOM_H
+#define MDFH_CORE_RANDOM_H
 
 #include <stdint.h>
 
