@@ -1,7 +1,8 @@
-"""wire_seeds.py FOLDER [CAPTURE...] - seeds for fuzz_frame and fuzz_capture, one folder each.
+"""wire_seeds.py FOLDER [CAPTURE...] - seeds for fuzz_frame, fuzz_igmp and fuzz_capture, one folder each.
 
-Frames of every link type and of each kind that is told apart, and small captures of each format,
-also compressed; plus the first frames of the captures that are named."""
+Frames of every link type and of each kind that is told apart, queries and reports of every version
+of IGMP and MLD, and small captures of each format, also compressed; plus the first frames of the
+captures that are named."""
 import gzip
 import os
 import shutil
@@ -41,6 +42,44 @@ FRAMES = [  # index into fuzz_frame's link types, bytes
 ]
 
 
+def checksum(data):
+    data += bytes(len(data) % 2)
+    total = sum(struct.unpack(f">{len(data) // 2}H", data))
+    return 0xFFFF - (total % 0xFFFF or 0xFFFF)
+
+
+def igmp(destination, code, group, more=b"", kind=0x11):
+    body = bytes([kind, code, 0, 0]) + group + more
+    body = body[:2] + struct.pack(">H", checksum(body)) + body[4:]
+    packet = ipv4(body, 2, options=b"\x94\4\0\0")
+    return MACS + b"\x08\x00" + packet[:16] + destination + packet[20:]
+
+
+def mld(destination, delay, group, more=b"", kind=130):
+    body = bytes([kind, 0, 0, 0]) + struct.pack(">HH", delay, 0) + group + more
+    addresses = b"\xfe\x80" + bytes(13) + b"\1" + destination
+    total = checksum(addresses + struct.pack(">II", len(body), 58) + body)
+    body = body[:2] + struct.pack(">H", total) + body[4:]
+    return (MACS + b"\x86\xdd" + struct.pack(">IHBB", 0x60000000, 8 + len(body), 0, 1) + addresses +
+            b"\x3a\0\5\2\0\0\1\0" + body)
+
+
+def memberships():
+    """Rows of frames for fuzz_igmp: each with the tenths of a second that pass before it."""
+    all4, group4, ssm4 = b"\xe0\0\0\1", b"\xef\1\2\3", b"\xe8\1\1\1"
+    all6, group6 = b"\xff\2" + bytes(13) + b"\1", b"\xff\x15" + bytes(13) + b"\1"
+    ssm6 = b"\xff\x3e" + bytes(13) + b"\x08"
+    general4 = igmp(all4, 100, bytes(4), b"\2\x7d\0\0")
+    sources4 = igmp(ssm4, 10, ssm4, b"\2\x7d\0\2\x0a\x09\x08\7\x0a\x09\x08\6")
+    asked4 = igmp(group4, 0xFF, group4, b"\2\xff\0\1\x0a\x09\x08\7")
+    old4 = igmp(all4, 100, bytes(4))
+    sources6 = mld(ssm6, 1000, ssm6, b"\2\x7d\0\1\x20\1\x0d\xb8" + bytes(11) + b"\1")
+    rows = [[general4, sources4, asked4], [old4, igmp(group4, 0, group4, kind=0x16), igmp(group4, 10, group4)],
+            [igmp(all4, 0, bytes(4)), general4], [general4[:12] + b"\x81\0\0\x8e" + general4[12:]],
+            [mld(all6, 1000, bytes(16), b"\2\x7d\0\0"), sources6], [mld(all6, 0xFFFF, bytes(16)), mld(group6, 0, group6, kind=131)]]
+    return [b"".join(struct.pack(">HB", len(data), 3) + data for data in row) for row in rows]
+
+
 def pcap(frames, magic=0xA1B23C4D, order="<"):
     out = struct.pack(order + "IHHIIII", magic, 2, 4, 0, 0, 65535, 1)
     for i, data in enumerate(frames):
@@ -59,7 +98,7 @@ def pcapng(frames):
 
 
 def main(folder, captures):
-    for name in ("frame", "capture"):
+    for name in ("frame", "igmp", "capture"):
         os.makedirs(os.path.join(folder, name), exist_ok=True)
 
     def put(kind, name, data):
@@ -69,6 +108,8 @@ def main(folder, captures):
     for i, (link, data) in enumerate(FRAMES):
         put("frame", f"frame{i}", bytes([link, 0, 0, 0]) + data)
         put("frame", f"frame{i}cut", bytes([link, 1, 0, 9]) + data[:-9])
+    for i, row in enumerate(memberships()):
+        put("igmp", f"row{i}", row)
     frames = [data for link, data in FRAMES if link == 0]
     files = {"ns.pcap": pcap(frames), "us.pcap": pcap(frames, 0xA1B2C3D4),
              "big-endian.pcap": pcap(frames, 0xA1B2C3D4, ">"), "a.pcapng": pcapng(frames)}
