@@ -67,16 +67,22 @@ struct mdfh_line_config {
 	char *password;      /* ... up to 10 */
 	char *password_file; /* ... whose first line is the password */
 	char *source;        /* numeric; NULL = any */
-	char *interface;     /* NULL = the kernel's choice */
+	char *interface;     /* device, as the backend names it; NULL = the kernel's choice */
 	char *backend;       /* NULL = "socket", or "pcap" where there is a file */
 	char *backend_options;
 	char *file;   /* pcap */
 	double speed; /* pcap: 1 = as recorded, 0 = flat out */
 	uint16_t vlan;
+	uint16_t queue; /* receive queue of the NIC. Where a queue has room for one port only, the
+	                 * lines of a thread that name it share that port */
 	uint32_t rx_ring_size;
 	uint32_t batch_size;
 	uint32_t frame_size; /* bytes of a packet buffer: longer packets are cut; default 2048 */
 	uint32_t busy_poll_us;
+	uint32_t hold_max;
+	uint32_t zero_copy_threshold;
+	enum mdfh_switch zero_copy;
+	enum mdfh_switch require_zero_copy;
 	uint64_t receive_buffer_bytes;
 	enum mdfh_timestamps timestamps;
 	struct mdfh_fault_config fault; /* any rate set: the fault backend is put on top */

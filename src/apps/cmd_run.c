@@ -39,7 +39,10 @@ enum option_key {
 	KEY_FIRST_SEQUENCE,
 	KEY_JOIN_NEWEST,
 	KEY_SOURCE,
+	KEY_VLAN,
 	KEY_INTERFACE,
+	KEY_QUEUE,
+	KEY_ZERO_COPY,
 	KEY_BACKEND,
 	KEY_BACKEND_OPTIONS,
 	KEY_FILE,
@@ -93,7 +96,11 @@ static const struct argp_option options[] = {
     {"join-newest", KEY_JOIN_NEWEST, 0, 0,
 	"Streams: begin with the newest message instead of the day's first", 0},
     {"source", KEY_SOURCE, "ADDRESS", 0, "Only packets from this sender", 0},
-    {"interface", KEY_INTERFACE, "DEVICE", 0, "Network device", 0},
+    {"vlan", KEY_VLAN, "ID", 0, "Only packets with this VLAN tag (backends that see frames)", 0},
+    {"interface", KEY_INTERFACE, "DEVICE", 0, "Network device, as the backend names it", 0},
+    {"queue", KEY_QUEUE, "N", 0, "Receive queue of the device (bypass backends); default 0", 0},
+    {"require-zero-copy", KEY_ZERO_COPY, 0, 0,
+	"Fail rather than copy packets out of the NIC's buffers", 0},
     {"backend", KEY_BACKEND, "NAME", 0, "socket (default), pcap, ... (`mdfh backends` lists them)",
 	0},
     {"backend-options", KEY_BACKEND_OPTIONS, "TEXT", 0, "key=value,... for the backend", 0},
@@ -230,6 +237,15 @@ static error_t parse(int key, char *argument, struct argp_state *state)
 		return 0;
 	case KEY_SOURCE:
 		run->line.source = argument;
+		return 0;
+	case KEY_VLAN:
+		run->line.vlan = (uint16_t)option_whole(state, "vlan", argument, 1, 4094);
+		return 0;
+	case KEY_QUEUE:
+		run->line.queue = (uint16_t)option_whole(state, "queue", argument, 0, 65535);
+		return 0;
+	case KEY_ZERO_COPY:
+		run->line.require_zero_copy = MDFH_ON;
 		return 0;
 	case KEY_INTERFACE:
 		run->line.interface = argument;

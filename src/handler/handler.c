@@ -170,49 +170,122 @@ static int create_soup_line(const struct mdfh_handler *h,
 	return mdfh_soup_line_create(&channel->lines[line], channel, name, run_max, soup);
 }
 
-/* Lines that read one capture become flows of one port; every other line is a port. */
+/* A line of a thread. */
+struct thread_line {
+	const struct mdfh_line_config *config;
+	uint16_t channel; /* among the thread's */
+	uint16_t line;
+	int taken; /* it has its port */
+};
+
+/* 1 if two lines become flows of one port. */
+static int one_port(const struct thread_line *a, const struct thread_line *b)
+{
+	if (a->channel == b->channel && a->config->file && b->config->file)
+		return !strcmp(a->config->file, b->config->file);
+	return mdfh_lines_share(a->config, b->config);
+}
+
+/* The port of the first of n lines, and of all that share it. */
+static int open_port(struct mdfh_handler *h, const struct mdfh_handler_config *config,
+    unsigned thread, const unsigned *channel_index, struct thread_line *lines, unsigned n)
+{
+	const struct mdfh_line_config *shared[MDFH_BYPASS_FLOWS_MAX];
+	struct mdfh_receiver *receiver = &h->receivers[thread];
+	struct mdfh_pipeline_port port = {.flow_count = 0};
+	int err = 0;
+
+	for (unsigned i = 0; i < n; i++) {
+		if (lines[i].taken || (i && !one_port(&lines[0], &lines[i])))
+			continue;
+		if (port.flow_count == MDFH_BYPASS_FLOWS_MAX)
+			return mdfh_error(-EINVAL,
+			    "more than %d lines come through one port, queue %u of %s; spread "
+			    "them over several queues",
+			    MDFH_BYPASS_FLOWS_MAX, lines[i].config->queue,
+			    lines[i].config->interface ? lines[i].config->interface : "?");
+		lines[i].taken = 1;
+		shared[port.flow_count] = lines[i].config;
+		port.flows[port.flow_count].channel = lines[i].channel;
+		port.flows[port.flow_count].line = lines[i].line;
+		port.flow_count++;
+	}
+	if (lines[0].config->server) {
+		unsigned number = channel_index[lines[0].channel];
+
+		err = create_soup_line(
+		    h, &config->channels[number], number, lines[0].line, &port.soup);
+	}
+	if (!err)
+		err = mdfh_port_open(shared, port.flow_count, receiver->cpu_core, config->hugepages,
+		    receiver->poll_timeout_us, &port.port);
+	if (err) {
+		mdfh_soup_line_destroy(port.soup);
+		return err;
+	}
+	mdfh_pipeline_add_port(receiver->pipeline, &port);
+	return 0;
+}
+
+/* Lines that read one capture become flows of one port, and those that come through a queue with
+ * room for one; every other line is a port. */
 static int open_ports(struct mdfh_handler *h, const struct mdfh_handler_config *config,
     unsigned thread, const unsigned *channel_index, unsigned channel_count)
 {
-	struct mdfh_receiver *receiver = &h->receivers[thread];
-	unsigned n = 0;
+	struct thread_line *lines;
+	unsigned n = 0, ports = 0;
+	int err = 0;
 
-	for (unsigned c = 0; c < channel_count; c++) {
-		const struct mdfh_handler_channel_config *channel =
-		    &config->channels[channel_index[c]];
-		uint32_t taken = 0;
+	for (unsigned c = 0; c < channel_count; c++)
+		n += config->channels[channel_index[c]].lines_count;
+	lines = calloc(n ? n : 1, sizeof(*lines));
+	if (!lines)
+		return mdfh_error(-ENOMEM, "handler: %u lines", n);
+	n = 0;
+	for (unsigned c = 0; c < channel_count; c++)
+		for (unsigned l = 0; l < config->channels[channel_index[c]].lines_count; l++)
+			lines[n++] = (struct thread_line){
+			    .config = &config->channels[channel_index[c]].lines[l],
+			    .channel = (uint16_t)c,
+			    .line = (uint16_t)l};
+	for (unsigned i = 0; i < n && !err; i++) {
+		if (lines[i].taken)
+			continue;
+		err = open_port(h, config, thread, channel_index, &lines[i], n - i);
+		if (!err)
+			h->ports[h->port_count++] =
+			    (struct place){.thread = thread, .index = ports++};
+	}
+	free(lines);
+	return err;
+}
 
-		for (unsigned l = 0; l < channel->lines_count; l++) {
-			const struct mdfh_line_config *lines[MDFH_LINES_MAX];
-			struct mdfh_pipeline_port port = {.flow_count = 0};
-			int err;
+/* A queue with room for one port cannot be had by two. */
+static int check_queues(const struct mdfh_handler_config *config)
+{
+	for (unsigned i = 0; i < config->channels_count; i++) {
+		const struct mdfh_handler_channel_config *a = &config->channels[i];
 
-			if (taken & (1u << l))
-				continue;
-			for (unsigned k = l; k < channel->lines_count; k++) {
-				if (k != l && (!channel->lines[k].file || !channel->lines[l].file ||
-						  strcmp(channel->lines[k].file,
-						      channel->lines[l].file) != 0))
-					continue;
-				taken |= 1u << k;
-				lines[port.flow_count] = &channel->lines[k];
-				port.flows[port.flow_count].channel = (uint16_t)c;
-				port.flows[port.flow_count].line = (uint16_t)k;
-				port.flow_count++;
-			}
-			if (channel->lines[l].server)
-				err = create_soup_line(h, channel, channel_index[c], l, &port.soup);
-			else
-				err = 0;
-			if (!err)
-				err = mdfh_port_open(lines, port.flow_count, receiver->cpu_core,
-				    config->hugepages, receiver->poll_timeout_us, &port.port);
-			if (err) {
-				mdfh_soup_line_destroy(port.soup);
-				return err;
-			}
-			mdfh_pipeline_add_port(receiver->pipeline, &port);
-			h->ports[h->port_count++] = (struct place){.thread = thread, .index = n++};
+		for (unsigned k = i; k < config->channels_count; k++) {
+			const struct mdfh_handler_channel_config *b = &config->channels[k];
+
+			for (unsigned l = 0; l < a->lines_count; l++)
+				for (unsigned m = k == i ? l + 1 : 0; m < b->lines_count; m++) {
+					const struct mdfh_line_config *x = &a->lines[l];
+					const struct mdfh_line_config *y = &b->lines[m];
+
+					if (!mdfh_lines_meet(x, y) ||
+					    (a->thread == b->thread && mdfh_lines_share(x, y)))
+						continue;
+					return mdfh_error(-EINVAL,
+					    "channel %u line %c and channel %u line %c want queue "
+					    "%u "
+					    "of %s through %s, which one port can have: give them "
+					    "one "
+					    "thread and equal settings, or another queue",
+					    i, (char)('A' + l), k, (char)('A' + m), x->queue,
+					    x->interface ? x->interface : "?", x->backend);
+				}
 		}
 	}
 	return 0;
@@ -371,6 +444,8 @@ int mdfh_handler_create(const struct mdfh_handler_config *config, struct mdfh_ha
 
 	*handler = NULL;
 	err = check_config(config);
+	if (!err)
+		err = check_queues(config);
 	if (!err)
 		err = mdfh_clock_start();
 	if (err)

@@ -63,6 +63,35 @@ int mdfh_line_has_faults(const struct mdfh_line_config *line)
 	       fault->truncate_ppm || fault->delay_ppm;
 }
 
+static int is_same(const char *a, const char *b)
+{
+	return a && b ? !strcmp(a, b) : a == b;
+}
+
+/* One generator draws for a port, so seeds may differ. */
+static int is_same_fault(struct mdfh_fault_config a, const struct mdfh_fault_config *b)
+{
+	a.seed = b->seed;
+	return !memcmp(&a, b, sizeof(a));
+}
+
+int mdfh_lines_meet(const struct mdfh_line_config *a, const struct mdfh_line_config *b)
+{
+	return !a->file && !b->file && a->backend && is_same(a->backend, b->backend) &&
+	       is_same(a->interface, b->interface) && a->queue == b->queue &&
+	       mdfh_backend_is_exclusive(a->backend);
+}
+
+int mdfh_lines_share(const struct mdfh_line_config *a, const struct mdfh_line_config *b)
+{
+	return mdfh_lines_meet(a, b) && is_same(a->backend_options, b->backend_options) &&
+	       a->rx_ring_size == b->rx_ring_size && a->batch_size == b->batch_size &&
+	       a->frame_size == b->frame_size && a->busy_poll_us == b->busy_poll_us &&
+	       a->hold_max == b->hold_max && a->zero_copy_threshold == b->zero_copy_threshold &&
+	       a->zero_copy == b->zero_copy && a->require_zero_copy == b->require_zero_copy &&
+	       a->timestamps == b->timestamps && is_same_fault(a->fault, &b->fault);
+}
+
 /* What a stream needs: few and large buffers, as every border between two costs a copy. */
 enum { STREAM_FRAME = 65535, STREAM_FRAMES = 64 };
 
@@ -79,10 +108,15 @@ int mdfh_port_open(const struct mdfh_line_config *const *lines, unsigned count, 
 	    .backend_options = line->backend_options,
 	    .file = line->file,
 	    .speed = line->speed,
+	    .queue = line->queue,
 	    .rx_ring_size = line->rx_ring_size,
 	    .batch_size = line->batch_size,
 	    .frame_size = line->frame_size,
 	    .busy_poll_us = line->busy_poll_us,
+	    .hold_max = line->hold_max,
+	    .zero_copy_threshold = line->zero_copy_threshold,
+	    .enable_zero_copy = line->zero_copy,
+	    .require_zero_copy = line->require_zero_copy,
 	    .receive_buffer_bytes = line->receive_buffer_bytes,
 	    .timestamps = line->timestamps,
 	    .cpu_core = cpu_core,

@@ -4,8 +4,14 @@
 
 #include "handler/pipeline.h"
 
+/* 1 if two lines come through one queue that has room for one port only ... */
+int mdfh_lines_meet(const struct mdfh_line_config *a, const struct mdfh_line_config *b);
+/* ... and nothing hinders them to be flows of one port. */
+int mdfh_lines_share(const struct mdfh_line_config *a, const struct mdfh_line_config *b);
+
 /* Opens the port of one line (with the fault backend on top when it has faults). Lines of one
- * thread that read the same capture share a port: call this with all of them, count > 1. */
+ * channel that read the same capture share a port, and lines of one thread that mdfh_lines_share:
+ * call this with all of them, count > 1, at most MDFH_BYPASS_FLOWS_MAX. */
 int mdfh_port_open(const struct mdfh_line_config *const *lines, unsigned count, uint32_t cpu_core,
     enum mdfh_switch hugepages, uint32_t poll_timeout_us, struct mdfh_bypass **port);
 
