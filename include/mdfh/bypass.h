@@ -80,12 +80,14 @@ struct mdfh_fault_config {
 
 /* Zero means "default" in every field but size, so old callers keep working. */
 struct mdfh_bypass_config {
-	size_t size;           /* sizeof(struct mdfh_bypass_config) */
-	const char *backend;   /* NULL = "socket" */
-	const char *interface; /* device name; NULL = the kernel's choice */
-	const char *host;      /* one flow without a flows array: its group or address */
-	uint16_t port;         /* ... and its port, host order */
-	uint16_t queue;        /* receive queue of the NIC (bypass backends) */
+	size_t size;         /* sizeof(struct mdfh_bypass_config) */
+	const char *backend; /* NULL = "socket" */
+	const char
+	    *interface;   /* device name; NULL = the kernel's choice. Of "dpdk": a PCI address, or
+	                        * a device of software with its options */
+	const char *host; /* one flow without a flows array: its group or address */
+	uint16_t port;    /* ... and its port, host order */
+	uint16_t queue;   /* receive queue of the NIC (bypass backends) */
 	uint32_t rx_ring_size; /* packets, power of two, 64..1048576; default 4096 */
 	uint32_t batch_size;   /* most packets a recv asks the backend for, 1..256; default 64 */
 	uint32_t frame_size;   /* bytes per packet buffer, 256..65535; default 2048 */

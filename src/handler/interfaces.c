@@ -31,6 +31,12 @@ static struct watched *find(struct mdfh_interfaces *w, const char *name)
 	return NULL;
 }
 
+/* A device that the kernel has given away, or never had: the port's own warning says how it is. */
+static int is_of_dpdk(const char *backend)
+{
+	return backend && !strcmp(backend, "dpdk");
+}
+
 static void add(
     struct mdfh_interfaces *w, const struct mdfh_handler_channel_config *channel, unsigned line)
 {
@@ -38,7 +44,7 @@ static void add(
 	struct watched *watched;
 	size_t at;
 
-	if (!interface || channel->lines[line].file)
+	if (!interface || channel->lines[line].file || is_of_dpdk(channel->lines[line].backend))
 		return;
 	watched = find(w, interface);
 	if (!watched) {

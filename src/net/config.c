@@ -7,7 +7,6 @@
 #include <arpa/inet.h>
 #include <errno.h>
 #include <math.h>
-#include <net/if.h>
 #include <string.h>
 #include <unistd.h>
 
@@ -492,7 +491,7 @@ static int check_own(const struct mdfh_bypass_config *config)
 
 	rc = check_text("backend", config->backend, 4095);
 	if (!rc)
-		rc = check_text("interface", config->interface, IFNAMSIZ - 1);
+		rc = check_text("interface", config->interface, 255);
 	if (!rc)
 		rc = check_text("file", config->file, 4095);
 	if (!rc)

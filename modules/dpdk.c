@@ -1,0 +1,362 @@
+/* dpdk.c - packets by DPDK's poll-mode drivers: bursts from a queue of a device, handed out where they
+ * lie, and bursts to it.
+ *
+ * A packet that is handed out stands in a slot, whose number is its cookie: so it can be given back in
+ * any order, and twice without harm. Slots are as many as may be held, and a batch more for copies. */
+#include "modules/dpdk.h"
+
+#include <errno.h>
+#include <pthread.h>
+#include <rte_lcore.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "mdfh/clock.h"
+#include "mdfh/error.h"
+#include "modules/module.h"
+#include "net/frame_path.h"
+
+enum { ROUNDS_MAX = 4 }; /* bursts in one recv: it ends even if no packet is ours */
+
+/* The thread ------------------------------------------------------------------------------------ */
+
+static pthread_key_t thread_key;
+static pthread_once_t thread_once = PTHREAD_ONCE_INIT;
+
+static void thread_ends(void *value)
+{
+	(void)value;
+	rte_thread_unregister();
+}
+
+static void make_key(void)
+{
+	(void)pthread_key_create(&thread_key, thread_ends);
+}
+
+/* DPDK keeps a stack of free packets for each thread that it knows by number. One that it cannot know
+ * works, too, at the price of a common queue. */
+static void register_thread(struct dpdk_port *p)
+{
+	p->is_registered = 1;
+	if (rte_lcore_id() != LCORE_ID_ANY || rte_thread_register())
+		return;
+	(void)pthread_once(&thread_once, make_key);
+	(void)pthread_setspecific(thread_key, p);
+}
+
+/* Data path: no system call but the driver's, no lock, no allocation ----------------------------- */
+
+/* Sums that the device found wrong are looked at here, too: it calls a sum wrong that is not there. */
+static int has_wrong_sums(
+    struct dpdk_port *p, const struct rte_mbuf *mbuf, const struct mdfh_frame *frame)
+{
+	uint64_t ip = mbuf->ol_flags & RTE_MBUF_F_RX_IP_CKSUM_MASK;
+	uint64_t udp = mbuf->ol_flags & RTE_MBUF_F_RX_L4_CKSUM_MASK;
+
+	if (ip != RTE_MBUF_F_RX_IP_CKSUM_BAD && udp != RTE_MBUF_F_RX_L4_CKSUM_BAD)
+		return 0;
+	if (mdfh_frame_checksums(rte_pktmbuf_mtod(mbuf, const uint8_t *), frame) == MDFH_FRAME_OK)
+		return 0;
+	p->base.stats.rx_malformed++;
+	p->base.stats.malformed[MDFH_FRAME_CHECKSUM]++;
+	return 1;
+}
+
+/* 1 if it is a packet of a flow, else it is counted. */
+static int classify(
+    struct dpdk_port *p, struct rte_mbuf **mbuf, struct mdfh_frame *frame, uint16_t *flow)
+{
+	/* A tag that the device took off goes back on: flows are told apart by it. */
+	if (unlikely((*mbuf)->ol_flags & RTE_MBUF_F_RX_VLAN_STRIPPED))
+		(void)rte_vlan_insert(mbuf);
+	return mdfh_frame_path(&p->base.stats, &p->flows, MDFH_LINK_ETHERNET,
+		   rte_pktmbuf_mtod(*mbuf, const uint8_t *), (*mbuf)->data_len, (*mbuf)->pkt_len,
+		   frame, flow) &&
+	       !has_wrong_sums(p, *mbuf, frame);
+}
+
+/* Its own copy of the payload and what stands before it. NULL: no packet is free. */
+static struct rte_mbuf *copy_of(struct dpdk_port *p, const struct rte_mbuf *mbuf, uint32_t bytes)
+{
+	struct rte_mbuf *copy = rte_pktmbuf_alloc(p->rx_pool);
+
+	if (!copy)
+		return NULL;
+	memcpy(rte_pktmbuf_mtod(copy, uint8_t *), rte_pktmbuf_mtod(mbuf, const uint8_t *), bytes);
+	return copy;
+}
+
+/* Hand a packet out. 1, or 0 if it has to be copied and cannot be. */
+static int hand_out(struct dpdk_port *p, struct rte_mbuf *mbuf, const struct mdfh_frame *frame,
+    uint16_t flow, struct mdfh_packet *packet)
+{
+	struct mdfh_bypass_stats *stats = &p->base.stats;
+	uint32_t length = frame->payload_length;
+	uint32_t held = p->slot_count - p->free_count;
+	int is_over = p->is_in_place && held >= p->hold_max;
+	uint16_t flags = 0;
+	uint32_t slot;
+
+	if (frame->truncated || length > p->frame_size) {
+		flags |= MDFH_PACKET_TRUNCATED;
+		length = length > p->frame_size ? p->frame_size : length;
+	}
+	if (is_over || length < p->threshold) {
+		struct rte_mbuf *copy = copy_of(p, mbuf, frame->payload_offset + length);
+
+		if (!copy)
+			return 0;
+		rte_pktmbuf_free(mbuf);
+		mbuf = copy;
+		flags |= MDFH_PACKET_COPIED;
+		stats->rx_copied++;
+	}
+	stats->rx_truncated += flags & MDFH_PACKET_TRUNCATED;
+	slot = p->free[--p->free_count];
+	p->slots[slot] = mbuf;
+	*packet = (struct mdfh_packet){
+	    .data = rte_pktmbuf_mtod_offset(mbuf, const uint8_t *, frame->payload_offset),
+	    .cookie = slot,
+	    .length = length,
+	    .time_error_ns = p->time_error_ns,
+	    .flow = flow,
+	    .flags = flags,
+	    .header_length = (uint16_t)frame->payload_offset,
+	};
+	stats->rx_bytes += length;
+	return 1;
+}
+
+/* Hand out of the pending ones up to n. */
+static int take(struct dpdk_port *p, struct mdfh_packet *packets, int n)
+{
+	struct rte_mbuf *unwanted[DPDK_BURST_MAX];
+	unsigned unwanted_count = 0;
+	int got = 0;
+
+	while (p->pending_at < p->pending_count && got < n && p->free_count) {
+		struct rte_mbuf *mbuf = p->pending[p->pending_at];
+		struct mdfh_frame frame;
+		uint16_t flow;
+
+		if (p->pending_at + 4u < p->pending_count)
+			rte_prefetch0(
+			    rte_pktmbuf_mtod(p->pending[p->pending_at + 4], const void *));
+		if (!classify(p, &mbuf, &frame, &flow))
+			unwanted[unwanted_count++] = mbuf;
+		else if (hand_out(p, mbuf, &frame, flow, &packets[got]))
+			got++;
+		else
+			break;
+		p->pending_at++;
+	}
+	if (unwanted_count)
+		rte_pktmbuf_free_bulk(unwanted, unwanted_count);
+	return got;
+}
+
+static void stamp(struct dpdk_port *p, struct mdfh_packet *packets, int n)
+{
+	uint64_t now_ns;
+
+	if (!p->stamps)
+		return;
+	now_ns = mdfh_clock_now_ns();
+	for (int i = 0; i < n; i++) {
+		packets[i].receive_ns = now_ns;
+		packets[i].flags |= MDFH_PACKET_TIME_APP;
+	}
+}
+
+static int dpdk_recv(struct mdfh_bypass *port, struct mdfh_packet *packets, int n)
+{
+	struct dpdk_port *p = (struct dpdk_port *)port;
+	int got = 0;
+
+	if (!p->is_registered)
+		register_thread(p);
+	for (int round = 0; p->receives && round < ROUNDS_MAX && got < n; round++) {
+		if (p->pending_at == p->pending_count) {
+			p->pending_at = 0;
+			p->pending_count =
+			    rte_eth_rx_burst(p->device_id, p->queue, p->pending, p->burst);
+			if (!p->pending_count)
+				break;
+		}
+		got += take(p, packets + got, n - got);
+		if (p->pending_at < p->pending_count)
+			break; /* n are there, or no slot is free */
+	}
+	if (!got) {
+		port->stats.rx_empty++;
+		port->stats.rx_starved += p->pending_at < p->pending_count;
+		return 0;
+	}
+	stamp(p, packets, got);
+	port->stats.rx_packets += (uint64_t)got;
+	port->stats.rx_batches++;
+	return got;
+}
+
+static void dpdk_release(struct mdfh_bypass *port, const struct mdfh_packet *packets, int n)
+{
+	struct dpdk_port *p = (struct dpdk_port *)port;
+	struct rte_mbuf *given[DPDK_BURST_MAX];
+	unsigned count = 0;
+
+	for (int i = 0; i < n; i++) {
+		uint64_t slot = packets[i].cookie;
+
+		if (slot >= p->slot_count || !p->slots[slot])
+			continue;
+		given[count++] = p->slots[slot];
+		p->slots[slot] = NULL;
+		p->free[p->free_count++] = (uint32_t)slot;
+		if (count == DPDK_BURST_MAX) {
+			rte_pktmbuf_free_bulk(given, count);
+			count = 0;
+		}
+	}
+	if (count)
+		rte_pktmbuf_free_bulk(given, count);
+}
+
+/* Sending --------------------------------------------------------------------------------------- */
+
+/* A frame around the payload; 0 if it cannot be one. */
+static int build(struct dpdk_port *p, const struct mdfh_packet *packet, struct rte_mbuf *mbuf)
+{
+	struct mdfh_frame_header *header = &p->headers[packet->flow];
+	int length;
+
+	if (packet->flow >= p->headers_count || packet->length > p->payload_max)
+		return 0;
+	length = mdfh_frame_build(header, packet->data, packet->length,
+	    rte_pktmbuf_mtod(mbuf, uint8_t *), rte_pktmbuf_tailroom(mbuf));
+	if (length < 0)
+		return 0;
+	header->identification++;
+	mbuf->data_len = (uint16_t)length;
+	mbuf->pkt_len = (uint32_t)length;
+	return 1;
+}
+
+static int dpdk_send(struct mdfh_bypass *port, const struct mdfh_packet *packets, int n)
+{
+	struct dpdk_port *p = (struct dpdk_port *)port;
+	struct rte_mbuf *mbufs[DPDK_BURST_MAX];
+	uint64_t bytes = 0;
+	int built = 0, sent = 0;
+
+	if (!p->is_registered)
+		register_thread(p);
+	if (rte_pktmbuf_alloc_bulk(p->tx_pool, mbufs, (unsigned)n)) {
+		/* All of them are on their way: what has left is taken back here. */
+		(void)rte_eth_tx_done_cleanup(p->device_id, p->queue, 0);
+		port->stats.tx_failed += (uint64_t)n;
+		return 0;
+	}
+	while (built < n && build(p, &packets[built], mbufs[built]))
+		built++;
+	if (built)
+		sent = rte_eth_tx_burst(p->device_id, p->queue, mbufs, (uint16_t)built);
+	if (sent < n)
+		rte_pktmbuf_free_bulk(mbufs + sent, (unsigned)(n - sent));
+	for (int i = 0; i < sent; i++)
+		bytes += packets[i].length;
+	port->stats.tx_packets += (uint64_t)sent;
+	port->stats.tx_bytes += bytes;
+	port->stats.tx_failed += (uint64_t)(n - sent);
+	if (!built)
+		return mdfh_error(-EINVAL,
+		    "dpdk: a packet of %u bytes to flow %u cannot be sent; the flow needs a group, "
+		    "and %u bytes are the most",
+		    packets[0].length, packets[0].flow, p->payload_max);
+	return sent;
+}
+
+/* The control path ------------------------------------------------------------------------------ */
+
+static void warn(struct dpdk_port *p)
+{
+	struct rte_eth_link link = {0};
+	char text[sizeof(p->warning)];
+
+	snprintf(text, sizeof(text), "%s", p->setup_warning);
+	if (!rte_eth_link_get_nowait(p->device_id, &link) && link.link_status == RTE_ETH_LINK_DOWN)
+		snprintf(text, sizeof(text),
+		    "the link of %.160s is down: nothing arrives; look at the cable, or at the "
+		    "other end",
+		    p->device->text);
+	/* Written only where it changes, for whoever reads it just then. */
+	if (strcmp(text, p->warning) != 0)
+		memcpy(p->warning, text, sizeof(text));
+}
+
+static int dpdk_stats(struct mdfh_bypass *port)
+{
+	struct dpdk_port *p = (struct dpdk_port *)port;
+	struct rte_eth_stats device;
+
+	warn(p);
+	if (rte_eth_stats_get(p->device_id, &device))
+		return 0;
+	port->stats.rx_dropped_nic = device.imissed + device.ierrors;
+	return 0;
+}
+
+static int dpdk_counters(struct mdfh_bypass *port, struct mdfh_bypass_counter *counters, int max)
+{
+	struct dpdk_port *p = (struct dpdk_port *)port;
+	int count = rte_eth_xstats_get(p->device_id, NULL, 0);
+	struct rte_eth_xstat_name *names;
+	struct rte_eth_xstat *values;
+
+	if (count <= 0)
+		return 0;
+	names = calloc((size_t)count, sizeof(*names));
+	values = calloc((size_t)count, sizeof(*values));
+	if (!names || !values ||
+	    rte_eth_xstats_get_names(p->device_id, names, (unsigned)count) != count ||
+	    rte_eth_xstats_get(p->device_id, values, (unsigned)count) != count)
+		count = 0;
+	for (int i = 0; i < count && i < max; i++) {
+		snprintf(
+		    counters[i].name, sizeof(counters[i].name), "%s", names[values[i].id].name);
+		counters[i].value = values[i].value;
+	}
+	free(names);
+	free(values);
+	return count;
+}
+
+static uint16_t dpdk_local_port(const struct mdfh_bypass *port, uint16_t flow)
+{
+	const struct dpdk_port *p = (const struct dpdk_port *)port;
+
+	return flow < p->flows.count ? p->flows.entries[flow].port : 0;
+}
+
+static const struct mdfh_bypass_ops ops = {
+    .size = sizeof(ops),
+    .name = "dpdk",
+    .description = "UDP by DPDK's poll-mode drivers, from PCI devices and devices of software",
+    .open = dpdk_open,
+    .recv = dpdk_recv,
+    .release = dpdk_release,
+    .send = dpdk_send,
+    .close = dpdk_close,
+    .stats = dpdk_stats,
+    .local_port = dpdk_local_port,
+    .counters = dpdk_counters,
+    .is_exclusive = 1,
+};
+
+extern const struct mdfh_backend_module mdfh_backend_module;
+MDFH_API const struct mdfh_backend_module mdfh_backend_module = {
+    .abi = MDFH_BACKEND_ABI,
+    .size = sizeof(mdfh_backend_module),
+    .ops = &ops,
+    .load = mdfh_module_load,
+};

@@ -1,0 +1,161 @@
+/* dpdk.h - a port of backend dpdk, the device that it has a queue of, and the EAL under both.
+ *
+ * DPDK's environment (EAL) is started once per process and never taken down: the library does not
+ * allow it to be started again. A device belongs to the ports on its queues, and is given back when
+ * the last of them is closed. */
+#ifndef MDFH_MODULES_DPDK_H
+#define MDFH_MODULES_DPDK_H
+
+#ifndef ALLOW_EXPERIMENTAL_API
+#define ALLOW_EXPERIMENTAL_API /* rte_eth_read_clock, rte_eal_get_runtime_dir */
+#endif
+#include <rte_ethdev.h>
+#include <rte_flow.h>
+#include <rte_mbuf.h>
+
+#include "net/net.h"
+#include "wire/flow.h"
+
+enum {
+	DPDK_QUEUES_MAX = 16,
+	DPDK_DEVICE_TEXT_MAX = 256,
+	DPDK_EAL_TEXT_MAX = 1024,
+	DPDK_HEADERS_MAX = 128, /* frame bytes that may stand before a payload */
+	DPDK_BURST_MAX = 256,
+	DPDK_RULES_MAX = MDFH_BYPASS_FLOWS_MAX + 2,
+};
+
+/* Options ------------------------------------------------------------------------------------- */
+
+enum dpdk_filters { DPDK_FILTERS_AUTO, DPDK_FILTERS_SOFTWARE, DPDK_FILTERS_HARDWARE };
+
+struct dpdk_options {
+	char eal[DPDK_EAL_TEXT_MAX]; /* more arguments of EAL, '+' between them */
+	uint64_t memory_mb;          /* without hugepages */
+	uint64_t queues; /* of the device; 0 = as many as config.queue makes necessary */
+	enum dpdk_filters filters;
+	uint8_t address[16]; /* of this host, IPv4 */
+	uint8_t address6[16];
+	int has_address, has_address6;
+	struct rte_ether_addr next_hop;
+	int has_next_hop;
+	int membership; /* 1 = speak IGMP and MLD */
+};
+
+int dpdk_options_read(const char *text, struct dpdk_options *options);
+
+/* EAL ----------------------------------------------------------------------------------------- */
+
+/* Start it, or see whether what runs already is what is asked for. memory_bytes is what the port is
+ * going to need of it. */
+int dpdk_eal_start(
+    const struct dpdk_options *options, enum mdfh_switch hugepages, uint64_t memory_bytes);
+
+/* Both serialise all that DPDK does not: devices coming and going. */
+void dpdk_lock(void);
+void dpdk_unlock(void);
+
+/* Forget what DPDK has logged: something new begins. Under the lock. */
+void dpdk_log_clear(void);
+
+/* mdfh_error with DPDK's own words in parentheses: the first error that it has logged since
+ * dpdk_log_clear, else the newest line. error is negative, or 0 for rte_errno. */
+int dpdk_error(int error, const char *format, ...) __attribute__((format(printf, 2, 3)));
+
+/* Devices ------------------------------------------------------------------------------------- */
+
+struct dpdk_shape { /* what the ports of a device have to agree on */
+	uint32_t rx_ring_size, frame_size, hold_max, batch_size;
+	enum dpdk_filters filters;
+	enum mdfh_timestamps timestamps;
+	int is_sender; /* opened for sending alone: no groups */
+};
+
+struct dpdk_device {
+	struct dpdk_device *next;
+	char text[DPDK_DEVICE_TEXT_MAX]; /* as configured */
+	struct dpdk_shape shape;
+	struct rte_eth_dev_info info;
+	struct rte_ether_addr mac;
+	uint16_t id;
+	uint16_t queues;
+	uint64_t taken; /* bit per queue */
+	uint16_t rx_descriptors, tx_descriptors;
+	int is_virtual;  /* a device of software: what it hands out has been copied */
+	int is_pointers; /* ... but net_ring passes packets as they are */
+	int is_started;
+	int is_isolated; /* nothing but what rte_flow rules name comes to us */
+	int stamps;      /* offset of the time in a packet, -1 = the device gives none */
+	uint64_t stamp_flag;
+	const char *multicast; /* how groups are let in */
+	struct rte_mempool *rx_pool[DPDK_QUEUES_MAX];
+	struct rte_mempool *tx_pool[DPDK_QUEUES_MAX];
+	/* Link-layer groups, of all ports. */
+	struct rte_ether_addr groups[DPDK_QUEUES_MAX * MDFH_BYPASS_FLOWS_MAX];
+	uint32_t groups_count;
+};
+
+struct dpdk_port {
+	struct mdfh_bypass base; /* first, so a port pointer is a dpdk_port pointer */
+
+	/* Receiving. */
+	uint16_t device_id, queue;
+	uint32_t frame_size;
+	uint32_t hold_max;
+	uint32_t threshold;
+	int is_in_place; /* packets lie where the device wrote them */
+	int is_registered;
+	int receives;
+	uint16_t burst;
+	uint16_t pending_at, pending_count;
+	uint32_t time_error_ns;
+	int stamps;
+	struct mdfh_flow_table flows;
+	struct rte_mempool *rx_pool;
+	uint32_t slot_count;
+	uint32_t free_count;
+	uint32_t *free;          /* stack of free slots */
+	struct rte_mbuf **slots; /* by slot: the packet held by the caller, NULL = free */
+	struct rte_mbuf *pending[DPDK_BURST_MAX]; /* received and not handed out yet */
+
+	/* Sending. */
+	struct rte_mempool *tx_pool;
+	struct mdfh_frame_header headers[MDFH_BYPASS_FLOWS_MAX];
+	uint32_t headers_count;
+	uint32_t payload_max;
+
+	/* The control path. */
+	struct dpdk_device *device;
+	struct rte_flow *rules[DPDK_RULES_MAX];
+	uint32_t rules_count;
+	char mode[192];
+	char copy_reason[64];
+	char warning[256];
+	char setup_warning[256];
+};
+
+/* A queue of a device, made ready and started. Under the lock; on failure the caller gives back what
+ * there is with dpdk_device_leave. */
+int dpdk_device_join(struct dpdk_port *port, const struct mdfh_bypass_config *config,
+    const struct dpdk_options *options, const struct dpdk_shape *shape);
+void dpdk_device_leave(struct dpdk_port *port);
+
+/* Take all packets after all: the device isolates itself, but not with these rules. */
+int dpdk_device_open_up(struct dpdk_device *device);
+
+/* Let the link-layer groups of the port's flows in. */
+int dpdk_groups_join(struct dpdk_port *port, const struct mdfh_bypass_config *config);
+
+/* Bytes of memory that a queue's packets take, for dpdk_eal_start. */
+uint64_t dpdk_memory_bytes(const struct dpdk_shape *shape);
+
+/* Rules in the device for the port's flows: 0, or the error of the first that it refused, with none
+ * left behind. */
+int dpdk_rules_make(struct dpdk_port *port, const struct mdfh_bypass_config *config);
+void dpdk_rules_remove(struct dpdk_port *port);
+
+/* dpdk_setup.c */
+int dpdk_open(const struct mdfh_bypass_config *config, struct mdfh_bypass **port);
+void dpdk_close(struct mdfh_bypass *port);
+
+#endif

@@ -1,0 +1,140 @@
+/* dpdk_rules.c - the flows of a port as rules in its device (rte_flow): a packet of a flow goes to the
+ * port's queue, and, where the device is isolated, no other packet comes at all. */
+#include "modules/dpdk.h"
+
+#include <errno.h>
+#include <rte_byteorder.h>
+#include <rte_flow.h>
+#include <string.h>
+
+#include "mdfh/error.h"
+
+/* A pattern and what it points to. */
+struct pattern {
+	struct rte_flow_item items[6];
+	struct rte_flow_item_vlan vlan, vlan_mask;
+	struct rte_flow_item_ipv4 v4, v4_mask;
+	struct rte_flow_item_ipv6 v6, v6_mask;
+	struct rte_flow_item_udp udp, udp_mask;
+	int count;
+};
+
+static void add(struct pattern *p, enum rte_flow_item_type type, const void *spec, const void *mask)
+{
+	p->items[p->count++] = (struct rte_flow_item){.type = type, .spec = spec, .mask = mask};
+}
+
+static void add_v4(struct pattern *p, const uint8_t *destination, const uint8_t *source)
+{
+	if (destination) {
+		memcpy(&p->v4.hdr.dst_addr, destination + 12, 4);
+		p->v4_mask.hdr.dst_addr = UINT32_MAX;
+	}
+	if (source) {
+		memcpy(&p->v4.hdr.src_addr, source + 12, 4);
+		p->v4_mask.hdr.src_addr = UINT32_MAX;
+	}
+	add(p, RTE_FLOW_ITEM_TYPE_IPV4, &p->v4, &p->v4_mask);
+}
+
+static void add_v6(struct pattern *p, const uint8_t *destination, const uint8_t *source)
+{
+	memcpy(p->v6.hdr.dst_addr, destination, 16);
+	memset(p->v6_mask.hdr.dst_addr, 0xff, 16);
+	if (source) {
+		memcpy(p->v6.hdr.src_addr, source, 16);
+		memset(p->v6_mask.hdr.src_addr, 0xff, 16);
+	}
+	add(p, RTE_FLOW_ITEM_TYPE_IPV6, &p->v6, &p->v6_mask);
+}
+
+static int make_pattern(const struct mdfh_flow *flow, struct pattern *p)
+{
+	uint8_t group[16], source[16];
+	const uint8_t *from = flow->source ? source : NULL;
+	int rc = flow->group ? mdfh_frame_address(flow->group, group) : 0;
+
+	if (!rc && flow->source)
+		rc = mdfh_frame_address(flow->source, source);
+	if (rc)
+		return rc;
+	memset(p, 0, sizeof(*p));
+	add(p, RTE_FLOW_ITEM_TYPE_ETH, NULL, NULL);
+	if (flow->vlan) {
+		p->vlan.tci = rte_cpu_to_be_16(flow->vlan);
+		p->vlan_mask.tci = rte_cpu_to_be_16(0x0fff);
+		add(p, RTE_FLOW_ITEM_TYPE_VLAN, &p->vlan, &p->vlan_mask);
+	}
+	if (!flow->group || mdfh_frame_is_ipv4(group))
+		add_v4(p, flow->group ? group : NULL, from);
+	else
+		add_v6(p, group, from);
+	p->udp.hdr.dst_port = rte_cpu_to_be_16(flow->port);
+	p->udp_mask.hdr.dst_port = flow->port ? UINT16_MAX : 0;
+	add(p, RTE_FLOW_ITEM_TYPE_UDP, &p->udp, &p->udp_mask);
+	add(p, RTE_FLOW_ITEM_TYPE_END, NULL, NULL);
+	return 0;
+}
+
+/* IGMP is a protocol of IP like UDP: routers' questions have to come through. */
+static void make_igmp_pattern(struct pattern *p)
+{
+	memset(p, 0, sizeof(*p));
+	add(p, RTE_FLOW_ITEM_TYPE_ETH, NULL, NULL);
+	p->v4.hdr.next_proto_id = 2;
+	p->v4_mask.hdr.next_proto_id = 0xff;
+	add(p, RTE_FLOW_ITEM_TYPE_IPV4, &p->v4, &p->v4_mask);
+	add(p, RTE_FLOW_ITEM_TYPE_END, NULL, NULL);
+}
+
+static int make_rule(struct dpdk_port *port, const struct pattern *pattern)
+{
+	const struct rte_flow_attr attributes = {.ingress = 1};
+	const struct rte_flow_action_queue queue = {.index = port->queue};
+	const struct rte_flow_action actions[] = {
+	    {.type = RTE_FLOW_ACTION_TYPE_QUEUE, .conf = &queue},
+	    {.type = RTE_FLOW_ACTION_TYPE_END},
+	};
+	struct rte_flow_error why = {0};
+	struct rte_flow *rule =
+	    rte_flow_create(port->device_id, &attributes, pattern->items, actions, &why);
+
+	if (!rule)
+		return mdfh_error(-ENOTSUP, "dpdk: %s refuses a rule (%s)", port->device->text,
+		    why.message ? why.message : "rte_flow_create");
+	port->rules[port->rules_count++] = rule;
+	return 0;
+}
+
+int dpdk_rules_make(struct dpdk_port *port, const struct mdfh_bypass_config *config)
+{
+	struct pattern pattern;
+	int rc = 0;
+
+	for (uint32_t i = 0; !rc && i < config->flow_count; i++) {
+		/* Any unicast address, of either family, at any port: no pattern says that. */
+		if (!config->flows[i].group)
+			rc = mdfh_error(-ENOTSUP,
+			    "dpdk: flows[%u] has no group: no rule of a device says \"any unicast "
+			    "address\"",
+			    i);
+		if (!rc)
+			rc = make_pattern(&config->flows[i], &pattern);
+		if (!rc)
+			rc = make_rule(port, &pattern);
+	}
+	if (!rc && port->device->is_isolated && port->queue == 0) {
+		make_igmp_pattern(&pattern);
+		rc = make_rule(port, &pattern);
+	}
+	if (rc)
+		dpdk_rules_remove(port);
+	return rc;
+}
+
+void dpdk_rules_remove(struct dpdk_port *port)
+{
+	for (uint32_t i = 0; i < port->rules_count; i++)
+		(void)rte_flow_destroy(port->device_id, port->rules[i], NULL);
+	port->rules_count = 0;
+}
