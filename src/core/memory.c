@@ -187,44 +187,6 @@ static int open_new(const char *name)
 	    "memory: shared memory %s is in use by another process; choose another name", name);
 }
 
-static int map_shared(const struct mdfh_region_config *config, struct mdfh_region *region)
-{
-	size_t bytes = round_up(config->bytes, small_page());
-	void *base;
-	int fd, err;
-
-	fd = open_new(config->shared_name);
-	if (fd < 0)
-		return fd;
-	/* Takes the memory, so that a full /dev/shm is an error here and not a SIGBUS later. */
-	err = posix_fallocate(fd, 0, (off_t)bytes);
-	if (err) {
-		err = mdfh_error_errno(
-		    -err, "memory: shared memory %s: %zu bytes", config->shared_name, bytes);
-		goto fail;
-	}
-	base = mmap(NULL, bytes, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
-	if (base == MAP_FAILED) {
-		err = mdfh_error_errno(-errno, "memory: map %zu bytes of shared memory %s", bytes,
-		    config->shared_name);
-		goto fail;
-	}
-	if (config->hugepages == MDFH_DEFAULT && bytes >= HUGE_FROM)
-		(void)madvise(base, bytes, MADV_HUGEPAGE);
-	close(fd); /* the mapping keeps the lock */
-	region->base = base;
-	region->bytes = bytes;
-	region->page_bytes = small_page();
-	region->shared = SHARED_MADE;
-	snprintf(region->shared_name, sizeof(region->shared_name), "%s", config->shared_name);
-	return 0;
-
-fail:
-	shm_unlink(config->shared_name);
-	close(fd);
-	return err;
-}
-
 static int prefer_node(const struct mdfh_region *region, int node)
 {
 	struct bitmask *nodes = numa_allocate_nodemask();
@@ -239,6 +201,57 @@ static int prefer_node(const struct mdfh_region *region, int node)
 		return mdfh_error_errno(
 		    -errno, "memory: prefer node %d for %zu bytes", node, region->bytes);
 	return 0;
+}
+
+static int map_shared(const struct mdfh_region_config *config, struct mdfh_region *region)
+{
+	size_t bytes = round_up(config->bytes, small_page());
+	void *base;
+	int fd, err = 0;
+
+	fd = open_new(config->shared_name);
+	if (fd < 0)
+		return fd;
+	if (ftruncate(fd, (off_t)bytes)) {
+		err = mdfh_error_errno(
+		    -errno, "memory: shared memory %s: %zu bytes", config->shared_name, bytes);
+		goto fail;
+	}
+	base = mmap(NULL, bytes, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
+	if (base == MAP_FAILED) {
+		err = mdfh_error_errno(-errno, "memory: map %zu bytes of shared memory %s", bytes,
+		    config->shared_name);
+		goto fail;
+	}
+	if (config->hugepages == MDFH_DEFAULT && bytes >= HUGE_FROM)
+		(void)madvise(base, bytes, MADV_HUGEPAGE);
+	region->base = base;
+	region->bytes = bytes;
+	region->page_bytes = small_page();
+	if (config->numa_node)
+		err = prefer_node(region, config->numa_node - 1);
+	/* Takes the memory, so that a full /dev/shm is an error here and not a SIGBUS later; from
+	 * the node that is preferred by now. */
+	if (!err) {
+		err = posix_fallocate(fd, 0, (off_t)bytes);
+		if (err)
+			err = mdfh_error_errno(-err, "memory: shared memory %s: %zu bytes",
+			    config->shared_name, bytes);
+	}
+	if (err) {
+		munmap(base, bytes);
+		region->base = NULL;
+		goto fail;
+	}
+	close(fd); /* the mapping keeps the lock */
+	region->shared = SHARED_MADE;
+	snprintf(region->shared_name, sizeof(region->shared_name), "%s", config->shared_name);
+	return 0;
+
+fail:
+	shm_unlink(config->shared_name);
+	close(fd);
+	return err;
 }
 
 static int touch(const struct mdfh_region *region)
@@ -288,7 +301,7 @@ int mdfh_region_map(const struct mdfh_region_config *config, struct mdfh_region 
 	if (err)
 		return err;
 
-	if (config->numa_node)
+	if (config->numa_node && !config->shared_name)
 		err = prefer_node(region, config->numa_node - 1);
 	if (!err && config->touch != MDFH_OFF) {
 		err = touch(region);
