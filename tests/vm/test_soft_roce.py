@@ -31,4 +31,4 @@ except Missing as why:
     sys.exit(SKIP)
 except Failed as why:
     sys.exit(str(why))
-print(device.out, rping.out, udaddy.out)
+print(rping.out, udaddy.out)

@@ -50,8 +50,6 @@ mount -t devtmpfs dev /dev
 mkdir -p /dev/shm /dev/pts /dev/hugepages
 mount -t tmpfs shm /dev/shm
 mount -t devpts pts /dev/pts
-mount -t tmpfs tmp /tmp
-mount -t tmpfs run /run
 mount -t hugetlbfs huge /dev/hugepages
 stty -F /dev/ttyS1 raw -echo
 exec 9>/dev/ttyS1
@@ -165,6 +163,11 @@ class Archive:
             return
         name = self._place(path)
         if name in self.names:
+            return
+        if os.path.islink(path):
+            # Kept a link: who finds a library under two names must see one file.
+            self.link(name, os.readlink(path))
+            self.file(os.path.join(os.path.dirname(name), os.readlink(path)))
             return
         with open(path, "rb") as stream:
             data = stream.read()
@@ -294,9 +297,11 @@ class Machine:
 
     def _pack(self, path, release, commands):
         archive = Archive(path)
+        archive._entry(".", stat.S_IFDIR | 0o755)
         archive.device("/dev/console", 5, 1)
         for name in ("bin", "sbin", "lib", "lib64"):
             archive.link(f"/{name}", f"usr/{name}")
+        archive.link("/var/run", "/run")
         for name in ("proc", "sys", "tmp", "run", "root", "etc", "usr/lib64"):
             archive.folder(f"/{name}")
         for name in self.programs:
