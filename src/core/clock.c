@@ -3,20 +3,15 @@
  * A reading of CLOCK_REALTIME is placed on the counter by bracketing it between two counter
  * reads; of several tries the tightest bracket wins, and half its width is the error of that
  * pair. Two pairs give the slope. The slope is kept as ns per tick in 16.48 fixed point, so that
- * a conversion is one 64x64 multiply and a shift.
- *
- * The line is published as two copies and a version: readers use copy[version & 1] while the
- * writer fills the other one, so a reader repeats only when a whole recalibration fell inside
- * its read, and never waits for a writer that was preempted. */
+ * a conversion is one 64x64 multiply and a shift. */
 #include "mdfh/clock.h"
 
 #include <pthread.h>
-#include <stdatomic.h>
 #include <stdio.h>
 #include <string.h>
 #include <time.h>
 
-#include "core/clock_line.h"
+#include "core/clock_shared.h"
 
 #if defined(__x86_64__)
 #include <cpuid.h>
@@ -31,17 +26,6 @@ enum {
 
 #define NS_PER_S 1000000000u
 
-/* struct mdfh_clock_line, field by field. Stored with release and loaded with acquire, so that
- * the check of the version that follows a torn read always sees the version that caused it. */
-struct shared_line {
-	_Atomic uint64_t ticks;
-	_Atomic uint64_t ns;
-	_Atomic uint64_t error_ns;
-	_Atomic uint64_t slope;
-	_Atomic uint64_t rate;
-	_Atomic uint64_t drift_rate;
-};
-
 struct pair {
 	uint64_t ticks;
 	uint64_t ns;
@@ -49,9 +33,8 @@ struct pair {
 };
 
 static struct {
-	_Alignas(MDFH_CACHE_LINE) _Atomic uint32_t version;
+	struct mdfh_clock_shared line;
 	_Atomic int tsc;
-	struct shared_line copy[2];
 } shared;
 
 /* Of the one thread that calibrates. */
@@ -145,25 +128,9 @@ static inline int running(void)
 	return atomic_load_explicit(&shared.tsc, memory_order_acquire);
 }
 
-/* The line now in force, whole. */
 static inline struct mdfh_clock_line read_line(void)
 {
-	struct mdfh_clock_line line;
-	uint32_t version;
-
-	do {
-		/* Pairs with the last store of publish; the loads below with its other ones. */
-		version = atomic_load_explicit(&shared.version, memory_order_acquire);
-		const struct shared_line *from = &shared.copy[version & 1];
-
-		line.ticks = atomic_load_explicit(&from->ticks, memory_order_acquire);
-		line.ns = atomic_load_explicit(&from->ns, memory_order_acquire);
-		line.error_ns = atomic_load_explicit(&from->error_ns, memory_order_acquire);
-		line.slope = atomic_load_explicit(&from->slope, memory_order_acquire);
-		line.rate = atomic_load_explicit(&from->rate, memory_order_acquire);
-		line.drift_rate = atomic_load_explicit(&from->drift_rate, memory_order_acquire);
-	} while (atomic_load_explicit(&shared.version, memory_order_relaxed) != version);
-	return line;
+	return mdfh_clock_shared_read(&shared.line);
 }
 
 uint64_t mdfh_clock_now_ns(void)
@@ -222,17 +189,7 @@ static struct pair measure(clockid_t id)
 
 static void publish(struct mdfh_clock_line line)
 {
-	uint32_t version = atomic_load_explicit(&shared.version, memory_order_relaxed);
-	struct shared_line *to = &shared.copy[(version + 1) & 1];
-
-	/* Pair with the acquire loads of read_line. */
-	atomic_store_explicit(&to->ticks, line.ticks, memory_order_release);
-	atomic_store_explicit(&to->ns, line.ns, memory_order_release);
-	atomic_store_explicit(&to->error_ns, line.error_ns, memory_order_release);
-	atomic_store_explicit(&to->slope, line.slope, memory_order_release);
-	atomic_store_explicit(&to->rate, line.rate, memory_order_release);
-	atomic_store_explicit(&to->drift_rate, line.drift_rate, memory_order_release);
-	atomic_store_explicit(&shared.version, version + 1, memory_order_release);
+	mdfh_clock_shared_publish(&shared.line, &line);
 }
 
 /* Rate between two readings of CLOCK_MONOTONIC, and how fast the error grows with it. */

@@ -16,9 +16,9 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/ioctl.h>
-#include <sys/timex.h>
 #include <unistd.h>
 
+#include "core/host_clock.h"
 #include "core/lines.h"
 #include "mdfh/error.h"
 
@@ -571,17 +571,10 @@ int mdfh_sockets_check(const struct mdfh_bypass_config *config, const char *name
  * NIC's clock is not known here. */
 void mdfh_sockets_update_clock(struct mdfh_sockets *s)
 {
-	struct timex t = {0};
-
 	s->time_flags &= (uint16_t)~MDFH_PACKET_CLOCK_SYNC;
 	s->time_error_ns = UINT32_MAX;
-	if (!(s->time_flags & MDFH_PACKET_TIME_KERNEL))
-		return;
-	if (adjtimex(&t) < 0 || t.status & STA_UNSYNC || t.maxerror < 0 ||
-	    t.maxerror >= UINT32_MAX / 1000)
-		return;
-	s->time_flags |= MDFH_PACKET_CLOCK_SYNC;
-	s->time_error_ns = (uint32_t)t.maxerror * 1000;
+	if (s->time_flags & MDFH_PACKET_TIME_KERNEL && mdfh_host_clock_sync(&s->time_error_ns))
+		s->time_flags |= MDFH_PACKET_CLOCK_SYNC;
 }
 
 int mdfh_sockets_prepare(
