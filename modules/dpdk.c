@@ -6,6 +6,7 @@
 #include "modules/dpdk.h"
 
 #include <errno.h>
+#include <netinet/in.h>
 #include <pthread.h>
 #include <rte_lcore.h>
 #include <stdio.h>
@@ -16,7 +17,10 @@
 #include "modules/module.h"
 #include "net/frame_path.h"
 
-enum { ROUNDS_MAX = 4 }; /* bursts in one recv: it ends even if no packet is ours */
+enum {
+	ROUNDS_MAX = 4,      /* bursts in one recv: it ends even if no packet is ours */
+	POLLS_PER_LOOK = 64, /* at the clock, while nothing comes */
+};
 
 /* The thread ------------------------------------------------------------------------------------ */
 
@@ -70,10 +74,14 @@ static int classify(
 	/* A tag that the device took off goes back on: flows are told apart by it. */
 	if (unlikely((*mbuf)->ol_flags & RTE_MBUF_F_RX_VLAN_STRIPPED))
 		(void)rte_vlan_insert(mbuf);
-	return mdfh_frame_path(&p->base.stats, &p->flows, MDFH_LINK_ETHERNET,
-		   rte_pktmbuf_mtod(*mbuf, const uint8_t *), (*mbuf)->data_len, (*mbuf)->pkt_len,
-		   frame, flow) &&
-	       !has_wrong_sums(p, *mbuf, frame);
+	if (mdfh_frame_path(&p->base.stats, &p->flows, MDFH_LINK_ETHERNET,
+		rte_pktmbuf_mtod(*mbuf, const uint8_t *), (*mbuf)->data_len, (*mbuf)->pkt_len,
+		frame, flow))
+		return !has_wrong_sums(p, *mbuf, frame);
+	if (p->speaks && (frame->protocol == IPPROTO_IGMP || frame->protocol == IPPROTO_ICMPV6))
+		(void)mdfh_igmp_input(&p->igmp, rte_pktmbuf_mtod(*mbuf, const uint8_t *),
+		    (*mbuf)->data_len, frame, mdfh_clock_now_ns());
+	return 0;
 }
 
 /* Its own copy of the payload and what stands before it. NULL: no packet is free. */
@@ -156,22 +164,32 @@ static int take(struct dpdk_port *p, struct mdfh_packet *packets, int n)
 	return got;
 }
 
-static void stamp(struct dpdk_port *p, struct mdfh_packet *packets, int n)
+static void stamp(struct mdfh_packet *packets, int n, uint64_t now_ns)
 {
-	uint64_t now_ns;
-
-	if (!p->stamps)
-		return;
-	now_ns = mdfh_clock_now_ns();
 	for (int i = 0; i < n; i++) {
 		packets[i].receive_ns = now_ns;
 		packets[i].flags |= MDFH_PACKET_TIME_APP;
 	}
 }
 
+/* Nothing has come, so there is time for what else there is to do. */
+static int idle(struct dpdk_port *p)
+{
+	p->base.stats.rx_empty++;
+	p->base.stats.rx_starved += p->pending_at < p->pending_count;
+	if (p->speaks && p->polls++ % POLLS_PER_LOOK == 0) {
+		uint64_t now_ns = mdfh_clock_now_ns();
+
+		if (now_ns >= p->membership_ns)
+			dpdk_membership_poll(p, now_ns);
+	}
+	return 0;
+}
+
 static int dpdk_recv(struct mdfh_bypass *port, struct mdfh_packet *packets, int n)
 {
 	struct dpdk_port *p = (struct dpdk_port *)port;
+	uint64_t now_ns;
 	int got = 0;
 
 	if (!p->is_registered)
@@ -188,12 +206,13 @@ static int dpdk_recv(struct mdfh_bypass *port, struct mdfh_packet *packets, int 
 		if (p->pending_at < p->pending_count)
 			break; /* n are there, or no slot is free */
 	}
-	if (!got) {
-		port->stats.rx_empty++;
-		port->stats.rx_starved += p->pending_at < p->pending_count;
-		return 0;
-	}
-	stamp(p, packets, got);
+	if (!got)
+		return idle(p);
+	now_ns = mdfh_clock_now_ns();
+	if (p->stamps)
+		stamp(packets, got, now_ns);
+	if (p->speaks && now_ns >= p->membership_ns)
+		dpdk_membership_poll(p, now_ns);
 	port->stats.rx_packets += (uint64_t)got;
 	port->stats.rx_batches++;
 	return got;
@@ -300,6 +319,7 @@ static int dpdk_stats(struct mdfh_bypass *port)
 	struct rte_eth_stats device;
 
 	warn(p);
+	dpdk_membership_look(p);
 	if (rte_eth_stats_get(p->device_id, &device))
 		return 0;
 	port->stats.rx_dropped_nic = device.imissed + device.ierrors;

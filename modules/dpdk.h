@@ -15,6 +15,7 @@
 
 #include "net/net.h"
 #include "wire/flow.h"
+#include "wire/igmp.h"
 
 enum {
 	DPDK_QUEUES_MAX = 16,
@@ -118,6 +119,16 @@ struct dpdk_port {
 	struct rte_mbuf **slots; /* by slot: the packet held by the caller, NULL = free */
 	struct rte_mbuf *pending[DPDK_BURST_MAX]; /* received and not handed out yet */
 
+	/* Membership of groups. */
+	int speaks; /* there are groups to speak for */
+	int is_linked;
+	uint16_t polls;         /* of an empty queue since the clock was read */
+	uint64_t membership_ns; /* when to look again */
+	struct mdfh_igmp igmp;
+	struct mdfh_igmp_config igmp_config;
+	char groups[MDFH_BYPASS_FLOWS_MAX][INET6_ADDRSTRLEN];
+	char sources[MDFH_BYPASS_FLOWS_MAX][INET6_ADDRSTRLEN];
+
 	/* Sending. */
 	struct rte_mempool *tx_pool;
 	struct mdfh_frame_header headers[MDFH_BYPASS_FLOWS_MAX];
@@ -154,7 +165,18 @@ uint64_t dpdk_memory_bytes(const struct dpdk_shape *shape);
 int dpdk_rules_make(struct dpdk_port *port, const struct mdfh_bypass_config *config);
 void dpdk_rules_remove(struct dpdk_port *port);
 
+/* Membership: recv, stats and close drive it. */
+int dpdk_membership_open(struct dpdk_port *port, const struct mdfh_bypass_config *config,
+    const struct dpdk_options *options);
+void dpdk_membership_poll(struct dpdk_port *port, uint64_t now_ns);
+void dpdk_membership_look(struct dpdk_port *port);
+void dpdk_membership_leave(struct dpdk_port *port);
+
 /* dpdk_setup.c */
+/* The address of this host that packets carry: what the options say, else none of IPv4, and of IPv6
+ * the one that the hardware address makes (RFC 4291, appendix A). */
+void dpdk_own_address(const struct dpdk_port *port, const struct dpdk_options *options, int is_ipv4,
+    uint8_t address[16]);
 int dpdk_open(const struct mdfh_bypass_config *config, struct mdfh_bypass **port);
 void dpdk_close(struct mdfh_bypass *port);
 

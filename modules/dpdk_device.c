@@ -292,11 +292,27 @@ static int bring_up(struct dpdk_device *device)
 
 /* Joining and leaving ------------------------------------------------------------------------- */
 
+/* net_ring keeps its rings, and what is in them, for the next device of its name: packets of pools
+ * that are about to go. */
+static void drain(const struct dpdk_device *device)
+{
+	struct rte_mbuf *mbufs[DPDK_BURST_MAX];
+
+	for (uint16_t queue = 0; queue < device->queues; queue++) {
+		uint16_t n;
+
+		while ((n = rte_eth_rx_burst(device->id, queue, mbufs, DPDK_BURST_MAX)))
+			rte_pktmbuf_free_bulk(mbufs, n);
+	}
+}
+
 static void destroy(struct dpdk_device *device, int is_known)
 {
 	struct dpdk_device **at = &devices;
 
 	if (is_known) {
+		if (device->is_started && device->is_pointers)
+			drain(device);
 		if (device->is_started)
 			(void)rte_eth_dev_stop(device->id);
 		if (rte_eth_dev_is_valid_port(device->id)) {

@@ -114,10 +114,8 @@ static int check(const struct mdfh_bypass_config *config)
 	return 0;
 }
 
-/* Addresses that leave this host: those given, else none of IPv4, and of IPv6 the one that the
- * hardware address makes (RFC 4291, appendix A). */
-static void own_address(const struct dpdk_port *port, const struct dpdk_options *options,
-    int is_ipv4, uint8_t address[16])
+void dpdk_own_address(const struct dpdk_port *port, const struct dpdk_options *options, int is_ipv4,
+    uint8_t address[16])
 {
 	static const uint8_t none[16] = {[10] = 0xff, [11] = 0xff};
 	const uint8_t *mac = port->device->mac.addr_bytes;
@@ -144,7 +142,8 @@ static int make_headers(struct dpdk_port *port, const struct mdfh_bypass_config 
 		rc = mdfh_frame_address(flow->group, header->destination);
 		if (rc)
 			return rc;
-		own_address(port, options, mdfh_frame_is_ipv4(header->destination), header->source);
+		dpdk_own_address(
+		    port, options, mdfh_frame_is_ipv4(header->destination), header->source);
 		header->source_port = SOURCE_PORT;
 		header->destination_port = flow->port;
 		header->vlan[0] = flow->vlan;
@@ -290,6 +289,8 @@ static int open_locked(struct dpdk_port *port, const struct mdfh_bypass_config *
 		rc = settle_filters(port, config, options);
 	if (!rc && port->receives)
 		rc = dpdk_groups_join(port, config);
+	if (!rc && port->receives)
+		rc = dpdk_membership_open(port, config, options);
 	if (!rc)
 		rc = make_headers(port, config, options);
 	if (!rc)
@@ -342,8 +343,10 @@ void dpdk_close(struct mdfh_bypass *port)
 	while (p->pending_at < p->pending_count)
 		rte_pktmbuf_free(p->pending[p->pending_at++]);
 	dpdk_lock();
-	if (p->device)
+	if (p->device) {
+		dpdk_membership_leave(p);
 		dpdk_rules_remove(p);
+	}
 	dpdk_device_leave(p);
 	dpdk_unlock();
 	free(p->free);

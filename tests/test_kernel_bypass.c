@@ -93,7 +93,7 @@ static void wrong_fields_are_named(void **state)
 	    {"receive_buffer_bytes", "100", good},
 	    {"host", "localhost", good},
 	    {"host", "0.0.0.0", good},
-	    {"interface", "17", good},
+	    {"interface", "0 characters", good},
 	    {"enable_zero_copy", "3", good},
 	    {"transport", "9", good},
 	    {"port", "0", good},
@@ -115,7 +115,7 @@ static void wrong_fields_are_named(void **state)
 	wrong[9].config.receive_buffer_bytes = 100;
 	wrong[10].config.host = "localhost";
 	wrong[11].config.host = "0.0.0.0";
-	wrong[12].config.interface = "a_name_too_long__";
+	wrong[12].config.interface = "";
 	wrong[13].config.enable_zero_copy = (enum mdfh_switch)3;
 	wrong[14].config.transport = (enum mdfh_transport)9;
 	wrong[15].config.host = "239.1.1.1";

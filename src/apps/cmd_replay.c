@@ -169,7 +169,7 @@ static int check_safe(const struct options *o, const struct sim_endpoint *endpoi
 
 	if (o->transmit)
 		return 0;
-	rc = sim_output_check(o->interface, endpoint, o->ttl);
+	rc = sim_output_check("socket", o->interface, endpoint, o->ttl);
 	if (!rc)
 		return 0;
 	snprintf(reason, sizeof(reason), "%s", mdfh_error_text());

@@ -80,12 +80,17 @@ static void show_sent(void *context, uint64_t messages)
 	show_progress(options, options->out ? "written" : "sent", messages);
 }
 
-static int wait_for_listeners(const struct sim_options *options, struct mdfh_soup_feed *soup)
+static int wait_for_listeners(
+    const struct sim_options *options, struct sim_output *output, struct mdfh_soup_feed *soup)
 {
 	int is_waiting = options->wait_s && !options->out;
+	int is_of_kernel = sim_output_is_of_kernel(options->backend);
 	int err = 0;
 
-	for (uint32_t i = 0; !err && is_waiting && options->is_multicast && i < options->lines; i++)
+	if (is_waiting && options->is_multicast && !is_of_kernel)
+		err = sim_output_wait_for_link(output, options->wait_s);
+	for (uint32_t i = 0;
+	     !err && is_waiting && options->is_multicast && is_of_kernel && i < options->lines; i++)
 		err = sim_output_wait_for_listener(&options->endpoints[i], options->wait_s);
 	if (!err && is_waiting && soup)
 		err = mdfh_soup_feed_wait_for_client(soup, options->wait_s);
@@ -202,15 +207,16 @@ static int open_output(
 	if (!options->is_multicast)
 		return sim_output_open_nowhere(output);
 	for (uint32_t i = 0; !options->transmit && i < options->lines; i++) {
-		if (sim_output_check(options->interface, &options->endpoints[i], options->ttl))
+		if (sim_output_check(
+			options->backend, options->interface, &options->endpoints[i], options->ttl))
 			return -1;
 	}
-	for (uint32_t i = 0; i < options->lines; i++) {
+	for (uint32_t i = 0; sim_output_is_of_kernel(options->backend) && i < options->lines; i++) {
 		if (sim_output_check_route(options->interface, &options->endpoints[i]))
 			return -1;
 	}
-	return sim_output_open_sockets(
-	    options->interface, options->endpoints, options->lines, options->ttl, output);
+	return sim_output_open_port(options->backend, options->backend_options, options->interface,
+	    options->endpoints, options->lines, options->ttl, output);
 }
 
 static int create_publisher(const struct sim_options *options, struct mdfh_stream *stream,
@@ -347,7 +353,7 @@ int mdfh_command_sim(int argc, char **argv)
 
 	if (open_output(&options, &output, &midnight_ns) || sim_soup_open(&options, &soup) ||
 	    mdfh_stream_start(&options.day, options.ahead_mib << 20, &stream) ||
-	    wait_for_listeners(&options, soup))
+	    wait_for_listeners(&options, output, soup))
 		status = fail();
 	else if (wait_for_day(stream, &options))
 		fprintf(stderr, "mdfh sim: interrupted before the first message\n");

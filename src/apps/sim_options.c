@@ -40,13 +40,17 @@ enum {
 	KEY_SOUP_USER,
 	KEY_SOUP_PASSWORD,
 	KEY_DISCONNECT_EVERY,
+	KEY_BACKEND,
+	KEY_BACKEND_OPTIONS,
 };
 
 static const struct argp_option argp_options[] = {
     {0, 0, 0, 0, "Where to:", 1},
     {"group", 'g', "GROUP:PORT", 0, "Line A (239.1.1.1:26477); IPv6: [ff15::1]:26477", 1},
     {"group-b", KEY_GROUP_B, "GROUP:PORT", 0, "Line B: the same packets again (none)", 1},
-    {"interface", 'i', "NAME", 0, "Network interface (lo)", 1},
+    {"interface", 'i', "NAME", 0, "Network interface (lo), or the backend's device", 1},
+    {"backend", KEY_BACKEND, "NAME", 0, "Backend to send through (socket)", 1},
+    {"backend-options", KEY_BACKEND_OPTIONS, "TEXT", 0, "key=value,... for the backend", 1},
     {"out", 'o', "FILE", 0,
 	"Write the day to a file instead of sending it: .itch (BinaryFILE), .pcap or .pcapng", 1},
     {"soupbintcp", KEY_SOUP, "ADDRESS:PORT", 0,
@@ -165,6 +169,12 @@ static error_t parse_option(int key, char *arg, struct argp_state *state)
 		return 0;
 	case 'i':
 		o->interface = arg;
+		return 0;
+	case KEY_BACKEND:
+		o->backend = arg;
+		return 0;
+	case KEY_BACKEND_OPTIONS:
+		o->backend_options = arg;
 		return 0;
 	case 'o':
 		if (!ends_with(arg, ".itch") && !ends_with(arg, ".pcap") &&
@@ -318,6 +328,7 @@ static const struct sim_options defaults = {
     .endpoints = {{.group = "239.1.1.1", .port = 26477}},
     .lines = 1,
     .interface = "lo",
+    .backend = "socket",
     .session = "MDFHSIM   ",
     .rate = 100000,
     .seconds = 10,

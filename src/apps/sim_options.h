@@ -11,6 +11,8 @@ struct sim_options {
 	struct sim_endpoint endpoints[MDFH_SENDER_LINES_MAX];
 	uint32_t lines;
 	const char *interface;
+	const char *backend;
+	const char *backend_options;
 	const char *out;
 	const char *books_out;
 	const char *date;

@@ -1,4 +1,4 @@
-/* sim_output.c - the sender's packets on sockets, in real time, or in a capture, in its own. */
+/* sim_output.c - the sender's packets through a backend, in real time, or in a capture, in its own. */
 #include "apps/sim_output.h"
 
 #include <arpa/inet.h>
@@ -27,7 +27,7 @@ enum {
 
 struct sim_output {
 	struct mdfh_sender_output transport;
-	struct mdfh_bypass *ports[MDFH_SENDER_LINES_MAX];
+	struct mdfh_bypass *port; /* a flow per line */
 	struct mdfh_capture_writer *writer;
 	struct mdfh_frame_header headers[MDFH_SENDER_LINES_MAX];
 	struct sim_file file;
@@ -153,7 +153,29 @@ static int stays_within_site(const char *group)
 	       v6[1] <= 0x15;
 }
 
-int sim_output_check(const char *interface, const struct sim_endpoint *endpoint, uint32_t ttl)
+/* Devices of DPDK's that lead to nobody but a process of this machine. */
+static int check_device(const char *device)
+{
+	static const char *const inside[] = {"net_memif", "net_ring", "net_null"};
+
+	for (size_t i = 0; i < sizeof(inside) / sizeof(inside[0]); i++)
+		if (!strncmp(device, inside[i], strlen(inside[i])))
+			return 0;
+	return mdfh_error(-EPERM,
+	    "interface %s may lead out of this machine, as only net_memif, net_ring and net_null "
+	    "do "
+	    "not: the packets could reach others who take them for real; --transmit says that this "
+	    "is meant",
+	    device);
+}
+
+int sim_output_is_of_kernel(const char *backend)
+{
+	return strcmp(backend, "dpdk") != 0;
+}
+
+int sim_output_check(
+    const char *backend, const char *interface, const struct sim_endpoint *endpoint, uint32_t ttl)
 {
 	if (!stays_within_site(endpoint->group))
 		return mdfh_error(-EPERM,
@@ -167,7 +189,8 @@ int sim_output_check(const char *interface, const struct sim_endpoint *endpoint,
 		    "ttl is %u: packets with more than 1 pass routers; --transmit says that this "
 		    "is meant",
 		    ttl);
-	return check_interface(interface);
+	return sim_output_is_of_kernel(backend) ? check_interface(interface)
+						: check_device(interface);
 }
 
 int sim_output_check_route(const char *interface, const struct sim_endpoint *endpoint)
@@ -240,7 +263,25 @@ int sim_output_wait_for_listener(const struct sim_endpoint *endpoint, unsigned s
 	    endpoint->group, seconds);
 }
 
-/* Sockets ------------------------------------------------------------------------ */
+int sim_output_wait_for_link(struct sim_output *output, unsigned seconds)
+{
+	const struct mdfh_bypass_capabilities *can = mdfh_bypass_capabilities(output->port);
+
+	for (unsigned i = 0; i <= seconds * 20; i++) {
+		struct mdfh_bypass_stats stats;
+		int err = mdfh_bypass_stats(output->port, &stats);
+
+		if (err || !*can->warning)
+			return err;
+		nanosleep(&(struct timespec){.tv_nsec = 50000000}, NULL);
+	}
+	return mdfh_error(-ETIMEDOUT,
+	    "nobody was there within %u s: %.300s; start the receiver, or do not ask to wait for "
+	    "it",
+	    seconds, can->warning);
+}
+
+/* In real time -------------------------------------------------------------------- */
 
 static uint64_t real_now(void *context)
 {
@@ -272,12 +313,30 @@ static int real_send(void *context, unsigned line, const struct mdfh_packet *pac
 {
 	struct sim_output *output = context;
 
-	return mdfh_bypass_send(output->ports[line], packets, n);
+	(void)line; /* it is the packets' flow */
+	return mdfh_bypass_send(output->port, packets, n);
 }
 
 int sim_output_open_sockets(const char *interface, const struct sim_endpoint *endpoints,
     uint32_t lines, uint32_t ttl, struct sim_output **out)
 {
+	return sim_output_open_port("socket", NULL, interface, endpoints, lines, ttl, out);
+}
+
+int sim_output_open_port(const char *backend, const char *options, const char *interface,
+    const struct sim_endpoint *endpoints, uint32_t lines, uint32_t ttl, struct sim_output **out)
+{
+	struct mdfh_flow flows[MDFH_SENDER_LINES_MAX] = {{0}};
+	struct mdfh_bypass_config config = {
+	    .size = sizeof(config),
+	    .backend = backend,
+	    .backend_options = options,
+	    .interface = interface,
+	    .flows = flows,
+	    .flow_count = lines,
+	    .direction = MDFH_DIRECTION_SEND,
+	    .multicast_ttl = ttl,
+	};
 	struct sim_output *output = calloc(1, sizeof(*output));
 	int err;
 
@@ -289,19 +348,11 @@ int sim_output_open_sockets(const char *interface, const struct sim_endpoint *en
 	    .wait_until = real_wait_until,
 	    .send = real_send};
 	err = mdfh_clock_start();
-	for (uint32_t i = 0; !err && i < lines; i++) {
-		struct mdfh_bypass_config config = {
-		    .size = sizeof(config),
-		    .backend = "socket",
-		    .interface = interface,
-		    .host = endpoints[i].group,
-		    .port = endpoints[i].port,
-		    .direction = MDFH_DIRECTION_SEND,
-		    .multicast_ttl = ttl,
-		};
-
-		err = mdfh_bypass_open(&config, &output->ports[i]);
-	}
+	for (uint32_t i = 0; i < lines; i++)
+		flows[i] =
+		    (struct mdfh_flow){.group = endpoints[i].group, .port = endpoints[i].port};
+	if (!err && lines)
+		err = mdfh_bypass_open(&config, &output->port);
 	if (err) {
 		sim_output_discard(output);
 		return err;
@@ -413,8 +464,7 @@ static int close_output(struct sim_output *output, int failed)
 {
 	int err;
 
-	for (unsigned i = 0; i < MDFH_SENDER_LINES_MAX; i++)
-		mdfh_bypass_close(output->ports[i]);
+	mdfh_bypass_close(output->port);
 	err = mdfh_capture_writer_close(output->writer);
 	err = sim_file_finish(&output->file, err ? err : failed);
 	free(output);

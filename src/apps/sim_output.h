@@ -1,4 +1,4 @@
-/* sim_output.h - where mdfh sim sends its packets: sockets, or a capture file.
+/* sim_output.h - where mdfh sim sends its packets: through a backend, or to a capture file.
  *
  * Sending is for loopback and for namespaces of one's own: a made-up market on a firm's network, or
  * yesterday's, is an accident, so everything else is refused unless the user says that it is
@@ -31,7 +31,11 @@ int sim_file_finish(struct sim_file *file, int failed);
 int sim_endpoint_parse(const char *text, struct sim_endpoint *endpoint);
 
 /* 0 if sending there can do no harm, else -EPERM and the reason. */
-int sim_output_check(const char *interface, const struct sim_endpoint *endpoint, uint32_t ttl);
+int sim_output_check(
+    const char *backend, const char *interface, const struct sim_endpoint *endpoint, uint32_t ttl);
+
+/* Whether an interface of this backend is one of the kernel's, with its groups and routes. */
+int sim_output_is_of_kernel(const char *backend);
 
 /* 0 if the interface has a route for the group, as IPv4 always has: IPv6 on loopback may have none. */
 int sim_output_check_route(const char *interface, const struct sim_endpoint *endpoint);
@@ -39,6 +43,14 @@ int sim_output_check_route(const char *interface, const struct sim_endpoint *end
 /* Wait until somebody in this network namespace has joined the group. 0, or -ETIMEDOUT. */
 int sim_output_wait_for_listener(const struct sim_endpoint *endpoint, unsigned seconds);
 
+/* Wait until the other end of the device is there. 0, or -ETIMEDOUT. */
+int sim_output_wait_for_link(struct sim_output *output, unsigned seconds);
+
+/* One port with a flow per line, which is the flow of the line's packets. */
+int sim_output_open_port(const char *backend, const char *options, const char *interface,
+    const struct sim_endpoint *endpoints, uint32_t lines, uint32_t ttl, struct sim_output **output);
+
+/* The same through kernel sockets. */
 int sim_output_open_sockets(const char *interface, const struct sim_endpoint *endpoints,
     uint32_t lines, uint32_t ttl, struct sim_output **output);
 

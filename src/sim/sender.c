@@ -323,8 +323,9 @@ static int send_due(struct mdfh_sender *sender, unsigned number, uint64_t end, u
 
 		if (slot->dropped & 1u << number)
 			continue;
-		packets[n++] =
-		    (struct mdfh_packet){.data = slot->packet.data, .length = slot->packet.length};
+		packets[n++] = (struct mdfh_packet){.data = slot->packet.data,
+		    .length = slot->packet.length,
+		    .flow = (uint16_t)number};
 	}
 	if (to == line->sent)
 		return 0;
@@ -355,7 +356,7 @@ static int send_notice(struct mdfh_sender *sender, unsigned number, int is_end, 
 	const struct mdfh_sender_output *transport = &sender->config.transport;
 	struct line *line = &sender->lines[number];
 	uint8_t bytes[64];
-	struct mdfh_packet packet = {.data = bytes};
+	struct mdfh_packet packet = {.data = bytes, .flow = (uint16_t)number};
 	int rc;
 
 	packet.length = mdfh_publisher_notice(sender->config.publisher, line->next, is_end, bytes);

@@ -28,7 +28,8 @@ struct mdfh_sender_output {
 	void *context;
 	uint64_t (*now_ns)(void *context);
 	void (*wait_until)(void *context, uint64_t time_ns); /* may return early */
-	/* How many were taken; the rest is offered again. Negative: the line is dead. */
+	/* How many were taken; the rest is offered again. Negative: the line is dead. The packets'
+	 * flow is the line, too. */
 	int (*send)(void *context, unsigned line, const struct mdfh_packet *packets, int n);
 };
 

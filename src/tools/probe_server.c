@@ -101,7 +101,8 @@ static int open_udp(struct probe_server *server)
 
 	snprintf(endpoint.group, sizeof(endpoint.group), "%s", config->host);
 	if (config->transport == PROBE_MULTICAST && !config->may_transmit) {
-		err = sim_output_check(config->interface ? config->interface : "lo", &endpoint, 1);
+		err = sim_output_check(
+		    "socket", config->interface ? config->interface : "lo", &endpoint, 1);
 		if (err)
 			return err;
 	}

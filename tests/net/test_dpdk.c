@@ -392,7 +392,8 @@ static void shares_a_device_by_queue(void **state)
 
 static void names_its_counters(void **state)
 {
-	struct mdfh_bypass *port = open_ring((struct mdfh_bypass_config){0});
+	struct mdfh_bypass *port =
+	    open_ring((struct mdfh_bypass_config){.backend_options = "membership=off"});
 	struct mdfh_bypass_counter counters[64];
 	struct mdfh_packet packet;
 	uint64_t good = 0;

@@ -1,0 +1,108 @@
+/* dpdk_membership.c - where the kernel does not have the NIC nobody tells switches and routers which
+ * groups are wanted: mdfh does, in frames of its own.
+ *
+ * recv drives it, at most once a millisecond, so that the first report says that somebody receives;
+ * stats does, too, for a port that is not polled for a while. Reports wait for the link, which a NIC
+ * takes seconds to bring up, and are made anew when it comes back: the switch has forgotten them. */
+#include "modules/dpdk.h"
+
+#include <errno.h>
+#include <string.h>
+
+#include "mdfh/clock.h"
+#include "mdfh/error.h"
+
+enum { POLL_NS = 1000000, LINK_NS = 50000000 };
+
+static int is_link_up(const struct dpdk_port *port)
+{
+	struct rte_eth_link link = {0};
+
+	return rte_eth_link_get_nowait(port->device_id, &link) ||
+	       link.link_status == RTE_ETH_LINK_UP;
+}
+
+static int begin(struct dpdk_port *port, uint64_t now_ns)
+{
+	struct mdfh_flow flows[MDFH_BYPASS_FLOWS_MAX];
+
+	for (uint32_t i = 0; i < port->flows.count; i++)
+		flows[i] = (struct mdfh_flow){.group = *port->groups[i] ? port->groups[i] : NULL,
+		    .source = *port->sources[i] ? port->sources[i] : NULL,
+		    .port = port->flows.entries[i].port,
+		    .vlan = port->flows.entries[i].vlan};
+	port->igmp_config.seed = now_ns;
+	return mdfh_igmp_init(&port->igmp, &port->igmp_config, flows, port->flows.count, now_ns);
+}
+
+int dpdk_membership_open(struct dpdk_port *port, const struct mdfh_bypass_config *config,
+    const struct dpdk_options *options)
+{
+	int rc;
+
+	if (!options->membership)
+		return 0;
+	for (uint32_t i = 0; i < config->flow_count; i++) {
+		const struct mdfh_flow *flow = &config->flows[i];
+
+		snprintf(
+		    port->groups[i], sizeof(port->groups[i]), "%s", flow->group ? flow->group : "");
+		snprintf(port->sources[i], sizeof(port->sources[i]), "%s",
+		    flow->source ? flow->source : "");
+	}
+	memcpy(port->igmp_config.mac, port->device->mac.addr_bytes, 6);
+	memcpy(port->igmp_config.address, options->address + 12, 4);
+	dpdk_own_address(port, options, 0, port->igmp_config.address6);
+	rc = begin(port, mdfh_clock_now_ns());
+	port->speaks = !rc && port->igmp.group_count != 0;
+	return rc;
+}
+
+static int emit(void *context, const uint8_t *frame, uint32_t length)
+{
+	struct dpdk_port *port = context;
+	struct rte_mbuf *mbuf = rte_pktmbuf_alloc(port->tx_pool);
+
+	if (!mbuf)
+		return -ENOBUFS;
+	memcpy(rte_pktmbuf_mtod(mbuf, uint8_t *), frame, length);
+	mbuf->data_len = (uint16_t)length;
+	mbuf->pkt_len = length;
+	if (rte_eth_tx_burst(port->device_id, port->queue, &mbuf, 1))
+		return 0;
+	rte_pktmbuf_free(mbuf);
+	return -EAGAIN;
+}
+
+void dpdk_membership_poll(struct dpdk_port *port, uint64_t now_ns)
+{
+	port->membership_ns = now_ns + POLL_NS;
+	if (!port->is_linked) {
+		port->membership_ns = now_ns + LINK_NS;
+		if (!is_link_up(port) || begin(port, now_ns))
+			return;
+		port->is_linked = 1;
+	}
+	if (mdfh_igmp_next_ns(&port->igmp) <= now_ns)
+		(void)mdfh_igmp_poll(&port->igmp, now_ns, emit, port);
+}
+
+void dpdk_membership_look(struct dpdk_port *port)
+{
+	if (!port->speaks)
+		return;
+	if (!is_link_up(port))
+		port->is_linked = 0;
+	dpdk_membership_poll(port, mdfh_clock_now_ns());
+}
+
+void dpdk_membership_leave(struct dpdk_port *port)
+{
+	uint64_t now_ns;
+
+	if (!port->speaks || !port->is_linked)
+		return;
+	now_ns = mdfh_clock_now_ns();
+	mdfh_igmp_leave(&port->igmp, now_ns);
+	(void)mdfh_igmp_poll(&port->igmp, now_ns, emit, port);
+}
