@@ -1,0 +1,98 @@
+/* xdp.h - a port of backend xdp, shared by its files: the data path (xdp.c), opening and the rings
+ * (xdp_setup.c), the XDP program on the interface (xdp_attach.c). */
+#ifndef MDFH_MODULES_XDP_H
+#define MDFH_MODULES_XDP_H
+
+#include <net/if.h>
+
+#include <xdp/xsk.h>
+
+#include "mdfh/memory.h"
+#include "modules/xdp_filter.h"
+#include "net/membership.h"
+#include "net/net.h"
+#include "wire/flow.h"
+
+enum {
+	XDP_CHUNK = 4096, /* bytes of UMEM that a packet gets: the most that the kernel allows */
+	XDP_KERNEL_HEADROOM = 256, /* of these the kernel's own, before the frame */
+	XDP_HEADERS_MAX = 128,     /* Ethernet to UDP */
+};
+
+/* The XDP program on an interface, shared by this process's ports there. */
+struct xdp_interface;
+
+struct xdp_ring_map { /* to be unmapped */
+	void *base;
+	size_t bytes;
+};
+
+struct xdp_port {
+	struct mdfh_bypass base; /* first, so a port pointer is an xdp_port pointer */
+	struct mdfh_flow_table flows;
+
+	/* The receiving thread's. */
+	struct xsk_ring_cons rx;
+	struct xsk_ring_prod fill;
+	uint8_t *umem;
+	uint32_t *free; /* stack of chunks that the kernel does not have and nobody holds */
+	uint8_t *held;  /* by chunk: handed out and not yet released */
+	uint32_t free_count;
+	uint32_t chunk_count;
+	uint32_t hold_max;
+	uint32_t held_count;
+	uint32_t frame_size; /* longest payload handed out */
+	uint32_t threshold;  /* zero-copy: shorter packets are copied */
+	int fd;
+	int is_polled;  /* every empty recv enters the kernel (preferred busy polling) */
+	int has_stamps; /* 0 = receive_ns is to be 0 */
+	int zero_copy;
+	/* Copies of packets that must not stay in the NIC's buffers. */
+	uint8_t *copies;
+	uint32_t copy_bytes, copy_count, copy_free_count;
+	uint32_t *copy_free;
+	uint8_t *copy_held;
+
+	/* Control path. */
+	struct xdp_interface *interface;
+	struct xdp_filter filters[MDFH_BYPASS_FLOWS_MAX];
+	uint32_t filter_count;
+	struct mdfh_membership membership;
+	struct mdfh_region region, copy_region;
+	struct xdp_ring_map rx_map, fill_map, completion_map;
+	uint32_t queue;
+	char device[IFNAMSIZ];
+	char mode[96];
+	char warning[256];
+};
+
+/* xdp_setup.c ------------------------------------------------------------------------------- */
+
+int mdfh_xdp_probe(void);
+int mdfh_xdp_open(const struct mdfh_bypass_config *config, struct mdfh_bypass **port);
+void mdfh_xdp_close(struct mdfh_bypass *port);
+int mdfh_xdp_stats(struct mdfh_bypass *port);
+int mdfh_xdp_counters(struct mdfh_bypass *port, struct mdfh_bypass_counter *counters, int max);
+
+/* xdp_attach.c ------------------------------------------------------------------------------- */
+
+struct xdp_attach_config {
+	const char *device;
+	enum { XDP_ANY_MODE, XDP_NATIVE, XDP_GENERIC } mode;
+	enum { XDP_ANY_WAY, XDP_LINK, XDP_DISPATCHER } way;
+	const char *pinned; /* folder with the maps of a program that somebody else attached */
+};
+
+/* The program on a device: attached, or one more user of it. */
+int mdfh_xdp_attach(const struct xdp_attach_config *config, struct xdp_interface **interface);
+/* One user less; the last one detaches it. */
+void mdfh_xdp_detach(struct xdp_interface *interface);
+/* "native", "generic"; "pinned" */
+const char *mdfh_xdp_attached_as(const struct xdp_interface *interface);
+/* -EBUSY: a port of this process has the queue. Filters of the port's flows become effective. */
+int mdfh_xdp_take_queue(struct xdp_port *port);
+void mdfh_xdp_give_queue_back(struct xdp_port *port);
+/* The sum over all processors, since the program was attached; 0 on failure. */
+uint64_t mdfh_xdp_verdicts(const struct xdp_interface *interface, enum xdp_verdict verdict);
+
+#endif
