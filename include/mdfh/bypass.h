@@ -43,6 +43,16 @@ enum mdfh_timestamps {
 	MDFH_TIMESTAMPS_HARDWARE = 3, /* fails at open where there are none */
 };
 
+/* The time that a switch or tap on the way has written behind each frame; for backends that see frames.
+ * A packet whose trailer is sound has that as receive_ns, with MDFH_PACKET_TIME_TAP. Others keep the
+ * time that they have without, and are counted: a trailer counts as sound if it is within half a
+ * minute of that. */
+enum mdfh_trailer {
+	MDFH_TRAILER_NONE = 0,
+	MDFH_TRAILER_METAMAKO = 1, /* MetaWatch, Arista 7130 */
+	MDFH_TRAILER_EXABLAZE = 2, /* ExaLINK Fusion HPT, Cisco Nexus 3550 */
+};
+
 /* What the port is opened for. A port that only sends joins nothing and binds nothing: recv on it
  * returns 0. */
 enum mdfh_direction {
@@ -106,6 +116,7 @@ struct mdfh_bypass_config {
 	enum mdfh_direction direction;
 	enum mdfh_transport transport;
 	enum mdfh_timestamps timestamps;
+	enum mdfh_trailer trailer;
 	uint32_t busy_poll_us;         /* SO_BUSY_POLL, 0..100000; 0 = off */
 	uint32_t poll_timeout_us;      /* how long mdfh_bypass_recv_wait waits; default 1000 */
 	uint64_t receive_buffer_bytes; /* socket buffer, 4096..1 GiB; default 16 MiB */
@@ -193,6 +204,9 @@ struct mdfh_bypass_stats {
 	uint64_t rx_dropped_nic;    /* by the NIC or its ring */
 	uint64_t rx_dropped_kernel; /* by the kernel's own queues */
 	uint64_t rx_dropped_socket; /* socket buffer or backend ring full */
+	uint64_t rx_trailers;       /* packets whose time is the trailer's */
+	uint64_t rx_trailers_absent;      /* packets without one, though it is configured */
+	uint64_t rx_trailers_implausible; /* ... or with one that gives no time near their own */
 	uint64_t tx_packets;
 	uint64_t tx_bytes;
 	uint64_t tx_failed;   /* send could not take them now */

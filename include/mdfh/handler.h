@@ -85,6 +85,7 @@ struct mdfh_line_config {
 	enum mdfh_switch require_zero_copy;
 	uint64_t receive_buffer_bytes;
 	enum mdfh_timestamps timestamps;
+	enum mdfh_trailer trailer;      /* of a tap or switch; backends that see frames */
 	struct mdfh_fault_config fault; /* any rate set: the fault backend is put on top */
 };
 
@@ -278,6 +279,17 @@ struct mdfh_port_report {
 	struct mdfh_soup_client_stats login;
 };
 
+/* Whose clock said when a line's packets arrived: packets by what their flags say (mdfh/packet.h). */
+struct mdfh_line_times {
+	uint64_t nic;
+	uint64_t kernel;
+	uint64_t app;
+	uint64_t capture;
+	uint64_t tap;
+	uint64_t none;   /* without a time */
+	uint64_t synced; /* of all these: that clock said that it was in sync */
+};
+
 /* Of one channel. */
 struct mdfh_channel_report {
 	const char *name;
@@ -291,6 +303,7 @@ struct mdfh_channel_report {
 	unsigned ports[MDFH_LINES_MAX]; /* index of each line's port */
 	/* Packets of each line that were longer than frame_size, and cut. */
 	uint64_t truncated[MDFH_LINES_MAX];
+	struct mdfh_line_times times[MDFH_LINES_MAX];
 };
 
 /* Statistics; while running they are a little old and not of one instant. */

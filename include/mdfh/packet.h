@@ -28,10 +28,13 @@ enum mdfh_packet_flag {
 	MDFH_PACKET_TIME_APP = 1 << 6,     /* read in recv, after the batch arrived */
 	MDFH_PACKET_TIME_CAPTURE = 1 << 7, /* read from a capture file */
 	MDFH_PACKET_CLOCK_SYNC = 1 << 8,   /* that clock said that it was in sync */
-	MDFH_PACKET_TIME_MASK = 0x00f0,
 	/* Marks of a stream, of length 0, in the order of its bytes; both come with STREAM. */
 	MDFH_PACKET_CONNECTED = 1 << 9,     /* a new connection: the bytes that follow are of it */
 	MDFH_PACKET_DISCONNECTED = 1 << 10, /* it is gone: what was incomplete stays incomplete */
+	/* One more source: a switch or tap wrote it behind the frame (config.trailer). */
+	MDFH_PACKET_TIME_TAP = 1 << 11,
+	MDFH_PACKET_TIME_MASK = 0x08f0, /* at most one of the sources is set */
+	MDFH_PACKET_RECORDED = 1 << 12, /* from a capture: receive_ns is long ago, not now */
 };
 
 #define MDFH_FLOW_NONE UINT16_MAX /* matches no configured flow (capture read without flows) */

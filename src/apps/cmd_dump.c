@@ -25,6 +25,7 @@
 #include "mdfh/error.h"
 #include "proto/decoder.h"
 #include "wire/inflate.h"
+#include "wire/trailer.h"
 
 enum {
 	FLOWS_MAX = 256,       /* destinations whose protocol is remembered */
@@ -45,6 +46,7 @@ struct options {
 	uint64_t first, last; /* --seq */
 	uint64_t limit;       /* 0 = none */
 	int year, month, day; /* --date; 0 = not given */
+	enum mdfh_trailer trailer;
 };
 
 struct flow {
@@ -65,6 +67,7 @@ struct counts {
 	uint64_t soup;         /* SoupBinTCP packets */
 	uint64_t other;        /* frames of other traffic: ARP, TCP ... */
 	uint64_t unrecognised; /* UDP packets of no protocol */
+	uint64_t trailers[MDFH_TRAILER_SOUND + 1];
 	uint64_t frames[MDFH_FRAME_ERRORS];
 	uint64_t sessions[MDFH_SESSION_ERRORS];
 	uint64_t walks[MDFH_WALK_ERRORS];
@@ -79,6 +82,7 @@ struct dump {
 	struct symbol *symbols; /* open addressing, a power of two */
 	size_t symbol_size;
 	size_t symbol_count;
+	struct mdfh_trailer_reader trailer;
 	int64_t midnight_ns; /* INT64_MIN = not known */
 	int date_tried;
 	int done;   /* --limit reached, or nobody reads */
@@ -89,7 +93,7 @@ static volatile sig_atomic_t interrupted; /* written by the handler, read by the
 
 /* Options ----------------------------------------------------------------- */
 
-enum { KEY_JSON = 1000, KEY_WIRE, KEY_TYPE, KEY_SYMBOL, KEY_SEQ, KEY_LIMIT, KEY_DATE };
+enum { KEY_JSON = 1000, KEY_WIRE, KEY_TYPE, KEY_SYMBOL, KEY_SEQ, KEY_LIMIT, KEY_DATE, KEY_TRAILER };
 
 static const struct argp_option argp_options[] = {
     {"protocol", 'p', "NAME", 0, "Take every packet or record as this protocol", 1},
@@ -101,6 +105,8 @@ static const struct argp_option argp_options[] = {
     {"limit", KEY_LIMIT, "N", 0, "Stop after N messages", 3},
     {"date", KEY_DATE, "YYYY-MM-DD", 0,
 	"Session date, for protocols whose times count from midnight", 4},
+    {"trailer", KEY_TRAILER, "KIND", 0,
+	"Take times from the trailers of a tap or switch: metamako, exablaze", 4},
     {0},
 };
 
@@ -144,6 +150,9 @@ static error_t parse_option(int key, char *argument, struct argp_state *state)
 		if (!dump_parse_range(argument, &options->first, &options->last))
 			argp_error(state, "--seq is '%s'; it must be A, A-, -B or A-B", argument);
 		break;
+	case KEY_TRAILER:
+		options->trailer = option_trailer(state, argument);
+		return 0;
 	case KEY_LIMIT:
 		options->limit = option_whole(state, "limit", argument, 1, UINT64_MAX);
 		break;
@@ -593,6 +602,23 @@ static void dump_stream(struct dump *dump, const struct dump_packet *packet)
 		dump->done = 1;
 }
 
+/* The packet's time is the tap's from here on, if that can be believed. */
+static void take_trailer(
+    struct dump *dump, const struct mdfh_capture_frame *captured, struct dump_packet *packet)
+{
+	struct mdfh_trailer_stamp stamp;
+	enum mdfh_trailer_verdict verdict;
+
+	dump->trailer.kind = dump->options.trailer;
+	if (!dump->trailer.kind)
+		return;
+	verdict = mdfh_trailer_read(&dump->trailer, captured->data, captured->captured,
+	    captured->wire_length, packet->frame, captured->time_ns, &stamp);
+	dump->counts.trailers[verdict]++;
+	if (verdict == MDFH_TRAILER_SOUND)
+		packet->time_ns = stamp.time_ns;
+}
+
 static void dump_frame(struct dump *dump, const struct mdfh_capture_frame *captured)
 {
 	struct mdfh_frame frame;
@@ -618,6 +644,7 @@ static void dump_frame(struct dump *dump, const struct mdfh_capture_frame *captu
 	dump->counts.frames[error]++;
 	if (error)
 		return;
+	take_trailer(dump, captured, &packet);
 	packet.payload = captured->data + frame.payload_offset;
 	schema = flow_schema(dump, &frame, packet.payload, &flow);
 	if (schema)
@@ -795,6 +822,10 @@ static int summary(const struct dump *dump)
 	for (unsigned e = 1; e < MDFH_FRAME_ERRORS; e++)
 		refused += report("frames refused", c->frames[e],
 		    mdfh_frame_error_name((enum mdfh_frame_error)e));
+	report("packets with the capture's time", c->trailers[MDFH_TRAILER_ABSENT],
+	    "no trailer behind them");
+	report("packets with the capture's time", c->trailers[MDFH_TRAILER_IMPLAUSIBLE],
+	    "what stands behind them gives no time within 30 s of it");
 	for (unsigned e = 1; e < MDFH_SESSION_ERRORS; e++) {
 		/* Of these two every message is there and was shown. */
 		if (e == MDFH_SESSION_TRAILING)

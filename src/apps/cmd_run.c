@@ -40,6 +40,7 @@ enum option_key {
 	KEY_JOIN_NEWEST,
 	KEY_SOURCE,
 	KEY_VLAN,
+	KEY_TRAILER,
 	KEY_INTERFACE,
 	KEY_QUEUE,
 	KEY_ZERO_COPY,
@@ -97,6 +98,8 @@ static const struct argp_option options[] = {
 	"Streams: begin with the newest message instead of the day's first", 0},
     {"source", KEY_SOURCE, "ADDRESS", 0, "Only packets from this sender", 0},
     {"vlan", KEY_VLAN, "ID", 0, "Only packets with this VLAN tag (backends that see frames)", 0},
+    {"trailer", KEY_TRAILER, "KIND", 0,
+	"Take times from the trailers of a tap or switch: metamako, exablaze", 0},
     {"interface", KEY_INTERFACE, "DEVICE", 0, "Network device, as the backend names it", 0},
     {"queue", KEY_QUEUE, "N", 0, "Receive queue of the device (bypass backends); default 0", 0},
     {"require-zero-copy", KEY_ZERO_COPY, 0, 0,
@@ -240,6 +243,9 @@ static error_t parse(int key, char *argument, struct argp_state *state)
 		return 0;
 	case KEY_VLAN:
 		run->line.vlan = (uint16_t)option_whole(state, "vlan", argument, 1, 4094);
+		return 0;
+	case KEY_TRAILER:
+		run->line.trailer = option_trailer(state, argument);
 		return 0;
 	case KEY_QUEUE:
 		run->line.queue = (uint16_t)option_whole(state, "queue", argument, 0, 65535);

@@ -4,6 +4,7 @@
 #include <errno.h>
 #include <inttypes.h>
 #include <stdlib.h>
+#include <string.h>
 
 uint64_t option_whole(
     const struct argp_state *state, const char *name, const char *text, uint64_t min, uint64_t max)
@@ -31,4 +32,19 @@ double option_number(
 		argp_error(state, "--%s is '%s'; it must be a number from %.15g to %.15g", name,
 		    text, min, max);
 	return value;
+}
+
+enum mdfh_trailer option_trailer(const struct argp_state *state, const char *text)
+{
+	static const char *const names[] = {
+	    [MDFH_TRAILER_NONE] = "none",
+	    [MDFH_TRAILER_METAMAKO] = "metamako",
+	    [MDFH_TRAILER_EXABLAZE] = "exablaze",
+	};
+
+	for (unsigned i = 0; i < sizeof(names) / sizeof(names[0]); i++)
+		if (!strcmp(text, names[i]))
+			return (enum mdfh_trailer)i;
+	argp_error(state, "--trailer is '%s'; it must be none, metamako or exablaze", text);
+	return MDFH_TRAILER_NONE;
 }

@@ -262,6 +262,42 @@ static void print_truncated(
 		    frame_size);
 }
 
+static void print_source(const char *name, uint64_t packets, const char **comma)
+{
+	if (!packets)
+		return;
+	printf("%s%s %s", *comma, text_grouped(packets), name);
+	*comma = ", ";
+}
+
+/* Whose clock stamped the packets, and what it says of itself. */
+static void print_times(
+    const struct mdfh_channel_report *channel, unsigned line, const struct mdfh_bypass_stats *port)
+{
+	const struct mdfh_line_times *times = &channel->times[line];
+	uint64_t all =
+	    times->nic + times->kernel + times->app + times->capture + times->tap + times->none;
+	const char *comma = "";
+
+	if (!all)
+		return;
+	printf("%s line %c  times: ", channel->name, (char)('A' + line));
+	print_source("by the NIC", times->nic, &comma);
+	print_source("by a tap", times->tap, &comma);
+	print_source("by the kernel", times->kernel, &comma);
+	print_source("by this program", times->app, &comma);
+	print_source("from the capture", times->capture, &comma);
+	print_source("without", times->none, &comma);
+	printf("; clock in sync: %s\n", times->synced == all ? "all"
+					: times->synced      ? text_grouped(times->synced)
+							     : "not known of any");
+	if (port->rx_trailers_absent || port->rx_trailers_implausible)
+		printf("%s line %c  trailers: %s sound, %s packets without, %s implausible\n",
+		    channel->name, (char)('A' + line), text_grouped(port->rx_trailers),
+		    text_grouped(port->rx_trailers_absent),
+		    text_grouped(port->rx_trailers_implausible));
+}
+
 static void print_channels(const struct run_report *report)
 {
 	for (unsigned i = 0; i < mdfh_handler_channels(report->handler); i++) {
@@ -284,6 +320,7 @@ static void print_channels(const struct run_report *report)
 			    text_grouped(port.stats.rx_dropped_nic + port.stats.rx_dropped_kernel +
 					 port.stats.rx_dropped_socket));
 			print_truncated(&channel, l, port.capabilities->frame_size);
+			print_times(&channel, l, &port.stats);
 			if (port.has_login)
 				print_login(channel.name, l, &port);
 		}
@@ -389,6 +426,16 @@ static json_t *login_json(const struct mdfh_port_report *port)
 	    integer(login->behind), "reasons", reasons);
 }
 
+static json_t *times_json(const struct mdfh_line_times *times, const struct mdfh_bypass_stats *port)
+{
+	return json_pack("{s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o}", "nic",
+	    integer(times->nic), "tap", integer(times->tap), "kernel", integer(times->kernel),
+	    "app", integer(times->app), "capture", integer(times->capture), "none",
+	    integer(times->none), "synced", integer(times->synced), "trailers",
+	    integer(port->rx_trailers), "trailers_absent", integer(port->rx_trailers_absent),
+	    "trailers_implausible", integer(port->rx_trailers_implausible));
+}
+
 static json_t *lines_json(
     const struct run_report *report, const struct mdfh_channel_report *channel)
 {
@@ -404,8 +451,8 @@ static json_t *lines_json(
 			json_object_set_new(
 			    errors, mdfh_session_error_name(e), integer(line->errors[e]));
 		json_array_append_new(lines,
-		    json_pack(
-			"{s:s%, s:s, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:i}",
+		    json_pack("{s:s%, s:s, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, "
+			      "s:o, s:i}",
 			"line", &"ABCD"[l], (size_t)1, "backend", port.backend, "packets",
 			integer(line->packets), "delivered", integer(line->delivered), "duplicates",
 			integer(line->duplicates), "missing", integer(line->missing), "heartbeats",
@@ -414,7 +461,8 @@ static json_t *lines_json(
 			integer(port.stats.rx_dropped_kernel), "dropped_by_socket",
 			integer(port.stats.rx_dropped_socket), "truncated",
 			integer(channel->truncated[l]), "downs", integer(line->downs), "refused",
-			errors, "port_error", port.error == -ENODATA ? 0 : -port.error));
+			errors, "times", times_json(&channel->times[l], &port.stats), "port_error",
+			port.error == -ENODATA ? 0 : -port.error));
 		if (port.has_login)
 			json_object_set_new(json_array_get(lines, l), "login", login_json(&port));
 	}

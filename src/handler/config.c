@@ -39,6 +39,12 @@ static const cyaml_strval_t timestamp_names[] = {
     {"hardware", MDFH_TIMESTAMPS_HARDWARE},
 };
 
+static const cyaml_strval_t trailer_names[] = {
+    {"none", MDFH_TRAILER_NONE},
+    {"metamako", MDFH_TRAILER_METAMAKO},
+    {"exablaze", MDFH_TRAILER_EXABLAZE},
+};
+
 #define COUNT(array) (sizeof(array) / sizeof((array)[0]))
 #define SWITCH(key, type, member)                                                                  \
 	CYAML_FIELD_ENUM(key, STRICT, type, member, switch_names, COUNT(switch_names))
@@ -88,6 +94,8 @@ static const cyaml_schema_field_t line_fields[] = {
     CYAML_FIELD_UINT("receive_buffer", OPT, struct mdfh_line_config, receive_buffer_bytes),
     CYAML_FIELD_ENUM("timestamps", STRICT, struct mdfh_line_config, timestamps, timestamp_names,
 	COUNT(timestamp_names)),
+    CYAML_FIELD_ENUM(
+	"trailer", STRICT, struct mdfh_line_config, trailer, trailer_names, COUNT(trailer_names)),
     CYAML_FIELD_MAPPING("fault", OPT, struct mdfh_line_config, fault, fault_fields),
     CYAML_FIELD_END,
 };

@@ -444,7 +444,7 @@ static void begin_batch(struct mdfh_pipeline *p, const struct mdfh_packet *first
 	p->session_ticks = 0;
 	p->decode_ticks = 0;
 	p->book_ticks = 0;
-	if (!(first->flags & MDFH_PACKET_TIME_CAPTURE) && first->receive_ns &&
+	if (!(first->flags & MDFH_PACKET_RECORDED) && first->receive_ns &&
 	    now_ns > (int64_t)first->receive_ns)
 		mdfh_histogram_record(
 		    p->latency[MDFH_STAGE_RECEIVE], (uint64_t)now_ns - first->receive_ns);
@@ -532,6 +532,30 @@ static void note_truncated(const struct port_state *port, struct channel_state *
 	    packet->length >= mdfh_bypass_capabilities(port->config.port)->frame_size;
 }
 
+static void note_time(struct mdfh_line_times *times, uint16_t flags)
+{
+	switch (flags & MDFH_PACKET_TIME_MASK) {
+	case MDFH_PACKET_TIME_NIC:
+		times->nic++;
+		break;
+	case MDFH_PACKET_TIME_KERNEL:
+		times->kernel++;
+		break;
+	case MDFH_PACKET_TIME_APP:
+		times->app++;
+		break;
+	case MDFH_PACKET_TIME_CAPTURE:
+		times->capture++;
+		break;
+	case MDFH_PACKET_TIME_TAP:
+		times->tap++;
+		break;
+	default:
+		times->none++;
+	}
+	times->synced += (flags & MDFH_PACKET_CLOCK_SYNC) != 0;
+}
+
 void mdfh_pipeline_packets(struct mdfh_pipeline *p, unsigned port_index,
     const struct mdfh_packet *packets, int n, int64_t now_ns)
 {
@@ -548,11 +572,12 @@ void mdfh_pipeline_packets(struct mdfh_pipeline *p, unsigned port_index,
 
 		channel = &p->channels[port->config.flows[flow].channel];
 		/* A capture is its own clock: what it recorded late was late. */
-		channel->is_capture = (packet->flags & MDFH_PACKET_TIME_CAPTURE) != 0;
+		channel->is_capture = (packet->flags & MDFH_PACKET_RECORDED) != 0;
 		channel->now_ns = channel->is_capture ? (int64_t)packet->receive_ns : now_ns;
 		if (!channel->first_ns)
 			channel->first_ns = now_ns;
 		channel->last_ns = now_ns;
+		note_time(&channel->times[port->config.flows[flow].line], packet->flags);
 		if (port->config.soup) {
 			take_stream(p, port, channel, packet);
 			continue;

@@ -45,6 +45,7 @@ void mdfh_pipeline_publish(struct mdfh_pipeline *p)
 		};
 
 		memcpy(words.truncated, p->channels[i].truncated, sizeof(words.truncated));
+		memcpy(words.times, p->channels[i].times, sizeof(words.times));
 		memcpy(at + channel_offset(i), &words, sizeof(words));
 	}
 	for (unsigned i = 0; i < p->port_count; i++) {
@@ -117,6 +118,7 @@ void mdfh_pipeline_channel_report(
 	report->first_ns = words.first_ns;
 	report->last_ns = words.last_ns;
 	memcpy(report->truncated, words.truncated, sizeof(report->truncated));
+	memcpy(report->times, words.times, sizeof(report->times));
 	for (unsigned i = 0; i < MDFH_LINES_MAX; i++)
 		report->ports[i] = p->channels[channel].ports[i];
 }

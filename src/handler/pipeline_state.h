@@ -41,10 +41,11 @@ struct channel_state {
 	const char *name;
 	uint16_t ports[MDFH_LINES_MAX];
 	uint64_t truncated[MDFH_LINES_MAX]; /* packets longer than a frame */
-	unsigned lines_open;                /* whose ports have neither ended nor died */
-	int is_capture;   /* its newest packet came from one: time is what packets say */
-	int64_t now_ns;   /* time at its newest packet */
-	int64_t first_ns; /* this host's clock at the first batch, at the newest */
+	struct mdfh_line_times times[MDFH_LINES_MAX];
+	unsigned lines_open; /* whose ports have neither ended nor died */
+	int is_capture;      /* its newest packet came from one: time is what packets say */
+	int64_t now_ns;      /* time at its newest packet */
+	int64_t first_ns;    /* this host's clock at the first batch, at the newest */
 	int64_t last_ns;
 	_Atomic int ended;
 };
@@ -59,6 +60,7 @@ struct channel_words {
 	int64_t first_ns;
 	int64_t last_ns;
 	uint64_t truncated[MDFH_LINES_MAX];
+	struct mdfh_line_times times[MDFH_LINES_MAX];
 };
 
 struct port_words {

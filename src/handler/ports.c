@@ -89,7 +89,8 @@ int mdfh_lines_share(const struct mdfh_line_config *a, const struct mdfh_line_co
 	       a->frame_size == b->frame_size && a->busy_poll_us == b->busy_poll_us &&
 	       a->hold_max == b->hold_max && a->zero_copy_threshold == b->zero_copy_threshold &&
 	       a->zero_copy == b->zero_copy && a->require_zero_copy == b->require_zero_copy &&
-	       a->timestamps == b->timestamps && is_same_fault(a->fault, &b->fault);
+	       a->timestamps == b->timestamps && a->trailer == b->trailer &&
+	       is_same_fault(a->fault, &b->fault);
 }
 
 /* What a stream needs: few and large buffers, as every border between two costs a copy. */
@@ -119,6 +120,7 @@ int mdfh_port_open(const struct mdfh_line_config *const *lines, unsigned count, 
 	    .require_zero_copy = line->require_zero_copy,
 	    .receive_buffer_bytes = line->receive_buffer_bytes,
 	    .timestamps = line->timestamps,
+	    .trailer = line->trailer,
 	    .cpu_core = cpu_core,
 	    .hugepages = hugepages,
 	    .poll_timeout_us = poll_timeout_us,

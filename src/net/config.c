@@ -506,6 +506,12 @@ static int check_own(const struct mdfh_bypass_config *config)
 		rc = check_enum("timestamps", config->timestamps, MDFH_TIMESTAMPS_HARDWARE,
 		    "default, off, software, hardware");
 	if (!rc)
+		rc = check_enum(
+		    "trailer", config->trailer, MDFH_TRAILER_EXABLAZE, "none, Metamako, Exablaze");
+	if (!rc && config->trailer && config->timestamps == MDFH_TIMESTAMPS_OFF)
+		rc = mdfh_error(-EINVAL,
+		    "config: trailer is set and timestamps are off; leave one of them out");
+	if (!rc)
 		rc = check_flows(config);
 	if (!rc && config->transport == MDFH_TRANSPORT_TCP)
 		rc = check_stream(config);

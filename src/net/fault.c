@@ -519,6 +519,9 @@ static int fault_stats(struct mdfh_bypass *port)
 	int error = mdfh_bypass_stats(fault->lower, &lower);
 
 	own->rx_filtered = lower.rx_filtered;
+	own->rx_trailers = lower.rx_trailers;
+	own->rx_trailers_absent = lower.rx_trailers_absent;
+	own->rx_trailers_implausible = lower.rx_trailers_implausible;
 	own->rx_malformed = lower.rx_malformed;
 	memcpy(own->malformed, lower.malformed, sizeof(own->malformed));
 	own->rx_dropped_nic = lower.rx_dropped_nic;

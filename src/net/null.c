@@ -46,6 +46,9 @@ static int null_open(const struct mdfh_bypass_config *config, struct mdfh_bypass
 		return mdfh_error(-ENOTSUP,
 		    "null: timestamps must be default or off; nothing stamps these packets");
 
+	if (config->trailer)
+		return mdfh_error(-ENOTSUP, "null: trailer is set; its packets have no frames");
+
 	null = mdfh_lines_alloc(1, sizeof(*null));
 	if (!null)
 		return mdfh_error(-ENOMEM, "null: %zu bytes", sizeof(*null));

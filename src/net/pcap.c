@@ -31,6 +31,7 @@ struct pcap_port {
 	struct mdfh_bypass base; /* first, so a port pointer is a pcap_port pointer */
 	struct mdfh_capture *capture;
 	struct mdfh_flow_table flows;
+	struct mdfh_trailer_reader trailer;
 	uint64_t (*now)(void *context);
 	void *clock_context;
 	int stamps;        /* 1 = receive_ns is the capture time; 0 = timestamps are off */
@@ -161,6 +162,7 @@ static int pcap_open_port(const struct mdfh_bypass_config *config, struct mdfh_b
 	pcap->base.capabilities.hugepages = pcap->memory.reserved_hugepages;
 	pcap->base.capabilities.numa_node = pcap->memory.node;
 	pcap->frame_size = config->frame_size;
+	pcap->trailer.kind = config->trailer;
 	pcap->stamps = config->timestamps != MDFH_TIMESTAMPS_OFF;
 	pcap->now = monotonic;
 	pcap->inverse = config->speed > 0 ? 1 / config->speed : 0;
@@ -254,12 +256,15 @@ static void hand_out(struct pcap_port *pcap, struct mdfh_packet *packet)
 	    .length = length,
 	    .time_error_ns = UINT32_MAX, /* a capture does not say */
 	    .flow = pcap->flow,
-	    .flags =
-		(uint16_t)((pcap->stamps && pcap->frame.time_ns ? MDFH_PACKET_TIME_CAPTURE : 0) |
-			   (truncated ? MDFH_PACKET_TRUNCATED : 0) |
-			   (held_over ? MDFH_PACKET_COPIED : 0)),
+	    .flags = (uint16_t)((pcap->stamps && pcap->frame.time_ns
+					? MDFH_PACKET_TIME_CAPTURE | MDFH_PACKET_RECORDED
+					: 0) |
+				(truncated ? MDFH_PACKET_TRUNCATED : 0) |
+				(held_over ? MDFH_PACKET_COPIED : 0)),
 	    .header_length = (uint16_t)header,
 	};
+	mdfh_frame_trailer(stats, &pcap->trailer, pcap->frame.data, pcap->frame.captured,
+	    pcap->frame.wire_length, parsed, packet);
 	pcap->held[slot] = 1;
 	stats->rx_bytes += length;
 	stats->rx_truncated += (unsigned)truncated;

@@ -537,6 +537,11 @@ int mdfh_sockets_check_any(const struct mdfh_bypass_config *config, const char *
 		return mdfh_error(-ENOTSUP,
 		    "%s: require_zero_copy is on, and the kernel copies every packet of a socket",
 		    name);
+	if (config->trailer)
+		return mdfh_error(-ENOTSUP,
+		    "%s: trailer is set; a socket does not see what stands behind a packet: use a "
+		    "backend that sees frames",
+		    name);
 	if (config->queue)
 		return mdfh_error(
 		    -ENOTSUP, "%s: queue is %u; a socket has no queues", name, config->queue);

@@ -1,7 +1,8 @@
-"""wire_seeds.py FOLDER [CAPTURE...] - seeds for fuzz_frame, fuzz_igmp and fuzz_capture, one folder each.
+"""wire_seeds.py FOLDER [CAPTURE...] - seeds for fuzz_frame, fuzz_igmp, fuzz_trailer and
+fuzz_capture, one folder each.
 
 Frames of every link type and of each kind that is told apart, queries and reports of every version
-of IGMP and MLD, and small captures of each format, also compressed; plus the first frames of the
+of IGMP and MLD, trailers of each kind, and small captures of each format, also compressed; plus the first frames of the
 captures that are named."""
 import gzip
 import os
@@ -80,6 +81,17 @@ def memberships():
     return [b"".join(struct.pack(">HB", len(data), 3) + data for data in row) for row in rows]
 
 
+def trailers():
+    """Inputs of fuzz_trailer: flags, seconds, then a frame with a trailer."""
+    seconds = struct.pack(">I", 1700000000)
+    frame = MACS + b"\x08\x00" + ipv4(UDP) + bytes(14)
+    extensions = b"\1\2\3\4\5\6\7\x08\0\0\0\xa2" + b"tag!\0\0\0\x1f"
+    for fcs in (b"", b"\xff\xee\xdd\xcc"):
+        yield b"\1" + seconds + frame + b"fcs." + seconds + struct.pack(">IBHB", 5, 1, 7, 3) + fcs
+        yield b"\3" + seconds + frame + b"fcs." + extensions + seconds + struct.pack(">IBHB", 5, 0x13, 7, 3) + fcs
+        yield b"\2" + seconds + frame + b"fcs." + b"\7\3" + seconds + bytes(6) + fcs
+
+
 def pcap(frames, magic=0xA1B23C4D, order="<"):
     out = struct.pack(order + "IHHIIII", magic, 2, 4, 0, 0, 65535, 1)
     for i, data in enumerate(frames):
@@ -98,7 +110,7 @@ def pcapng(frames):
 
 
 def main(folder, captures):
-    for name in ("frame", "igmp", "capture"):
+    for name in ("frame", "igmp", "trailer", "capture"):
         os.makedirs(os.path.join(folder, name), exist_ok=True)
 
     def put(kind, name, data):
@@ -110,6 +122,8 @@ def main(folder, captures):
         put("frame", f"frame{i}cut", bytes([link, 1, 0, 9]) + data[:-9])
     for i, row in enumerate(memberships()):
         put("igmp", f"row{i}", row)
+    for i, data in enumerate(trailers()):
+        put("trailer", f"trailer{i}", data)
     frames = [data for link, data in FRAMES if link == 0]
     files = {"ns.pcap": pcap(frames), "us.pcap": pcap(frames, 0xA1B2C3D4),
              "big-endian.pcap": pcap(frames, 0xA1B2C3D4, ">"), "a.pcapng": pcapng(frames)}

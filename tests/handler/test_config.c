@@ -56,6 +56,7 @@ static const char everything[] = "name: nasdaq\n"
 				 "      - file: b.pcap\n"
 				 "        backend: pcap\n"
 				 "        speed: 2.5\n"
+				 "        trailer: metamako\n"
 				 "        fault: {seed: 9, loss_ppm: 100, burst_length: 3}\n"
 				 "consumers:\n"
 				 "  - name: strategy\n"
@@ -121,6 +122,7 @@ static void test_every_key(void **state)
 	line = &config->channels[0].lines[1];
 	assert_string_equal(line->file, "b.pcap");
 	assert_true(line->speed > 2.49 && line->speed < 2.51);
+	assert_int_equal(line->trailer, MDFH_TRAILER_METAMAKO);
 	assert_int_equal(line->fault.seed, 9);
 	assert_int_equal(line->fault.loss_ppm, 100);
 	assert_int_equal(line->fault.burst_length, 3);

@@ -567,7 +567,7 @@ static void test_capture_beside_live(void **state)
 		struct feed feed;
 
 		start_of_day(&feed);
-		fakes[capture].flags = MDFH_PACKET_TIME_CAPTURE;
+		fakes[capture].flags = MDFH_PACKET_TIME_CAPTURE | MDFH_PACKET_RECORDED;
 		fakes[capture].receive_ns = 1000;
 		fakes[capture].feed = &feed;
 		assert_int_equal(mdfh_pipeline_poll(p), 1);

@@ -177,7 +177,8 @@ static void test_no_faults(void **state)
 	for (int i = 0; i < PACKETS; i++) {
 		assert_int_equal(first.at[i].number, i);
 		assert_int_equal(first.at[i].flow, i % 2);
-		assert_int_equal(first.at[i].flags, MDFH_PACKET_TIME_CAPTURE);
+		assert_int_equal(
+		    first.at[i].flags, MDFH_PACKET_TIME_CAPTURE | MDFH_PACKET_RECORDED);
 		assert_true(first.at[i].receive_ns == 1000000000U + (unsigned)i * SPACING_NS);
 	}
 	assert_int_equal(first.stats.rx_copied, 0);
@@ -428,7 +429,8 @@ static void test_flow_mask(void **state)
 		if (first.at[i].flow != 0)
 			continue;
 		assert_int_equal(first.at[i].number, expected);
-		assert_int_equal(first.at[i].flags, MDFH_PACKET_TIME_CAPTURE);
+		assert_int_equal(
+		    first.at[i].flags, MDFH_PACKET_TIME_CAPTURE | MDFH_PACKET_RECORDED);
 		expected += 2;
 	}
 	assert_int_equal(expected, PACKETS);

@@ -80,7 +80,7 @@ static void test_packets(void **state)
 	assert_int_equal(mdfh_bypass_recv(port, packets, 8), 3);
 	for (int i = 0; i < 3; i++) {
 		assert_true(packets[i].receive_ns == 1700000000123456789U + (unsigned)i);
-		assert_int_equal(packets[i].flags, MDFH_PACKET_TIME_CAPTURE);
+		assert_int_equal(packets[i].flags, MDFH_PACKET_TIME_CAPTURE | MDFH_PACKET_RECORDED);
 		assert_int_equal(packets[i].flow, MDFH_FLOW_NONE);
 		/* The frame stands before the payload, whole. */
 		assert_int_equal(packets[i].header_length, 42);
@@ -190,11 +190,13 @@ static void test_truncation(void **state)
 	port = open_with((struct mdfh_bypass_config){.frame_size = 256});
 	assert_int_equal(mdfh_bypass_recv(port, packets, 8), 3);
 	assert_int_equal(packets[0].length, 99);
-	assert_int_equal(packets[0].flags, MDFH_PACKET_TRUNCATED | MDFH_PACKET_TIME_CAPTURE);
+	assert_int_equal(packets[0].flags,
+	    MDFH_PACKET_TRUNCATED | MDFH_PACKET_TIME_CAPTURE | MDFH_PACKET_RECORDED);
 	assert_int_equal(packets[1].length, 256);
-	assert_int_equal(packets[1].flags, MDFH_PACKET_TIME_CAPTURE);
+	assert_int_equal(packets[1].flags, MDFH_PACKET_TIME_CAPTURE | MDFH_PACKET_RECORDED);
 	assert_int_equal(packets[2].length, 256);
-	assert_int_equal(packets[2].flags, MDFH_PACKET_TRUNCATED | MDFH_PACKET_TIME_CAPTURE);
+	assert_int_equal(packets[2].flags,
+	    MDFH_PACKET_TRUNCATED | MDFH_PACKET_TIME_CAPTURE | MDFH_PACKET_RECORDED);
 	assert_int_equal(stats_of(port).rx_truncated, 2);
 	mdfh_bypass_close(port);
 }
