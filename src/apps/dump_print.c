@@ -223,7 +223,7 @@ static int wire_field(void *context, const struct mdfh_value *value)
 		snprintf(name, sizeof(name), "%s[%" PRIu32 "].%s", value->group->name,
 		    value->index + 1, value->field->name);
 	json_open(json, '[');
-	json_string(json, name);
+	json_quoted(json, name);
 	json_uint(json, wire->offset + value->offset);
 	json_uint(json, value->field->size);
 	wire_value(json, value);
@@ -240,13 +240,13 @@ static void wire_packet(FILE *stream, const struct dump_packet *packet)
 
 	json_open(&json, '{');
 	json_key(&json, "k");
-	json_string(&json, "p");
+	json_quoted(&json, "p");
 	json_key(&json, "p");
 	json_uint(&json, packet->number);
 	json_key(&json, "t");
 	snprintf(text, sizeof(text), "%" PRIu64 ".%09" PRIu64, packet->time_ns / NS_PER_S,
 	    packet->time_ns % NS_PER_S);
-	json_string(&json, text);
+	json_quoted(&json, text);
 	json_key(&json, "cap");
 	json_uint(&json, packet->captured);
 	json_key(&json, "len");
@@ -259,11 +259,11 @@ static void wire_packet(FILE *stream, const struct dump_packet *packet)
 		json_close(&json, ']');
 	}
 	json_key(&json, "l4");
-	json_string(&json, "udp");
+	json_quoted(&json, "udp");
 	json_key(&json, "src");
-	json_string(&json, mdfh_endpoint_text(frame->source, frame->source_port, text));
+	json_quoted(&json, mdfh_endpoint_text(frame->source, frame->source_port, text));
 	json_key(&json, "dst");
-	json_string(&json, mdfh_endpoint_text(frame->destination, frame->destination_port, text));
+	json_quoted(&json, mdfh_endpoint_text(frame->destination, frame->destination_port, text));
 	json_key(&json, "poff");
 	json_uint(&json, frame->payload_offset);
 	json_key(&json, "plen");
@@ -272,7 +272,7 @@ static void wire_packet(FILE *stream, const struct dump_packet *packet)
 	json_uint(&json, packet->unit->messages);
 	if (packet->unit->error) {
 		json_key(&json, "error");
-		json_string(&json, mdfh_session_error_name(packet->unit->error));
+		json_quoted(&json, mdfh_session_error_name(packet->unit->error));
 	}
 	json_key(&json, "h");
 	json_open(&json, '[');
@@ -315,7 +315,7 @@ static void wire_message(
 
 	json_open(&json, '{');
 	json_key(&json, "k");
-	json_string(&json, "m");
+	json_quoted(&json, "m");
 	if (message->packet) {
 		json_key(&json, "p");
 		json_uint(&json, message->packet->number);
@@ -333,16 +333,16 @@ static void wire_message(
 	json_key(&json, "type");
 	message_type(&json, message);
 	json_key(&json, "name");
-	json_string(&json, known ? known->title : "unknown");
+	json_quoted(&json, known ? known->title : "unknown");
 	if (error) {
 		json_key(&json, "error");
-		json_string(&json, mdfh_walk_error_name(error));
+		json_quoted(&json, mdfh_walk_error_name(error));
 	}
 	json_key(&json, "f");
 	json_open(&json, '[');
 	if (message->packet && message->prefix) {
 		json_open(&json, '[');
-		json_string(&json, "message_length");
+		json_quoted(&json, "message_length");
 		json_uint(&json, message->offset - message->prefix);
 		json_uint(&json, message->prefix);
 		json_uint(&json, message->length);
@@ -377,7 +377,7 @@ struct json_context {
 static void json_flag(void *json, unsigned n, const char *name)
 {
 	(void)n;
-	json_string(json, name);
+	json_quoted(json, name);
 }
 
 static void json_value(const struct json_context *context, const struct mdfh_value *value)
@@ -407,7 +407,7 @@ static void json_value(const struct json_context *context, const struct mdfh_val
 		if (scalar_text(value, context->message->midnight_ns, text))
 			json_raw(json, text);
 		else
-			json_string(json, text);
+			json_quoted(json, text);
 	}
 }
 
@@ -464,36 +464,36 @@ static void json_message(
 		json_uint(&json, message->index);
 		json_key(&json, "captured");
 		time_text((int64_t)message->packet->time_ns, text);
-		json_string(&json, text);
+		json_quoted(&json, text);
 		json_key(&json, "source");
-		json_string(&json, mdfh_endpoint_text(frame->source, frame->source_port, text));
+		json_quoted(&json, mdfh_endpoint_text(frame->source, frame->source_port, text));
 		json_key(&json, "destination");
-		json_string(
+		json_quoted(
 		    &json, mdfh_endpoint_text(frame->destination, frame->destination_port, text));
 	} else {
 		json_key(&json, "offset");
 		json_uint(&json, message->file_offset);
 	}
 	json_key(&json, "protocol");
-	json_string(&json, message->schema->name);
+	json_quoted(&json, message->schema->name);
 	json_key(&json, "sequence");
 	json_uint(&json, message->sequence);
 	if (message->time_ns != INT64_MIN) {
 		json_key(&json, "time");
 		time_text(message->time_ns, text);
-		json_string(&json, text);
+		json_quoted(&json, text);
 	}
 	json_key(&json, "type");
 	message_type(&json, message);
 	json_key(&json, "message");
-	json_string(&json, known ? known->name : "unknown");
+	json_quoted(&json, known ? known->name : "unknown");
 	if (message->symbol[0]) {
 		json_key(&json, "symbol");
-		json_string(&json, message->symbol);
+		json_quoted(&json, message->symbol);
 	}
 	if (error) {
 		json_key(&json, "error");
-		json_string(&json, mdfh_walk_error_name(error));
+		json_quoted(&json, mdfh_walk_error_name(error));
 		json_key(&json, "bytes");
 		json_raw(&json, "\"");
 		hex_text(message->bytes, message->length, stream);

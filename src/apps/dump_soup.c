@@ -137,22 +137,22 @@ static void json_packet(struct json_out *json, const struct dump_packet *packet,
 	json_key(json, "capture_ns");
 	json_uint(json, packet->time_ns);
 	json_key(json, "source");
-	json_string(
+	json_quoted(
 	    json, mdfh_endpoint_text(packet->frame->source, packet->frame->source_port, text));
 	json_key(json, "destination");
-	json_string(json,
+	json_quoted(json,
 	    mdfh_endpoint_text(packet->frame->destination, packet->frame->destination_port, text));
 	json_key(json, "session_protocol");
-	json_string(json, "soupbintcp");
+	json_quoted(json, "soupbintcp");
 	json_key(json, "name");
-	json_string(json, type->name);
+	json_quoted(json, type->name);
 	for (const struct field *f = type->fields; f->name; f++) {
 		json_key(json, f->name);
 		if (f->is_hidden) {
 			json_raw(json, "null");
 		} else if (f->size) {
 			mdfh_soup_text(bytes + f->offset, f->size, text);
-			json_string(json, text);
+			json_quoted(json, text);
 		} else {
 			json_hex(json, bytes + f->offset, field_size(f, size));
 		}
@@ -166,7 +166,7 @@ static void json_packet(struct json_out *json, const struct dump_packet *packet,
 static void wire_field(struct json_out *json, const char *name, uint32_t offset, uint32_t size)
 {
 	json_open(json, '[');
-	json_string(json, name);
+	json_quoted(json, name);
 	json_uint(json, offset);
 	json_uint(json, size);
 }
@@ -200,24 +200,24 @@ static void wire_segment_begin(struct json_out *json, const struct dump_packet *
 
 	json_open(json, '{');
 	json_key(json, "k");
-	json_string(json, "p");
+	json_quoted(json, "p");
 	json_key(json, "p");
 	json_uint(json, packet->number);
 	json_key(json, "t");
 	snprintf(text, sizeof(text), "%" PRIu64 ".%09" PRIu64, packet->time_ns / NS_PER_S,
 	    packet->time_ns % NS_PER_S);
-	json_string(json, text);
+	json_quoted(json, text);
 	json_key(json, "cap");
 	json_uint(json, packet->captured);
 	json_key(json, "len");
 	json_uint(json, packet->wire_length);
 	json_key(json, "l4");
-	json_string(json, "tcp");
+	json_quoted(json, "tcp");
 	json_key(json, "src");
-	json_string(
+	json_quoted(
 	    json, mdfh_endpoint_text(packet->frame->source, packet->frame->source_port, text));
 	json_key(json, "dst");
-	json_string(json,
+	json_quoted(json,
 	    mdfh_endpoint_text(packet->frame->destination, packet->frame->destination_port, text));
 	json_key(json, "poff");
 	json_uint(json, packet->frame->payload_offset);

@@ -60,7 +60,7 @@ void json_text(struct json_out *json, const void *bytes, size_t length)
 	putc_unlocked('"', json->stream);
 }
 
-void json_string(struct json_out *json, const char *text)
+void json_quoted(struct json_out *json, const char *text)
 {
 	json_text(json, text, strlen(text));
 }

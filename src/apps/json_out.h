@@ -26,7 +26,7 @@ void json_line(struct json_out *json); /* ends a top-level value */
 void json_key(struct json_out *json, const char *name);
 
 void json_text(struct json_out *json, const void *bytes, size_t length);
-void json_string(struct json_out *json, const char *text);
+void json_quoted(struct json_out *json, const char *text);
 void json_uint(struct json_out *json, uint64_t value);
 void json_int(struct json_out *json, int64_t value);
 void json_raw(struct json_out *json, const char *token); /* a number, null, true */
