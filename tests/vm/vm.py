@@ -260,7 +260,8 @@ class Machine:
     append: str = ""
     qemu: list = field(default_factory=list)
     setup: str = ""
-    seconds: int = 120
+    seconds: int = 120  # limit of each command
+    limit: int = 0  # of all in all; 0 = time to start, and for each command
     environment: dict = field(default_factory=dict)
     console: str = ""  # the kernel's log, after run
 
@@ -279,11 +280,13 @@ class Machine:
                 "-kernel", image, "-initrd", initrd, "-append",
                 "console=ttyS0 quiet loglevel=5 panic=-1 oops=panic " + self.append,
                 "-serial", f"file:{console}", "-serial", f"file:{results}", *self.qemu]
-            limit = BOOT_SECONDS + self.seconds * (len(commands) + 1)
+            limit = self.limit or BOOT_SECONDS + self.seconds * (len(commands) + 1)
             trouble = self._start(arguments, limit)
-            with open(console, encoding="utf-8", errors="replace") as stream:
+            with open(console, "a+", encoding="utf-8", errors="replace") as stream:
+                stream.seek(0)
                 self.console = stream.read()
-            with open(results, "rb") as stream:
+            with open(results, "ab+") as stream:
+                stream.seek(0)
                 found = self._results(stream.read(), ["setup", *commands])
         if trouble or not found:
             raise Failed(self._report(trouble or "the machine ended before its setup did", found))
