@@ -5,8 +5,10 @@
 #
 #   demo.sh [--rate MSGS_PER_S] [--seconds S] [--backend NAME] [--seed N]
 #
-# Everything runs in a network namespace of its own, on loopback, and ends by itself. The last
-# line says whether the books agree; the exit status is 0 only if they do and nothing was lost.
+# Everything runs in a network namespace of its own, on loopback, and ends by itself. With --backend
+# dpdk the exchange sends and the handler receives through DPDK's net_memif, which is memory that both
+# share, in hugepages where some are free. The last line says whether the books agree; the exit status
+# is 0 only if they do and nothing was lost.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
@@ -66,12 +68,21 @@ trap cleanup EXIT
 line_a=239.1.1.1:26477
 line_b=239.1.1.2:26478
 
-$mdfh run --protocol itch50 --backend "$backend" --interface lo --group $line_a --group $line_b \
+# How the exchange sends and how the handler receives.
+sends=(--interface lo)
+receives=(--backend "$backend" --interface lo)
+if [ "$backend" = dpdk ]; then
+	memif="socket=$folder/memif.sock,socket-abstract=no,rsize=14"
+	sends=(--backend dpdk --interface "net_memif0,role=server,$memif" --start-delay 1)
+	receives=(--backend dpdk --interface "net_memif0,role=client,$memif")
+fi
+
+$mdfh run --protocol itch50 "${receives[@]}" --group $line_a --group $line_b \
 	--seconds $((seconds + 30)) --books-out "$folder/handler.tsv" --status \
 	>"$folder/summary" &
 handler=$!
 
-$mdfh sim --interface lo --group $line_a --group-b $line_b --rate "$rate" --seconds "$seconds" \
+$mdfh sim "${sends[@]}" --group $line_a --group-b $line_b --rate "$rate" --seconds "$seconds" \
 	--seed "$seed" --wait-for-listener 30 --linger 1 --books-out "$folder/exchange.tsv" \
 	>"$folder/sim"
 
