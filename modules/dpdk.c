@@ -177,7 +177,7 @@ static int idle(struct dpdk_port *p)
 {
 	p->base.stats.rx_empty++;
 	p->base.stats.rx_starved += p->pending_at < p->pending_count;
-	if (p->speaks && p->polls++ % POLLS_PER_LOOK == 0) {
+	if (p->looks && p->polls++ % POLLS_PER_LOOK == 0) {
 		uint64_t now_ns = mdfh_clock_now_ns();
 
 		if (now_ns >= p->membership_ns)
@@ -196,7 +196,9 @@ static int dpdk_recv(struct mdfh_bypass *port, struct mdfh_packet *packets, int 
 		register_thread(p);
 	for (int round = 0; p->receives && round < ROUNDS_MAX && got < n; round++) {
 		if (p->pending_at == p->pending_count) {
-			p->pending_at = 0;
+			p->pending_at = p->pending_count = 0;
+			if (!p->device->is_started)
+				break;
 			p->pending_count =
 			    rte_eth_rx_burst(p->device_id, p->queue, p->pending, p->burst);
 			if (!p->pending_count)
@@ -270,6 +272,10 @@ static int dpdk_send(struct mdfh_bypass *port, const struct mdfh_packet *packets
 
 	if (!p->is_registered)
 		register_thread(p);
+	if (!p->device->is_started) {
+		port->stats.tx_failed += (uint64_t)n;
+		return 0;
+	}
 	if (rte_pktmbuf_alloc_bulk(p->tx_pool, mbufs, (unsigned)n)) {
 		/* All of them are on their way: what has left is taken back here. */
 		(void)rte_eth_tx_done_cleanup(p->device_id, p->queue, 0);
@@ -299,11 +305,10 @@ static int dpdk_send(struct mdfh_bypass *port, const struct mdfh_packet *packets
 
 static void warn(struct dpdk_port *p)
 {
-	struct rte_eth_link link = {0};
 	char text[sizeof(p->warning)];
 
 	snprintf(text, sizeof(text), "%s", p->setup_warning);
-	if (!rte_eth_link_get_nowait(p->device_id, &link) && link.link_status == RTE_ETH_LINK_DOWN)
+	if (!dpdk_is_link_up(p))
 		snprintf(text, sizeof(text),
 		    "the link of %.160s is down: nothing arrives; look at the cable, or at the "
 		    "other end",
@@ -318,8 +323,8 @@ static int dpdk_stats(struct mdfh_bypass *port)
 	struct dpdk_port *p = (struct dpdk_port *)port;
 	struct rte_eth_stats device;
 
-	warn(p);
 	dpdk_membership_look(p);
+	warn(p);
 	if (rte_eth_stats_get(p->device_id, &device))
 		return 0;
 	port->stats.rx_dropped_nic = device.imissed + device.ierrors;

@@ -84,6 +84,7 @@ struct dpdk_device {
 	uint16_t rx_descriptors, tx_descriptors;
 	int is_virtual;  /* a device of software: what it hands out has been copied */
 	int is_pointers; /* ... but net_ring passes packets as they are */
+	int is_caller; /* the client of a net_memif: it finds its server at start, or not at all */
 	int is_started;
 	int is_isolated; /* nothing but what rte_flow rules name comes to us */
 	int stamps;      /* offset of the time in a packet, -1 = the device gives none */
@@ -121,6 +122,7 @@ struct dpdk_port {
 
 	/* Membership of groups. */
 	int speaks; /* there are groups to speak for */
+	int looks;  /* ... or somebody to be called */
 	int is_linked;
 	uint16_t polls;         /* of an empty queue since the clock was read */
 	uint64_t membership_ns; /* when to look again */
@@ -154,6 +156,9 @@ void dpdk_device_leave(struct dpdk_port *port);
 /* Take all packets after all: the device isolates itself, but not with these rules. */
 int dpdk_device_open_up(struct dpdk_device *device);
 
+/* Call again where nobody was there or the other end has gone. */
+void dpdk_device_call(struct dpdk_device *device);
+
 /* Let the link-layer groups of the port's flows in. */
 int dpdk_groups_join(struct dpdk_port *port, const struct mdfh_bypass_config *config);
 
@@ -171,6 +176,7 @@ int dpdk_membership_open(struct dpdk_port *port, const struct mdfh_bypass_config
 void dpdk_membership_poll(struct dpdk_port *port, uint64_t now_ns);
 void dpdk_membership_look(struct dpdk_port *port);
 void dpdk_membership_leave(struct dpdk_port *port);
+int dpdk_is_link_up(const struct dpdk_port *port);
 
 /* dpdk_setup.c */
 /* The address of this host that packets carry: what the options say, else none of IPv4, and of IPv6

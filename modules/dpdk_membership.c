@@ -14,12 +14,12 @@
 
 enum { POLL_NS = 1000000, LINK_NS = 50000000 };
 
-static int is_link_up(const struct dpdk_port *port)
+int dpdk_is_link_up(const struct dpdk_port *port)
 {
 	struct rte_eth_link link = {0};
 
-	return rte_eth_link_get_nowait(port->device_id, &link) ||
-	       link.link_status == RTE_ETH_LINK_UP;
+	return port->device->is_started && (rte_eth_link_get_nowait(port->device_id, &link) ||
+					       link.link_status == RTE_ETH_LINK_UP);
 }
 
 static int begin(struct dpdk_port *port, uint64_t now_ns)
@@ -79,19 +79,19 @@ void dpdk_membership_poll(struct dpdk_port *port, uint64_t now_ns)
 	port->membership_ns = now_ns + POLL_NS;
 	if (!port->is_linked) {
 		port->membership_ns = now_ns + LINK_NS;
-		if (!is_link_up(port) || begin(port, now_ns))
+		if (!dpdk_is_link_up(port))
+			dpdk_device_call(port->device);
+		if (!dpdk_is_link_up(port) || (port->speaks && begin(port, now_ns)))
 			return;
 		port->is_linked = 1;
 	}
-	if (mdfh_igmp_next_ns(&port->igmp) <= now_ns)
+	if (port->speaks && mdfh_igmp_next_ns(&port->igmp) <= now_ns)
 		(void)mdfh_igmp_poll(&port->igmp, now_ns, emit, port);
 }
 
 void dpdk_membership_look(struct dpdk_port *port)
 {
-	if (!port->speaks)
-		return;
-	if (!is_link_up(port))
+	if (!dpdk_is_link_up(port))
 		port->is_linked = 0;
 	dpdk_membership_poll(port, mdfh_clock_now_ns());
 }

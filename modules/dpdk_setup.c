@@ -292,6 +292,8 @@ static int open_locked(struct dpdk_port *port, const struct mdfh_bypass_config *
 	if (!rc && port->receives)
 		rc = dpdk_membership_open(port, config, options);
 	if (!rc)
+		port->looks = port->speaks || port->device->is_caller;
+	if (!rc)
 		rc = make_headers(port, config, options);
 	if (!rc)
 		fill_capabilities(port, config);
