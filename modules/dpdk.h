@@ -63,13 +63,16 @@ void dpdk_log_clear(void);
  * dpdk_log_clear, else the newest line. error is negative, or 0 for rte_errno. */
 int dpdk_error(int error, const char *format, ...) __attribute__((format(printf, 2, 3)));
 
+/* Keep libraries of DPDK's drivers from writing to standard error, or no longer. Under the lock. */
+void dpdk_quiet(int on);
+
 /* Devices ------------------------------------------------------------------------------------- */
 
 struct dpdk_shape { /* what the ports of a device have to agree on */
 	uint32_t rx_ring_size, frame_size, hold_max, batch_size;
 	enum dpdk_filters filters;
 	enum mdfh_timestamps timestamps;
-	int is_sender; /* opened for sending alone: no groups */
+	int isolates; /* try to have only packets of rules come */
 };
 
 struct dpdk_device {
@@ -84,12 +87,14 @@ struct dpdk_device {
 	uint16_t rx_descriptors, tx_descriptors;
 	int is_virtual;  /* a device of software: what it hands out has been copied */
 	int is_pointers; /* ... but net_ring passes packets as they are */
+	int is_one_pool; /* net_af_xdp sends from the memory that it receives to */
 	int is_caller; /* the client of a net_memif: it finds its server at start, or not at all */
 	int is_started;
 	int is_isolated; /* nothing but what rte_flow rules name comes to us */
 	int stamps;      /* offset of the time in a packet, -1 = the device gives none */
 	uint64_t stamp_flag;
-	const char *multicast; /* how groups are let in */
+	int is_allmulticast, is_promiscuous; /* by us */
+	const char *multicast;               /* how groups are let in */
 	struct rte_mempool *rx_pool[DPDK_QUEUES_MAX];
 	struct rte_mempool *tx_pool[DPDK_QUEUES_MAX];
 	/* Link-layer groups, of all ports. */
@@ -152,9 +157,6 @@ struct dpdk_port {
 int dpdk_device_join(struct dpdk_port *port, const struct mdfh_bypass_config *config,
     const struct dpdk_options *options, const struct dpdk_shape *shape);
 void dpdk_device_leave(struct dpdk_port *port);
-
-/* Take all packets after all: the device isolates itself, but not with these rules. */
-int dpdk_device_open_up(struct dpdk_device *device);
 
 /* Call again where nobody was there or the other end has gone. */
 void dpdk_device_call(struct dpdk_device *device);

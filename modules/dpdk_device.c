@@ -19,6 +19,7 @@
 
 enum {
 	POOL_CACHE = 256,
+	FILL_RING = 2048,
 	TX_DESCRIPTORS = 1024,
 	TX_PACKETS = 4096,          /* some drivers keep sent ones until the ring comes round */
 	MTU_DEFAULT_PAYLOAD = 2048, /* frame_size up to this: the device keeps its MTU */
@@ -34,11 +35,12 @@ static uint32_t data_room(uint32_t frame_size)
 	return RTE_PKTMBUF_HEADROOM + DPDK_HEADERS_MAX + frame_size;
 }
 
-/* What the ring holds, what the caller may hold, what recv has in hand, and what the cache of a thread
+/* What the ring holds (net_af_xdp fills one of its own size), what the caller may hold, what recv has in hand, and what the cache of a thread
  * may keep from others. */
 static uint32_t rx_packets(const struct dpdk_shape *shape, uint32_t ring)
 {
-	return ring + shape->hold_max + shape->batch_size + DPDK_BURST_MAX + 2 * POOL_CACHE;
+	return (ring > FILL_RING ? ring : FILL_RING) + shape->hold_max + shape->batch_size +
+	       DPDK_BURST_MAX + 2 * POOL_CACHE;
 }
 
 uint64_t dpdk_memory_bytes(const struct dpdk_shape *shape)
@@ -120,13 +122,16 @@ static int make_pools(struct dpdk_device *device)
 
 	for (uint16_t i = 0; i < device->queues; i++) {
 		char name[RTE_MEMPOOL_NAMESIZE];
-		uint32_t packets = rx_packets(&device->shape, device->rx_descriptors);
+		uint32_t packets = rx_packets(&device->shape, device->rx_descriptors) +
+				   (device->is_one_pool ? TX_PACKETS : 0);
 
 		snprintf(name, sizeof(name), "mdfh_rx_%u_%u", device->id, i);
 		device->rx_pool[i] =
 		    rte_pktmbuf_pool_create(name, packets, POOL_CACHE, 0, room, node);
 		snprintf(name, sizeof(name), "mdfh_tx_%u_%u", device->id, i);
-		if (device->rx_pool[i])
+		if (device->rx_pool[i] && device->is_one_pool)
+			device->tx_pool[i] = device->rx_pool[i];
+		else if (device->rx_pool[i])
 			device->tx_pool[i] =
 			    rte_pktmbuf_pool_create(name, TX_PACKETS, POOL_CACHE, 0, room, node);
 		if (!device->rx_pool[i] || !device->tx_pool[i])
@@ -218,7 +223,7 @@ static int isolate(struct dpdk_device *device)
 {
 	struct rte_flow_error why = {0};
 
-	if (device->shape.filters == DPDK_FILTERS_SOFTWARE || device->shape.is_sender)
+	if (!device->shape.isolates)
 		return 0;
 	device->is_isolated = !rte_flow_isolate(device->id, 1, &why);
 	if (!device->is_isolated && device->shape.filters == DPDK_FILTERS_HARDWARE)
@@ -241,30 +246,13 @@ static int start(struct dpdk_device *device)
 	return 0;
 }
 
-/* A device that could isolate itself and then refused a rule. */
-int dpdk_device_open_up(struct dpdk_device *device)
-{
-	int rc = rte_eth_dev_stop(device->id);
-
-	if (rc)
-		return dpdk_error(rc, "dpdk: %s does not stop", device->text);
-	device->is_started = 0;
-	rc = rte_flow_isolate(device->id, 0, NULL);
-	if (rc)
-		return dpdk_error(rc,
-		    "dpdk: %s refuses rules for the flows and takes no other packets; use "
-		    "filters=software",
-		    device->text);
-	device->is_isolated = 0;
-	return start(device);
-}
-
 static void look_at(struct dpdk_device *device)
 {
 	const struct rte_bus *bus = rte_bus_find_by_device(device->info.device);
 
 	device->is_virtual = bus && !strcmp(rte_bus_name(bus), "vdev");
 	device->is_pointers = !strcmp(device->info.driver_name, "net_ring");
+	device->is_one_pool = !strcmp(device->info.driver_name, "net_af_xdp");
 	/* With one queue nobody else uses the device while it is stopped and started. */
 	device->is_caller = !strcmp(device->info.driver_name, "net_memif") &&
 			    !strstr(device->text, "role=server") && device->queues == 1;
@@ -328,6 +316,11 @@ static void destroy(struct dpdk_device *device, int is_known)
 	if (is_known) {
 		if (device->is_started && device->is_pointers)
 			drain(device);
+		/* Of a device of the kernel's these would stay. */
+		if (device->is_promiscuous)
+			(void)rte_eth_promiscuous_disable(device->id);
+		if (device->is_allmulticast)
+			(void)rte_eth_allmulticast_disable(device->id);
 		if (device->is_started)
 			(void)rte_eth_dev_stop(device->id);
 		if (rte_eth_dev_is_valid_port(device->id)) {
@@ -339,8 +332,9 @@ static void destroy(struct dpdk_device *device, int is_known)
 		}
 	}
 	for (int i = 0; i < DPDK_QUEUES_MAX; i++) {
+		if (!device->is_one_pool)
+			rte_mempool_free(device->tx_pool[i]);
 		rte_mempool_free(device->rx_pool[i]);
-		rte_mempool_free(device->tx_pool[i]);
 	}
 	while (*at && *at != device)
 		at = &(*at)->next;
@@ -484,13 +478,14 @@ int dpdk_groups_join(struct dpdk_port *port, const struct mdfh_bypass_config *co
 	for (size_t i = 0; i < RTE_DIM(everybody); i++)
 		if (!mdfh_frame_address(everybody[i], address))
 			add_group(device, address);
+	device->multicast = "multicast list";
 	if (!rte_eth_dev_set_mc_addr_list(device->id, device->groups, device->groups_count))
-		device->multicast = "multicast list";
-	else if (!rte_eth_allmulticast_enable(device->id))
-		device->multicast = "all multicast";
-	else if (!rte_eth_promiscuous_enable(device->id))
-		device->multicast = "promiscuous";
-	else
-		device->multicast = "no address filter";
+		return 0;
+	device->is_allmulticast = !rte_eth_allmulticast_enable(device->id);
+	if (!device->is_allmulticast)
+		device->is_promiscuous = !rte_eth_promiscuous_enable(device->id);
+	device->multicast = device->is_allmulticast  ? "all multicast"
+			    : device->is_promiscuous ? "promiscuous"
+						     : "no address filter";
 	return 0;
 }

@@ -6,6 +6,7 @@
  * blocked, and ends when EAL runs. */
 #include "modules/dpdk.h"
 
+#include <dlfcn.h>
 #include <errno.h>
 #include <pthread.h>
 #include <rte_eal.h>
@@ -105,6 +106,34 @@ int dpdk_error(int error, const char *format, ...)
 	if (*words)
 		return mdfh_error(error, "%s (DPDK: %s)", sentence, words);
 	return mdfh_error_errno(error, "%s", sentence);
+}
+
+/* net_af_xdp's libraries write to standard error. They are DPDK's own, loaded with it, so they are
+ * asked by name, and get what they had back: the program may use them, too. */
+typedef void *(*set_print)(void *print);
+
+static struct {
+	const char *library;
+	const char *setter;
+	void *before;
+} talkers[] = {
+    {"libbpf.so.1", "libbpf_set_print", NULL}, {"libxdp.so.1", "libxdp_set_print", NULL}};
+
+void dpdk_quiet(int on)
+{
+	for (size_t i = 0; i < RTE_DIM(talkers); i++) {
+		void *library = dlopen(talkers[i].library, RTLD_LAZY | RTLD_NOLOAD);
+		set_print set = NULL;
+
+		if (!library)
+			continue;
+		*(void **)&set = dlsym(library, talkers[i].setter);
+		if (set && on)
+			talkers[i].before = set(NULL);
+		else if (set)
+			(void)set(talkers[i].before);
+		dlclose(library);
+	}
 }
 
 /* Its arguments ------------------------------------------------------------------------------- */

@@ -223,13 +223,11 @@ static int settle_filters(struct dpdk_port *port, const struct mdfh_bypass_confi
 	    (!device->is_isolated && device->queues == 1))
 		return 0;
 	rc = dpdk_rules_make(port, config);
-	if (rc && options->filters == DPDK_FILTERS_HARDWARE)
-		return rc;
-	if (rc && device->is_isolated)
-		rc = dpdk_device_open_up(device);
-	else
+	if (rc && options->filters != DPDK_FILTERS_HARDWARE && !device->is_isolated) {
 		settle_filters_warning(port, rc);
-	return device->is_isolated ? rc : 0;
+		return 0;
+	}
+	return rc;
 }
 
 static void fill_capabilities(struct dpdk_port *port, const struct mdfh_bypass_config *config)
@@ -264,6 +262,24 @@ static void fill_capabilities(struct dpdk_port *port, const struct mdfh_bypass_c
 		port->base.stats.known_drops = 1;
 }
 
+/* A device that isolates itself and then refuses the rules is taken anew, with all its packets. */
+static int join(struct dpdk_port *port, const struct mdfh_bypass_config *config,
+    const struct dpdk_options *options, struct dpdk_shape *shape)
+{
+	int rc = dpdk_device_join(port, config, options, shape);
+
+	if (rc || !port->receives)
+		return rc;
+	rc = settle_filters(port, config, options);
+	if (!rc || options->filters == DPDK_FILTERS_HARDWARE || !port->device->is_isolated)
+		return rc;
+	if (port->device->taken & (port->device->taken - 1))
+		return rc; /* other ports rely on it as it is */
+	dpdk_device_leave(port);
+	shape->isolates = 0;
+	return dpdk_device_join(port, config, options, shape);
+}
+
 static int open_locked(struct dpdk_port *port, const struct mdfh_bypass_config *config,
     const struct dpdk_options *options)
 {
@@ -274,19 +290,18 @@ static int open_locked(struct dpdk_port *port, const struct mdfh_bypass_config *
 	    .batch_size = config->batch_size,
 	    .filters = options->filters,
 	    .timestamps = config->timestamps,
-	    .is_sender = !port->receives,
+	    .isolates = port->receives && options->filters != DPDK_FILTERS_SOFTWARE,
 	};
 	uint64_t memory = dpdk_memory_bytes(&shape) * (options->queues ? options->queues : 1);
 	int rc = dpdk_eal_start(options, config->hugepages, memory);
 
+	dpdk_quiet(1);
 	if (!rc)
-		rc = dpdk_device_join(port, config, options, &shape);
+		rc = join(port, config, options, &shape);
 	if (!rc)
 		rc = settle_copying(port, config);
 	if (!rc)
 		rc = settle_stamps(port, config);
-	if (!rc && port->receives)
-		rc = settle_filters(port, config, options);
 	if (!rc && port->receives)
 		rc = dpdk_groups_join(port, config);
 	if (!rc && port->receives)
@@ -325,6 +340,7 @@ int dpdk_open(const struct mdfh_bypass_config *config, struct mdfh_bypass **port
 	if (!rc) {
 		dpdk_lock();
 		rc = open_locked(p, config, &options);
+		dpdk_quiet(0);
 		dpdk_unlock();
 	}
 	if (rc) {
@@ -349,7 +365,9 @@ void dpdk_close(struct mdfh_bypass *port)
 		dpdk_membership_leave(p);
 		dpdk_rules_remove(p);
 	}
+	dpdk_quiet(1);
 	dpdk_device_leave(p);
+	dpdk_quiet(0);
 	dpdk_unlock();
 	free(p->free);
 	free((void *)p->slots);
