@@ -42,6 +42,10 @@ int mdfh_option_number(
 /* -EINVAL if options has a key that is not in the NULL-terminated list. */
 int mdfh_option_known(const char *options, const char *backend, const char *const *keys);
 
+/* Flags of a packet that is stamped by mdfh_clock_now_ns: TIME_APP, and CLOCK_SYNC if the host's clock is
+ * in sync now. One system call: at open, and again at stats. */
+uint16_t mdfh_app_time_flags(void);
+
 /* Find a backend by name or absolute path. *library is to be given to mdfh_registry_drop(). */
 int mdfh_registry_find(const char *name, const struct mdfh_bypass_ops **ops, void **library);
 void mdfh_registry_drop(void *library);

@@ -17,8 +17,8 @@ struct null_port {
 	uint64_t left;           /* packets until the end */
 	uint32_t length;
 	uint32_t flow_count;
-	uint32_t flow; /* of the next packet: flows take turns */
-	int stamps;
+	uint32_t flow;       /* of the next packet: flows take turns */
+	uint16_t time_flags; /* 0 = no times */
 	uint8_t *data;
 };
 
@@ -60,13 +60,13 @@ static int null_open(const struct mdfh_bypass_config *config, struct mdfh_bypass
 	null->left = config->direction == MDFH_DIRECTION_SEND ? 0 : count ? count : UINT64_MAX;
 	null->length = (uint32_t)length;
 	null->flow_count = config->flow_count;
-	null->stamps = config->timestamps != MDFH_TIMESTAMPS_OFF;
+	null->time_flags = config->timestamps != MDFH_TIMESTAMPS_OFF ? mdfh_app_time_flags() : 0;
 	null->base.stats.known_drops = 7;
 	null->base.capabilities = (struct mdfh_bypass_capabilities){
 	    .size = sizeof(null->base.capabilities),
 	    .zero_copy = 1,
 	    .copy_reason = "",
-	    .timestamps = null->stamps ? MDFH_PLACE_SOFTWARE : MDFH_PLACE_NONE,
+	    .timestamps = null->time_flags ? MDFH_PLACE_SOFTWARE : MDFH_PLACE_NONE,
 	    .can_send = config->direction != MDFH_DIRECTION_RECEIVE,
 	    .is_finite = count && config->direction != MDFH_DIRECTION_SEND,
 	    .queues = 1,
@@ -93,14 +93,14 @@ static void null_close(struct mdfh_bypass *port)
 static int null_recv(struct mdfh_bypass *port, struct mdfh_packet *packets, int n)
 {
 	struct null_port *null = (struct null_port *)port;
-	uint64_t now = null->stamps ? mdfh_clock_now_ns() : 0;
+	uint64_t now = null->time_flags ? mdfh_clock_now_ns() : 0;
 	struct mdfh_packet packet = {
 	    .data = null->data,
 	    .receive_ns = now,
 	    .length = null->length,
 	    .time_error_ns = UINT32_MAX,
 	    .flow = MDFH_FLOW_NONE,
-	    .flags = null->stamps ? MDFH_PACKET_TIME_APP : 0,
+	    .flags = null->time_flags,
 	};
 
 	if ((uint64_t)n > null->left)

@@ -11,6 +11,7 @@
 #include <sys/socket.h>
 #include <sys/uio.h>
 
+#include "mdfh/clock.h"
 #include "net/net.h"
 
 /* Room for every control message that is asked for: three timestamps and a drop count. */
@@ -38,8 +39,10 @@ struct mdfh_sockets {
 	uint32_t flow_count;
 	unsigned interface_index; /* 0 = the kernel's choice */
 
+	int has_times;
 	int cmsg_type; /* of the timestamp */
 	uint16_t time_flags;
+	uint16_t app_flags; /* of a packet that came without a stamp, 0 = times are off */
 	uint32_t time_error_ns;
 
 	int tx_fd[2]; /* IPv4, IPv6; -1 = no flow of that family */
@@ -145,8 +148,14 @@ static inline void mdfh_sockets_read_control(
 			packet->receive_ns = (uint64_t)t.tv_sec * 1000000000u + (uint64_t)t.tv_nsec;
 		}
 	}
-	if (packet->receive_ns)
+	if (packet->receive_ns) {
 		packet->flags |= s->time_flags;
+	} else if (s->app_flags) {
+		/* A NIC does not stamp everything. Then it is now. */
+		packet->receive_ns = mdfh_clock_now_ns();
+		packet->time_error_ns = UINT32_MAX;
+		packet->flags |= s->app_flags;
+	}
 }
 
 #endif

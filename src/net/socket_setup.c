@@ -576,6 +576,7 @@ int mdfh_sockets_check(const struct mdfh_bypass_config *config, const char *name
  * NIC's clock is not known here. */
 void mdfh_sockets_update_clock(struct mdfh_sockets *s)
 {
+	s->app_flags = s->has_times ? mdfh_app_time_flags() : 0;
 	s->time_flags &= (uint16_t)~MDFH_PACKET_CLOCK_SYNC;
 	s->time_error_ns = UINT32_MAX;
 	if (s->time_flags & MDFH_PACKET_TIME_KERNEL && mdfh_host_clock_sync(&s->time_error_ns))
@@ -587,6 +588,7 @@ int mdfh_sockets_prepare(
 {
 	s->name = name;
 	s->tx_fd[0] = s->tx_fd[1] = -1;
+	s->has_times = config->timestamps != MDFH_TIMESTAMPS_OFF;
 	s->base.capabilities.size = sizeof(s->base.capabilities);
 	s->base.capabilities.copy_reason = "kernel";
 	s->base.capabilities.filters = MDFH_PLACE_KERNEL;

@@ -445,10 +445,10 @@ int mdfh_tcp_open(const struct mdfh_bypass_config *config, struct mdfh_bypass **
 /* This thread's clock, for what the kernel does not stamp. */
 static void stamp(const struct tcp_port *p, struct mdfh_packet *packet)
 {
-	if (p->config.timestamps == MDFH_TIMESTAMPS_OFF)
+	if (!p->sockets.has_times)
 		return;
 	packet->receive_ns = mdfh_clock_now_ns();
-	packet->flags |= MDFH_PACKET_TIME_APP;
+	packet->flags |= p->sockets.app_flags;
 }
 
 static void put_mark(const struct tcp_port *p, struct mdfh_packet *packet, unsigned flag)
@@ -525,10 +525,6 @@ static int read_bytes(struct tcp_port *p, struct mdfh_packet *packets, unsigned 
 	p->brought = 1;
 	s->base.stats.rx_bytes += (uint64_t)got;
 	mdfh_sockets_read_control(s, server(p), &header, &first);
-	if (!first.receive_ns) {
-		first.time_error_ns = UINT32_MAX;
-		stamp(p, &first);
-	}
 	for (uint32_t left = (uint32_t)got; left; count++) {
 		struct mdfh_packet *packet = &packets[count];
 
