@@ -97,13 +97,14 @@ static struct rte_mbuf *copy_of(struct dpdk_port *p, const struct rte_mbuf *mbuf
 
 /* Hand a packet out. 1, or 0 if it has to be copied and cannot be. */
 static int hand_out(struct dpdk_port *p, struct rte_mbuf *mbuf, const struct mdfh_frame *frame,
-    uint16_t flow, struct mdfh_packet *packet)
+    uint16_t flow, uint64_t now_ns, struct mdfh_packet *packet)
 {
 	struct mdfh_bypass_stats *stats = &p->base.stats;
 	uint32_t length = frame->payload_length;
 	uint32_t held = p->slot_count - p->free_count;
 	int is_over = p->is_in_place && held >= p->hold_max;
-	uint16_t flags = 0;
+	struct rte_mbuf *original = mbuf;
+	uint16_t flags = p->time_flags;
 	uint32_t slot;
 
 	if (frame->truncated || length > p->frame_size) {
@@ -115,7 +116,6 @@ static int hand_out(struct dpdk_port *p, struct rte_mbuf *mbuf, const struct mdf
 
 		if (!copy)
 			return 0;
-		rte_pktmbuf_free(mbuf);
 		mbuf = copy;
 		flags |= MDFH_PACKET_COPIED;
 		stats->rx_copied++;
@@ -125,6 +125,7 @@ static int hand_out(struct dpdk_port *p, struct rte_mbuf *mbuf, const struct mdf
 	p->slots[slot] = mbuf;
 	*packet = (struct mdfh_packet){
 	    .data = rte_pktmbuf_mtod_offset(mbuf, const uint8_t *, frame->payload_offset),
+	    .receive_ns = now_ns,
 	    .cookie = slot,
 	    .length = length,
 	    .time_error_ns = p->time_error_ns,
@@ -132,12 +133,16 @@ static int hand_out(struct dpdk_port *p, struct rte_mbuf *mbuf, const struct mdf
 	    .flags = flags,
 	    .header_length = (uint16_t)frame->payload_offset,
 	};
+	mdfh_frame_trailer(stats, &p->trailer, rte_pktmbuf_mtod(original, const uint8_t *),
+	    original->data_len, original->pkt_len, frame, packet);
+	if (original != mbuf)
+		rte_pktmbuf_free(original);
 	stats->rx_bytes += length;
 	return 1;
 }
 
 /* Hand out of the pending ones up to n. */
-static int take(struct dpdk_port *p, struct mdfh_packet *packets, int n)
+static int take(struct dpdk_port *p, struct mdfh_packet *packets, int n, uint64_t now_ns)
 {
 	struct rte_mbuf *unwanted[DPDK_BURST_MAX];
 	unsigned unwanted_count = 0;
@@ -153,7 +158,7 @@ static int take(struct dpdk_port *p, struct mdfh_packet *packets, int n)
 			    rte_pktmbuf_mtod(p->pending[p->pending_at + 4], const void *));
 		if (!classify(p, &mbuf, &frame, &flow))
 			unwanted[unwanted_count++] = mbuf;
-		else if (hand_out(p, mbuf, &frame, flow, &packets[got]))
+		else if (hand_out(p, mbuf, &frame, flow, now_ns, &packets[got]))
 			got++;
 		else
 			break;
@@ -162,14 +167,6 @@ static int take(struct dpdk_port *p, struct mdfh_packet *packets, int n)
 	if (unwanted_count)
 		rte_pktmbuf_free_bulk(unwanted, unwanted_count);
 	return got;
-}
-
-static void stamp(struct mdfh_packet *packets, int n, uint64_t now_ns)
-{
-	for (int i = 0; i < n; i++) {
-		packets[i].receive_ns = now_ns;
-		packets[i].flags |= MDFH_PACKET_TIME_APP;
-	}
 }
 
 /* Nothing has come, so there is time for what else there is to do. */
@@ -189,7 +186,7 @@ static int idle(struct dpdk_port *p)
 static int dpdk_recv(struct mdfh_bypass *port, struct mdfh_packet *packets, int n)
 {
 	struct dpdk_port *p = (struct dpdk_port *)port;
-	uint64_t now_ns;
+	uint64_t now_ns = 0;
 	int got = 0;
 
 	if (!p->is_registered)
@@ -204,15 +201,13 @@ static int dpdk_recv(struct mdfh_bypass *port, struct mdfh_packet *packets, int 
 			if (!p->pending_count)
 				break;
 		}
-		got += take(p, packets + got, n - got);
+		now_ns = mdfh_clock_now_ns(); /* once per burst */
+		got += take(p, packets + got, n - got, p->time_flags ? now_ns : 0);
 		if (p->pending_at < p->pending_count)
 			break; /* n are there, or no slot is free */
 	}
 	if (!got)
 		return idle(p);
-	now_ns = mdfh_clock_now_ns();
-	if (p->stamps)
-		stamp(packets, got, now_ns);
 	if (p->speaks && now_ns >= p->membership_ns)
 		dpdk_membership_poll(p, now_ns);
 	port->stats.rx_packets += (uint64_t)got;
@@ -325,6 +320,8 @@ static int dpdk_stats(struct mdfh_bypass *port)
 
 	dpdk_membership_look(p);
 	warn(p);
+	if (p->time_flags)
+		p->time_flags = mdfh_app_time_flags();
 	if (rte_eth_stats_get(p->device_id, &device))
 		return 0;
 	port->stats.rx_dropped_nic = device.imissed + device.ierrors;

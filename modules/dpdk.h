@@ -16,6 +16,7 @@
 #include "net/net.h"
 #include "wire/flow.h"
 #include "wire/igmp.h"
+#include "wire/trailer.h"
 
 enum {
 	DPDK_QUEUES_MAX = 16,
@@ -116,7 +117,8 @@ struct dpdk_port {
 	uint16_t burst;
 	uint16_t pending_at, pending_count;
 	uint32_t time_error_ns;
-	int stamps;
+	uint16_t time_flags; /* of every packet; 0 = receive_ns is to be 0 */
+	struct mdfh_trailer_reader trailer;
 	struct mdfh_flow_table flows;
 	struct rte_mempool *rx_pool;
 	uint32_t slot_count;

@@ -195,7 +195,8 @@ static int settle_copying(struct dpdk_port *port, const struct mdfh_bypass_confi
 
 static int settle_stamps(struct dpdk_port *port, const struct mdfh_bypass_config *config)
 {
-	port->stamps = config->timestamps != MDFH_TIMESTAMPS_OFF;
+	port->trailer.kind = config->trailer;
+	port->time_flags = config->timestamps != MDFH_TIMESTAMPS_OFF ? mdfh_app_time_flags() : 0;
 	if (config->timestamps == MDFH_TIMESTAMPS_HARDWARE)
 		return mdfh_error(-ENOTSUP,
 		    "dpdk: timestamps are asked of the hardware, and %s gives none; use software",
@@ -247,7 +248,7 @@ static void fill_capabilities(struct dpdk_port *port, const struct mdfh_bypass_c
 	    .mode = port->mode,
 	    .filters = device->is_isolated && port->rules_count ? MDFH_PLACE_HARDWARE
 								: MDFH_PLACE_SOFTWARE,
-	    .timestamps = port->stamps ? MDFH_PLACE_SOFTWARE : MDFH_PLACE_NONE,
+	    .timestamps = port->time_flags ? MDFH_PLACE_SOFTWARE : MDFH_PLACE_NONE,
 	    .can_send = config->direction != MDFH_DIRECTION_RECEIVE,
 	    .queues = device->queues,
 	    .hold_max = port->hold_max,

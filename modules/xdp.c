@@ -62,7 +62,8 @@ static const uint8_t *copy_out(
 }
 
 /* One descriptor. 1 if a packet was made of it; else its chunk is free again. */
-static int take(struct xdp_port *x, const struct xdp_desc *desc, struct mdfh_packet *packet)
+static int take(
+    struct xdp_port *x, const struct xdp_desc *desc, uint64_t now_ns, struct mdfh_packet *packet)
 {
 	struct mdfh_bypass_stats *stats = &x->base.stats;
 	uint32_t chunk = (uint32_t)(desc->addr / XDP_CHUNK);
@@ -71,7 +72,7 @@ static int take(struct xdp_port *x, const struct xdp_desc *desc, struct mdfh_pac
 	const uint8_t *data;
 	uint64_t cookie = chunk;
 	uint32_t length;
-	uint16_t flow, flags = 0, header;
+	uint16_t flow, flags = x->time_flags, header;
 
 	if (!mdfh_frame_path(
 		stats, &x->flows, MDFH_LINK_ETHERNET, bytes, desc->len, desc->len, &frame, &flow)) {
@@ -103,6 +104,7 @@ static int take(struct xdp_port *x, const struct xdp_desc *desc, struct mdfh_pac
 	}
 	*packet = (struct mdfh_packet){
 	    .data = data,
+	    .receive_ns = now_ns,
 	    .cookie = cookie,
 	    .length = length,
 	    .time_error_ns = UINT32_MAX,
@@ -110,6 +112,8 @@ static int take(struct xdp_port *x, const struct xdp_desc *desc, struct mdfh_pac
 	    .flags = flags,
 	    .header_length = header,
 	};
+	/* A chunk that was copied out of is still whole: the device gets it with the next call. */
+	mdfh_frame_trailer(stats, &x->trailer, bytes, desc->len, desc->len, &frame, packet);
 	stats->rx_bytes += length;
 	return 1;
 }
@@ -117,13 +121,14 @@ static int take(struct xdp_port *x, const struct xdp_desc *desc, struct mdfh_pac
 static int receive(struct xdp_port *x, struct mdfh_packet *packets, int n)
 {
 	uint32_t at, ready = xsk_ring_cons__peek(&x->rx, (uint32_t)n, &at);
+	uint64_t now_ns = ready && x->time_flags ? mdfh_clock_now_ns() : 0;
 	int got = 0;
 
 	for (uint32_t i = 0; i < ready; i++) {
 		if (i + 1 < ready)
 			__builtin_prefetch(
 			    x->umem + xsk_ring_cons__rx_desc(&x->rx, at + i + 1)->addr);
-		got += take(x, xsk_ring_cons__rx_desc(&x->rx, at + i), &packets[got]);
+		got += take(x, xsk_ring_cons__rx_desc(&x->rx, at + i), now_ns, &packets[got]);
 	}
 	if (ready)
 		xsk_ring_cons__release(&x->rx, ready);
@@ -143,14 +148,6 @@ static int xdp_recv(struct mdfh_bypass *port, struct mdfh_packet *packets, int n
 		if (x->is_polled || xsk_ring_prod__needs_wakeup(&x->fill))
 			wake(x);
 		return 0;
-	}
-	if (x->has_stamps) {
-		uint64_t now_ns = mdfh_clock_now_ns();
-
-		for (int i = 0; i < got; i++) {
-			packets[i].receive_ns = now_ns;
-			packets[i].flags |= MDFH_PACKET_TIME_APP;
-		}
 	}
 	port->stats.rx_packets += (uint64_t)got;
 	port->stats.rx_batches++;

@@ -12,6 +12,7 @@
 #include "net/membership.h"
 #include "net/net.h"
 #include "wire/flow.h"
+#include "wire/trailer.h"
 
 enum {
 	XDP_CHUNK = 4096, /* bytes of UMEM that a packet gets: the most that the kernel allows */
@@ -30,6 +31,7 @@ struct xdp_ring_map { /* to be unmapped */
 struct xdp_port {
 	struct mdfh_bypass base; /* first, so a port pointer is an xdp_port pointer */
 	struct mdfh_flow_table flows;
+	struct mdfh_trailer_reader trailer;
 
 	/* The receiving thread's. */
 	struct xsk_ring_cons rx;
@@ -44,8 +46,8 @@ struct xdp_port {
 	uint32_t frame_size; /* longest payload handed out */
 	uint32_t threshold;  /* zero-copy: shorter packets are copied */
 	int fd;
-	int is_polled;  /* every empty recv enters the kernel (preferred busy polling) */
-	int has_stamps; /* 0 = receive_ns is to be 0 */
+	int is_polled;       /* every empty recv enters the kernel (preferred busy polling) */
+	uint16_t time_flags; /* of every packet; 0 = receive_ns is to be 0 */
 	int zero_copy;
 	/* Copies of packets that must not stay in the NIC's buffers. */
 	uint8_t *copies;

@@ -432,7 +432,7 @@ static void report(struct xdp_port *x, const struct mdfh_bypass_config *config)
 	    .copy_reason = x->zero_copy ? "" : "kernel",
 	    .mode = x->mode,
 	    .filters = MDFH_PLACE_KERNEL,
-	    .timestamps = x->has_stamps ? MDFH_PLACE_SOFTWARE : MDFH_PLACE_NONE,
+	    .timestamps = x->time_flags ? MDFH_PLACE_SOFTWARE : MDFH_PLACE_NONE,
 	    .queues = queues ? queues : 1,
 	    .hold_max = x->hold_max,
 	    .frame_size = config->frame_size,
@@ -492,7 +492,8 @@ int mdfh_xdp_open(const struct mdfh_bypass_config *config, struct mdfh_bypass **
 	x->queue = config->queue;
 	x->frame_size = config->frame_size;
 	x->threshold = config->zero_copy_threshold;
-	x->has_stamps = config->timestamps != MDFH_TIMESTAMPS_OFF;
+	x->trailer.kind = config->trailer;
+	x->time_flags = config->timestamps != MDFH_TIMESTAMPS_OFF ? mdfh_app_time_flags() : 0;
 	snprintf(x->device, sizeof(x->device), "%s", config->interface);
 	rc = open_port(x, config);
 	if (rc) {
@@ -528,6 +529,8 @@ int mdfh_xdp_stats(struct mdfh_bypass *port)
 	/* What found no chunk to go to or no room in the receive ring. */
 	port->stats.rx_dropped_socket = statistics.rx_dropped + statistics.rx_ring_full;
 	port->stats.known_drops = 4;
+	if (x->time_flags)
+		x->time_flags = mdfh_app_time_flags();
 	port->capabilities.warning =
 	    mdfh_interface_trouble(x->device, x->warning, sizeof(x->warning)) ? x->warning : "";
 	return 0;
