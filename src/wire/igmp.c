@@ -238,7 +238,7 @@ static void ask_sources(struct mdfh_igmp_group *group, const struct mdfh_igmp_me
 		uint32_t known = 0;
 
 		memcpy(source + 16 - size, query->sources + (size_t)i * size, size);
-		while (known < group->asked_count && memcmp(group->asked[known], source, 16))
+		while (known < group->asked_count && memcmp(group->asked[known], source, 16) != 0)
 			known++;
 		if (known < group->asked_count)
 			continue;

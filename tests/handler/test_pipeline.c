@@ -600,6 +600,44 @@ static void test_capture_beside_live(void **state)
 	}
 }
 
+/* Packets by whose clock stamped them, and of how many it was in sync. */
+static void test_times_of_lines(void **state)
+{
+	static const uint16_t flags[] = {MDFH_PACKET_TIME_NIC, MDFH_PACKET_TIME_KERNEL,
+	    MDFH_PACKET_TIME_APP, MDFH_PACKET_TIME_CAPTURE, MDFH_PACKET_TIME_TAP, 0,
+	    MDFH_PACKET_TIME_TAP | MDFH_PACKET_CLOCK_SYNC};
+	struct mdfh_channel_report channel;
+	struct fake_port fakes[2];
+	int closed;
+	struct mdfh_pipeline *p = make_two(fakes, &closed);
+	const struct mdfh_line_times *times;
+	struct feed feed;
+
+	(void)state;
+	start_of_day(&feed);
+	for (size_t i = 0; i < sizeof(flags) / sizeof(flags[0]); i++) {
+		fakes[1].flags = flags[i];
+		fakes[1].feed = &feed;
+		assert_int_equal(mdfh_pipeline_poll(p), 1);
+	}
+	fakes[1].error = -ENODATA;
+	fakes[0].error = -ENODATA;
+	assert_int_equal(mdfh_pipeline_poll(p), -ENODATA);
+	mdfh_pipeline_finish(p);
+	mdfh_pipeline_channel_report(p, 1, &channel);
+	times = &channel.times[0];
+	assert_int_equal(times->nic, 1);
+	assert_int_equal(times->kernel, 1);
+	assert_int_equal(times->app, 1);
+	assert_int_equal(times->capture, 1);
+	assert_int_equal(times->tap, 2);
+	assert_int_equal(times->none, 1);
+	assert_int_equal(times->synced, 1);
+	mdfh_pipeline_channel_report(p, 0, &channel);
+	assert_int_equal(channel.times[0].tap + channel.times[0].none, 0);
+	mdfh_pipeline_destroy(p);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -612,6 +650,7 @@ int main(void)
 	    cmocka_unit_test(test_large_batches),
 	    cmocka_unit_test(test_a_port_dies),
 	    cmocka_unit_test(test_capture_beside_live),
+	    cmocka_unit_test(test_times_of_lines),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
