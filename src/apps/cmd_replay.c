@@ -18,6 +18,7 @@
 #include "mdfh/bypass.h"
 #include "mdfh/capture.h"
 #include "mdfh/error.h"
+#include "wire/trailer.h"
 
 enum {
 	DESTINATIONS_MAX = 256,
@@ -38,6 +39,7 @@ struct options {
 	uint32_t ttl;
 	int transmit;
 	int json;
+	enum mdfh_trailer trailer;
 };
 
 struct destination {
@@ -59,6 +61,8 @@ struct replay {
 	uint64_t bytes;
 	uint64_t late;
 	uint64_t late_max_ns;
+	struct mdfh_trailer_reader trailer;
+	uint64_t trailers[MDFH_TRAILER_SOUND + 1];
 	uint64_t truncated; /* not sent: their end is not in the file */
 	uint64_t skipped[MDFH_FRAME_ERRORS];
 	uint64_t progress_ns;
@@ -92,7 +96,16 @@ static void sleep_until(uint64_t ns)
 
 /* Options ---------------------------------------------------------------- */
 
-enum { KEY_SPEED = 256, KEY_LOOP, KEY_LIMIT, KEY_BACKEND, KEY_TTL, KEY_TRANSMIT, KEY_JSON };
+enum {
+	KEY_SPEED = 256,
+	KEY_LOOP,
+	KEY_LIMIT,
+	KEY_BACKEND,
+	KEY_TTL,
+	KEY_TRANSMIT,
+	KEY_TRAILER,
+	KEY_JSON
+};
 
 static const struct argp_option argp_options[] = {
     {"group", 'g', "GROUP:PORT", 0, "Send everything there, not where it was recorded", 0},
@@ -104,6 +117,8 @@ static const struct argp_option argp_options[] = {
     {"ttl", KEY_TTL, "N", 0, "Time to live of the packets (1)", 0},
     {"transmit", KEY_TRANSMIT, 0, 0,
 	"Send to any interface, group and ttl: others may take the data for real", 0},
+    {"trailer", KEY_TRAILER, "KIND", 0,
+	"Time packets by the trailers of a tap or switch: metamako, exablaze", 0},
     {"json", KEY_JSON, 0, 0, "Summary as JSON", 0},
     {0},
 };
@@ -137,6 +152,9 @@ static error_t parse_option(int key, char *arg, struct argp_state *state)
 		return 0;
 	case KEY_TRANSMIT:
 		o->transmit = 1;
+		return 0;
+	case KEY_TRAILER:
+		o->trailer = option_trailer(state, arg);
 		return 0;
 	case KEY_JSON:
 		o->json = 1;
@@ -287,6 +305,22 @@ static void pace(struct replay *replay, uint64_t time_ns)
 		progress(replay, now);
 }
 
+/* When the packet came: to the tap, where its trailer says so. */
+static uint64_t time_of(struct replay *replay, const struct mdfh_capture_frame *captured,
+    const struct mdfh_frame *frame)
+{
+	struct mdfh_trailer_stamp stamp;
+	enum mdfh_trailer_verdict verdict;
+
+	replay->trailer.kind = replay->options->trailer;
+	if (!replay->trailer.kind)
+		return captured->time_ns;
+	verdict = mdfh_trailer_read(&replay->trailer, captured->data, captured->captured,
+	    captured->wire_length, frame, captured->time_ns, &stamp);
+	replay->trailers[verdict]++;
+	return verdict == MDFH_TRAILER_SOUND ? stamp.time_ns : captured->time_ns;
+}
+
 static int send_one(struct replay *replay, const struct mdfh_capture_frame *captured,
     const struct mdfh_frame *frame)
 {
@@ -299,7 +333,7 @@ static int send_one(struct replay *replay, const struct mdfh_capture_frame *capt
 
 	if (rc)
 		return rc;
-	pace(replay, captured->time_ns);
+	pace(replay, time_of(replay, captured, frame));
 	for (int i = 0; i < RETRIES_MAX && !interrupted; i++) {
 		rc = mdfh_bypass_send(destination->out, &packet, 1);
 		if (rc < 0)
@@ -387,11 +421,14 @@ static int print_json(const struct replay *replay, double seconds)
 			json_object_set_new(skipped,
 			    mdfh_frame_error_name((enum mdfh_frame_error)i),
 			    json_integer((json_int_t)replay->skipped[i]));
-	root = json_pack("{s:I,s:I,s:f,s:I,s:f,s:I,s:o,s:b,s:b,s:o}", "packets",
+	root = json_pack("{s:I,s:I,s:f,s:I,s:f,s:I,s:I,s:I,s:I,s:o,s:b,s:b,s:o}", "packets",
 	    (json_int_t)replay->packets, "bytes", (json_int_t)replay->bytes, "seconds", seconds,
 	    "late", (json_int_t)replay->late, "late_max_us", (double)replay->late_max_ns / 1000,
-	    "truncated", (json_int_t)replay->truncated, "skipped", skipped, "cut", replay->is_cut,
-	    "interrupted", (int)interrupted, "destinations", destinations);
+	    "trailers", (json_int_t)replay->trailers[MDFH_TRAILER_SOUND], "trailers_absent",
+	    (json_int_t)replay->trailers[MDFH_TRAILER_ABSENT], "trailers_implausible",
+	    (json_int_t)replay->trailers[MDFH_TRAILER_IMPLAUSIBLE], "truncated",
+	    (json_int_t)replay->truncated, "skipped", skipped, "cut", replay->is_cut, "interrupted",
+	    (int)interrupted, "destinations", destinations);
 	rc = json_dumpf(root, stdout, JSON_COMPACT);
 	json_decref(root);
 	puts("");
@@ -406,6 +443,11 @@ static void print_text(const struct replay *replay, double seconds)
 	if (replay->options->speed > 0)
 		printf("%llu late by more than 1 ms, at most %.3f ms\n",
 		    (unsigned long long)replay->late, (double)replay->late_max_ns / 1e6);
+	if (replay->trailers[MDFH_TRAILER_ABSENT] || replay->trailers[MDFH_TRAILER_IMPLAUSIBLE])
+		printf("%llu timed by their trailers, %llu without one, %llu implausible\n",
+		    (unsigned long long)replay->trailers[MDFH_TRAILER_SOUND],
+		    (unsigned long long)replay->trailers[MDFH_TRAILER_ABSENT],
+		    (unsigned long long)replay->trailers[MDFH_TRAILER_IMPLAUSIBLE]);
 	if (replay->truncated)
 		printf("%llu not sent: the capture holds only their beginning\n",
 		    (unsigned long long)replay->truncated);

@@ -162,6 +162,16 @@ cut = [(t, metamako(f, t)[:-4], len(metamako(f, t))) for t, f in original]
 report, times = line_report(write_pcap("cut.pcap", cut), "--trailer", "metamako")
 assert times["trailers_absent"] == times["capture"] == len(original) and report["messages"] == 2000, times
 
+# A replay goes by the tap's times: 60 ms, though the capture has all in one instant.
+at_once = [(original[0][0], metamako(f, original[0][0] + i * 20 * 10**6)) for i, (_, f) in enumerate(original[:4])]
+path = write_pcap("at_once.pcap", [(t, f, len(f)) for t, f in at_once])
+for trailer, least in (("none", 0), ("metamako", 0.060)):
+    summary = json.loads(run("replay", path, "--json", "--backend", "null", "--group", "239.1.1.1:26477",
+                             "--trailer", trailer).stdout)
+    assert summary["packets"] == 4 and summary["seconds"] >= least, (trailer, summary)
+    assert summary["trailers"] == (4 if least else 0), (trailer, summary)
+    assert summary["trailers_absent"] == summary["trailers_implausible"] == 0, summary
+
 # What cannot have trailers says so.
 complaint = run("run", "--group", "239.1.1.1:26477", "--interface", "lo", "--trailer", "metamako", status=2).stderr
 assert "trailer is set; a socket does not see" in complaint, complaint
