@@ -80,7 +80,7 @@ static int classify(
 		return !has_wrong_sums(p, *mbuf, frame);
 	if (p->speaks && (frame->protocol == IPPROTO_IGMP || frame->protocol == IPPROTO_ICMPV6))
 		(void)mdfh_igmp_input(&p->igmp, rte_pktmbuf_mtod(*mbuf, const uint8_t *),
-		    (*mbuf)->data_len, frame, mdfh_clock_now_ns());
+		    (*mbuf)->data_len, frame, p->now_ns);
 	return 0;
 }
 
@@ -95,54 +95,71 @@ static struct rte_mbuf *copy_of(struct dpdk_port *p, const struct rte_mbuf *mbuf
 	return copy;
 }
 
+/* When it came: by the device's clock, or by ours when the burst had come. */
+static void set_time(
+    const struct dpdk_port *p, const struct rte_mbuf *mbuf, struct mdfh_packet *packet)
+{
+	packet->time_error_ns = UINT32_MAX;
+	if (p->has_device_stamps && mbuf->ol_flags & p->stamp_flag &&
+	    p->clock_line.state != MDFH_DEVICE_CLOCK_UNKNOWN) {
+		uint64_t ticks =
+		    *RTE_MBUF_DYNFIELD(mbuf, p->stamp_offset, const rte_mbuf_timestamp_t *);
+
+		packet->receive_ns = mdfh_device_line_ns(&p->clock_line, ticks);
+		packet->time_error_ns = mdfh_device_line_error(&p->clock_line, ticks);
+		packet->flags |= MDFH_PACKET_TIME_NIC;
+		if (p->clock_line.state == MDFH_DEVICE_CLOCK_SYNC)
+			packet->flags |= MDFH_PACKET_CLOCK_SYNC;
+	} else if (p->stamps) {
+		packet->receive_ns = p->now_ns;
+		packet->flags |= MDFH_PACKET_TIME_APP;
+	}
+}
+
 /* Hand a packet out. 1, or 0 if it has to be copied and cannot be. */
 static int hand_out(struct dpdk_port *p, struct rte_mbuf *mbuf, const struct mdfh_frame *frame,
-    uint16_t flow, uint64_t now_ns, struct mdfh_packet *packet)
+    uint16_t flow, struct mdfh_packet *packet)
 {
 	struct mdfh_bypass_stats *stats = &p->base.stats;
 	uint32_t length = frame->payload_length;
 	uint32_t held = p->slot_count - p->free_count;
 	int is_over = p->is_in_place && held >= p->hold_max;
-	struct rte_mbuf *original = mbuf;
-	uint16_t flags = p->time_flags;
 	uint32_t slot;
 
-	if (frame->truncated || length > p->frame_size) {
-		flags |= MDFH_PACKET_TRUNCATED;
-		length = length > p->frame_size ? p->frame_size : length;
-	}
+	if (length > p->frame_size)
+		length = p->frame_size;
+	*packet = (struct mdfh_packet){
+	    .length = length,
+	    .flow = flow,
+	    .header_length = (uint16_t)frame->payload_offset,
+	};
+	set_time(p, mbuf, packet);
+	mdfh_frame_trailer(stats, &p->trailer, rte_pktmbuf_mtod(mbuf, const uint8_t *),
+	    mbuf->data_len, mbuf->pkt_len, frame, packet);
 	if (is_over || length < p->threshold) {
 		struct rte_mbuf *copy = copy_of(p, mbuf, frame->payload_offset + length);
 
 		if (!copy)
 			return 0;
+		rte_pktmbuf_free(mbuf);
 		mbuf = copy;
-		flags |= MDFH_PACKET_COPIED;
+		packet->flags |= MDFH_PACKET_COPIED;
 		stats->rx_copied++;
 	}
-	stats->rx_truncated += flags & MDFH_PACKET_TRUNCATED;
+	if (frame->truncated || length < frame->payload_length) {
+		packet->flags |= MDFH_PACKET_TRUNCATED;
+		stats->rx_truncated++;
+	}
 	slot = p->free[--p->free_count];
 	p->slots[slot] = mbuf;
-	*packet = (struct mdfh_packet){
-	    .data = rte_pktmbuf_mtod_offset(mbuf, const uint8_t *, frame->payload_offset),
-	    .receive_ns = now_ns,
-	    .cookie = slot,
-	    .length = length,
-	    .time_error_ns = p->time_error_ns,
-	    .flow = flow,
-	    .flags = flags,
-	    .header_length = (uint16_t)frame->payload_offset,
-	};
-	mdfh_frame_trailer(stats, &p->trailer, rte_pktmbuf_mtod(original, const uint8_t *),
-	    original->data_len, original->pkt_len, frame, packet);
-	if (original != mbuf)
-		rte_pktmbuf_free(original);
+	packet->data = rte_pktmbuf_mtod_offset(mbuf, const uint8_t *, frame->payload_offset);
+	packet->cookie = slot;
 	stats->rx_bytes += length;
 	return 1;
 }
 
 /* Hand out of the pending ones up to n. */
-static int take(struct dpdk_port *p, struct mdfh_packet *packets, int n, uint64_t now_ns)
+static int take(struct dpdk_port *p, struct mdfh_packet *packets, int n)
 {
 	struct rte_mbuf *unwanted[DPDK_BURST_MAX];
 	unsigned unwanted_count = 0;
@@ -158,7 +175,7 @@ static int take(struct dpdk_port *p, struct mdfh_packet *packets, int n, uint64_
 			    rte_pktmbuf_mtod(p->pending[p->pending_at + 4], const void *));
 		if (!classify(p, &mbuf, &frame, &flow))
 			unwanted[unwanted_count++] = mbuf;
-		else if (hand_out(p, mbuf, &frame, flow, now_ns, &packets[got]))
+		else if (hand_out(p, mbuf, &frame, flow, &packets[got]))
 			got++;
 		else
 			break;
@@ -177,16 +194,24 @@ static int idle(struct dpdk_port *p)
 	if (p->looks && p->polls++ % POLLS_PER_LOOK == 0) {
 		uint64_t now_ns = mdfh_clock_now_ns();
 
+		dpdk_clock_look(p, now_ns);
 		if (now_ns >= p->membership_ns)
 			dpdk_membership_poll(p, now_ns);
 	}
 	return 0;
 }
 
+/* Once for a burst. */
+static void look_at_clocks(struct dpdk_port *p)
+{
+	p->now_ns = mdfh_clock_now_ns();
+	if (p->has_device_stamps)
+		p->clock_line = mdfh_device_clock_line(&p->clock);
+}
+
 static int dpdk_recv(struct mdfh_bypass *port, struct mdfh_packet *packets, int n)
 {
 	struct dpdk_port *p = (struct dpdk_port *)port;
-	uint64_t now_ns = 0;
 	int got = 0;
 
 	if (!p->is_registered)
@@ -200,16 +225,16 @@ static int dpdk_recv(struct mdfh_bypass *port, struct mdfh_packet *packets, int 
 			    rte_eth_rx_burst(p->device_id, p->queue, p->pending, p->burst);
 			if (!p->pending_count)
 				break;
+			look_at_clocks(p);
 		}
-		now_ns = mdfh_clock_now_ns(); /* once per burst */
-		got += take(p, packets + got, n - got, p->time_flags ? now_ns : 0);
+		got += take(p, packets + got, n - got);
 		if (p->pending_at < p->pending_count)
 			break; /* n are there, or no slot is free */
 	}
 	if (!got)
 		return idle(p);
-	if (p->speaks && now_ns >= p->membership_ns)
-		dpdk_membership_poll(p, now_ns);
+	if (p->speaks && p->now_ns >= p->membership_ns)
+		dpdk_membership_poll(p, p->now_ns);
 	port->stats.rx_packets += (uint64_t)got;
 	port->stats.rx_batches++;
 	return got;
@@ -319,9 +344,8 @@ static int dpdk_stats(struct mdfh_bypass *port)
 	struct rte_eth_stats device;
 
 	dpdk_membership_look(p);
+	dpdk_clock_look(p, mdfh_clock_now_ns());
 	warn(p);
-	if (p->time_flags)
-		p->time_flags = mdfh_app_time_flags();
 	if (rte_eth_stats_get(p->device_id, &device))
 		return 0;
 	port->stats.rx_dropped_nic = device.imissed + device.ierrors;

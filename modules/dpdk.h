@@ -13,6 +13,7 @@
 #include <rte_flow.h>
 #include <rte_mbuf.h>
 
+#include "core/device_clock.h"
 #include "net/net.h"
 #include "wire/flow.h"
 #include "wire/igmp.h"
@@ -116,8 +117,12 @@ struct dpdk_port {
 	int receives;
 	uint16_t burst;
 	uint16_t pending_at, pending_count;
-	uint32_t time_error_ns;
-	uint16_t time_flags; /* of every packet; 0 = receive_ns is to be 0 */
+	int stamps;
+	int has_device_stamps; /* the device's own, at stamp_offset where stamp_flag is set */
+	size_t stamp_offset;
+	uint64_t stamp_flag;
+	uint64_t now_ns;                    /* when the pending packets had come */
+	struct mdfh_device_line clock_line; /* then */
 	struct mdfh_trailer_reader trailer;
 	struct mdfh_flow_table flows;
 	struct rte_mempool *rx_pool;
@@ -126,6 +131,10 @@ struct dpdk_port {
 	uint32_t *free;          /* stack of free slots */
 	struct rte_mbuf **slots; /* by slot: the packet held by the caller, NULL = free */
 	struct rte_mbuf *pending[DPDK_BURST_MAX]; /* received and not handed out yet */
+
+	/* The device's clock. */
+	uint64_t clock_ns; /* when to look again */
+	struct mdfh_device_clock clock;
 
 	/* Membership of groups. */
 	int speaks; /* there are groups to speak for */
@@ -173,6 +182,10 @@ uint64_t dpdk_memory_bytes(const struct dpdk_shape *shape);
  * left behind. */
 int dpdk_rules_make(struct dpdk_port *port, const struct mdfh_bypass_config *config);
 void dpdk_rules_remove(struct dpdk_port *port);
+
+/* Times: recv, while nothing comes, and stats look at the device's clock. */
+int dpdk_clock_open(struct dpdk_port *port, const struct mdfh_bypass_config *config);
+void dpdk_clock_look(struct dpdk_port *port, uint64_t now_ns);
 
 /* Membership: recv, stats and close drive it. */
 int dpdk_membership_open(struct dpdk_port *port, const struct mdfh_bypass_config *config,

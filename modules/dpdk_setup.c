@@ -193,17 +193,6 @@ static int settle_copying(struct dpdk_port *port, const struct mdfh_bypass_confi
 	return 0;
 }
 
-static int settle_stamps(struct dpdk_port *port, const struct mdfh_bypass_config *config)
-{
-	port->trailer.kind = config->trailer;
-	port->time_flags = config->timestamps != MDFH_TIMESTAMPS_OFF ? mdfh_app_time_flags() : 0;
-	if (config->timestamps == MDFH_TIMESTAMPS_HARDWARE)
-		return mdfh_error(-ENOTSUP,
-		    "dpdk: timestamps are asked of the hardware, and %s gives none; use software",
-		    port->device->text);
-	return 0;
-}
-
 static void settle_filters_warning(struct dpdk_port *port, int rc)
 {
 	if (port->device->queues > 1 && rc)
@@ -248,7 +237,9 @@ static void fill_capabilities(struct dpdk_port *port, const struct mdfh_bypass_c
 	    .mode = port->mode,
 	    .filters = device->is_isolated && port->rules_count ? MDFH_PLACE_HARDWARE
 								: MDFH_PLACE_SOFTWARE,
-	    .timestamps = port->time_flags ? MDFH_PLACE_SOFTWARE : MDFH_PLACE_NONE,
+	    .timestamps = port->has_device_stamps ? MDFH_PLACE_HARDWARE
+			  : port->stamps          ? MDFH_PLACE_SOFTWARE
+						  : MDFH_PLACE_NONE,
 	    .can_send = config->direction != MDFH_DIRECTION_RECEIVE,
 	    .queues = device->queues,
 	    .hold_max = port->hold_max,
@@ -302,13 +293,13 @@ static int open_locked(struct dpdk_port *port, const struct mdfh_bypass_config *
 	if (!rc)
 		rc = settle_copying(port, config);
 	if (!rc)
-		rc = settle_stamps(port, config);
+		rc = dpdk_clock_open(port, config);
 	if (!rc && port->receives)
 		rc = dpdk_groups_join(port, config);
 	if (!rc && port->receives)
 		rc = dpdk_membership_open(port, config, options);
 	if (!rc)
-		port->looks = port->speaks || port->device->is_caller;
+		port->looks = port->speaks || port->device->is_caller || port->has_device_stamps;
 	if (!rc)
 		rc = make_headers(port, config, options);
 	if (!rc)
@@ -334,7 +325,7 @@ int dpdk_open(const struct mdfh_bypass_config *config, struct mdfh_bypass **port
 	p->hold_max = config->hold_max ? config->hold_max : config->rx_ring_size;
 	/* Drivers with vector code take packets by fours and eights. */
 	p->burst = (uint16_t)((config->batch_size + 31) & ~31u);
-	p->time_error_ns = UINT32_MAX;
+	p->trailer.kind = config->trailer;
 	rc = mdfh_flow_table_compile(&p->flows, config->flows, config->flow_count);
 	if (!rc)
 		rc = take_slots(p, config);
