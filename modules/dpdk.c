@@ -110,9 +110,9 @@ static void set_time(
 		packet->flags |= MDFH_PACKET_TIME_NIC;
 		if (p->clock_line.state == MDFH_DEVICE_CLOCK_SYNC)
 			packet->flags |= MDFH_PACKET_CLOCK_SYNC;
-	} else if (p->stamps) {
+	} else if (p->time_flags) {
 		packet->receive_ns = p->now_ns;
-		packet->flags |= MDFH_PACKET_TIME_APP;
+		packet->flags |= p->time_flags;
 	}
 }
 
@@ -194,7 +194,8 @@ static int idle(struct dpdk_port *p)
 	if (p->looks && p->polls++ % POLLS_PER_LOOK == 0) {
 		uint64_t now_ns = mdfh_clock_now_ns();
 
-		dpdk_clock_look(p, now_ns);
+		if (p->has_device_stamps)
+			dpdk_clock_look(p, now_ns);
 		if (now_ns >= p->membership_ns)
 			dpdk_membership_poll(p, now_ns);
 	}

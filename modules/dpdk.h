@@ -117,7 +117,7 @@ struct dpdk_port {
 	int receives;
 	uint16_t burst;
 	uint16_t pending_at, pending_count;
-	int stamps;
+	uint16_t time_flags;   /* of times by our clock; 0 = receive_ns is to be 0 */
 	int has_device_stamps; /* the device's own, at stamp_offset where stamp_flag is set */
 	size_t stamp_offset;
 	uint64_t stamp_flag;
@@ -140,6 +140,7 @@ struct dpdk_port {
 	int speaks; /* there are groups to speak for */
 	int looks;  /* ... or somebody to be called */
 	int is_linked;
+	uint64_t call_ns;       /* whoever has been called may be called again then */
 	uint16_t polls;         /* of an empty queue since the clock was read */
 	uint64_t membership_ns; /* when to look again */
 	struct mdfh_igmp igmp;

@@ -32,7 +32,7 @@ int dpdk_clock_open(struct dpdk_port *port, const struct mdfh_bypass_config *con
 	const struct mdfh_device_clock_config defaults = {0};
 	int rc;
 
-	port->stamps = config->timestamps != MDFH_TIMESTAMPS_OFF;
+	port->time_flags = config->timestamps != MDFH_TIMESTAMPS_OFF ? mdfh_app_time_flags() : 0;
 	port->has_device_stamps = port->receives && port->device->stamps >= 0;
 	if (config->timestamps == MDFH_TIMESTAMPS_HARDWARE && !port->has_device_stamps)
 		return mdfh_error(-ENOTSUP,
@@ -54,6 +54,11 @@ int dpdk_clock_open(struct dpdk_port *port, const struct mdfh_bypass_config *con
 
 void dpdk_clock_look(struct dpdk_port *port, uint64_t now_ns)
 {
-	if (port->has_device_stamps && now_ns >= port->clock_ns)
+	if (now_ns < port->clock_ns)
+		return;
+	port->clock_ns = now_ns + LOOK_NS;
+	if (port->time_flags)
+		port->time_flags = mdfh_app_time_flags();
+	if (port->has_device_stamps)
 		sample(port);
 }

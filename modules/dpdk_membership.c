@@ -13,6 +13,9 @@
 #include "mdfh/error.h"
 
 enum { POLL_NS = 1000000, LINK_NS = 50000000 };
+/* The driver of net_memif makes and ends connections on a thread of its own, and does not bear a restart
+ * meanwhile; nothing says when it is done. */
+#define SETTLED_NS 2000000000u
 
 int dpdk_is_link_up(const struct dpdk_port *port)
 {
@@ -40,7 +43,8 @@ int dpdk_membership_open(struct dpdk_port *port, const struct mdfh_bypass_config
 {
 	int rc;
 
-	if (!options->membership)
+	port->call_ns = mdfh_clock_now_ns() + SETTLED_NS;
+	if (!port->receives || !options->membership)
 		return 0;
 	for (uint32_t i = 0; i < config->flow_count; i++) {
 		const struct mdfh_flow *flow = &config->flows[i];
@@ -74,13 +78,22 @@ static int emit(void *context, const uint8_t *frame, uint32_t length)
 	return -EAGAIN;
 }
 
+/* Where the other end did not answer, or has gone. */
+static void call(struct dpdk_port *port, uint64_t now_ns)
+{
+	if (port->device->is_started && now_ns < port->call_ns)
+		return;
+	dpdk_device_call(port->device);
+	port->call_ns = now_ns + SETTLED_NS;
+}
+
 void dpdk_membership_poll(struct dpdk_port *port, uint64_t now_ns)
 {
 	port->membership_ns = now_ns + POLL_NS;
 	if (!port->is_linked) {
 		port->membership_ns = now_ns + LINK_NS;
 		if (!dpdk_is_link_up(port))
-			dpdk_device_call(port->device);
+			call(port, now_ns);
 		if (!dpdk_is_link_up(port) || (port->speaks && begin(port, now_ns)))
 			return;
 		port->is_linked = 1;
@@ -91,9 +104,13 @@ void dpdk_membership_poll(struct dpdk_port *port, uint64_t now_ns)
 
 void dpdk_membership_look(struct dpdk_port *port)
 {
-	if (!dpdk_is_link_up(port))
+	uint64_t now_ns = mdfh_clock_now_ns();
+
+	if (port->is_linked && !dpdk_is_link_up(port)) {
 		port->is_linked = 0;
-	dpdk_membership_poll(port, mdfh_clock_now_ns());
+		port->call_ns = now_ns + SETTLED_NS;
+	}
+	dpdk_membership_poll(port, now_ns);
 }
 
 void dpdk_membership_leave(struct dpdk_port *port)

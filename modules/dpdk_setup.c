@@ -238,7 +238,7 @@ static void fill_capabilities(struct dpdk_port *port, const struct mdfh_bypass_c
 	    .filters = device->is_isolated && port->rules_count ? MDFH_PLACE_HARDWARE
 								: MDFH_PLACE_SOFTWARE,
 	    .timestamps = port->has_device_stamps ? MDFH_PLACE_HARDWARE
-			  : port->stamps          ? MDFH_PLACE_SOFTWARE
+			  : port->time_flags      ? MDFH_PLACE_SOFTWARE
 						  : MDFH_PLACE_NONE,
 	    .can_send = config->direction != MDFH_DIRECTION_RECEIVE,
 	    .queues = device->queues,
@@ -296,7 +296,7 @@ static int open_locked(struct dpdk_port *port, const struct mdfh_bypass_config *
 		rc = dpdk_clock_open(port, config);
 	if (!rc && port->receives)
 		rc = dpdk_groups_join(port, config);
-	if (!rc && port->receives)
+	if (!rc)
 		rc = dpdk_membership_open(port, config, options);
 	if (!rc)
 		port->looks = port->speaks || port->device->is_caller || port->has_device_stamps;
