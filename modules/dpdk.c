@@ -196,7 +196,7 @@ static int idle(struct dpdk_port *p)
 
 		if (p->has_device_stamps)
 			dpdk_clock_look(p, now_ns);
-		if (now_ns >= p->membership_ns)
+		if (now_ns - p->looked_ns >= p->look_every_ns)
 			dpdk_membership_poll(p, now_ns);
 	}
 	return 0;
@@ -234,7 +234,7 @@ static int dpdk_recv(struct mdfh_bypass *port, struct mdfh_packet *packets, int 
 	}
 	if (!got)
 		return idle(p);
-	if (p->speaks && p->now_ns >= p->membership_ns)
+	if (p->speaks && p->now_ns - p->looked_ns >= p->look_every_ns)
 		dpdk_membership_poll(p, p->now_ns);
 	port->stats.rx_packets += (uint64_t)got;
 	port->stats.rx_batches++;

@@ -140,9 +140,10 @@ struct dpdk_port {
 	int speaks; /* there are groups to speak for */
 	int looks;  /* ... or somebody to be called */
 	int is_linked;
-	uint64_t call_ns;       /* whoever has been called may be called again then */
-	uint16_t polls;         /* of an empty queue since the clock was read */
-	uint64_t membership_ns; /* when to look again */
+	uint64_t call_ns;   /* whoever has been called may be called again then */
+	uint16_t polls;     /* of an empty queue since the clock was read */
+	uint64_t looked_ns; /* when dpdk_membership_poll was called last */
+	uint64_t look_every_ns;
 	struct mdfh_igmp igmp;
 	struct mdfh_igmp_config igmp_config;
 	char groups[MDFH_BYPASS_FLOWS_MAX][INET6_ADDRSTRLEN];

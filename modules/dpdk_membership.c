@@ -89,16 +89,17 @@ static void call(struct dpdk_port *port, uint64_t now_ns)
 
 void dpdk_membership_poll(struct dpdk_port *port, uint64_t now_ns)
 {
-	port->membership_ns = now_ns + POLL_NS;
+	port->looked_ns = now_ns;
+	port->look_every_ns = POLL_NS;
 	if (!port->is_linked) {
-		port->membership_ns = now_ns + LINK_NS;
+		port->look_every_ns = LINK_NS;
 		if (!dpdk_is_link_up(port))
 			call(port, now_ns);
 		if (!dpdk_is_link_up(port) || (port->speaks && begin(port, now_ns)))
 			return;
 		port->is_linked = 1;
 	}
-	if (port->speaks && mdfh_igmp_next_ns(&port->igmp) <= now_ns)
+	if (port->speaks)
 		(void)mdfh_igmp_poll(&port->igmp, now_ns, emit, port);
 }
 

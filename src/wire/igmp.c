@@ -52,6 +52,33 @@ static void set_next(struct mdfh_igmp *igmp)
 	igmp->next_ns = next;
 }
 
+/* A due time after the clock was set back. */
+static void shift(uint64_t *due_ns, uint64_t back_ns)
+{
+	if (*due_ns && *due_ns != NEVER)
+		*due_ns = *due_ns > back_ns ? *due_ns - back_ns : 1;
+}
+
+static void follow_clock(struct mdfh_igmp *igmp, uint64_t now_ns)
+{
+	uint64_t back_ns = igmp->now_ns - now_ns;
+
+	if (now_ns >= igmp->now_ns) {
+		igmp->now_ns = now_ns;
+		return;
+	}
+	igmp->now_ns = now_ns;
+	for (uint32_t i = 0; i < igmp->link_count; i++) {
+		shift(&igmp->links[i].change_ns, back_ns);
+		shift(&igmp->links[i].answer_ns, back_ns);
+		for (int version = 1; version < NEWEST; version++)
+			shift(&igmp->links[i].older_ns[version], back_ns);
+	}
+	for (uint32_t i = 0; i < igmp->group_count; i++)
+		shift(&igmp->groups[i].answer_ns, back_ns);
+	set_next(igmp);
+}
+
 /* Setup ----------------------------------------------------------------- */
 
 /* Groups that no host speaks of: all systems (RFC 2236 section 6), and for MLD also those that do
@@ -154,6 +181,7 @@ int mdfh_igmp_init(struct mdfh_igmp *igmp, const struct mdfh_igmp_config *config
 	memset(igmp, 0, sizeof(*igmp));
 	igmp->config = *config;
 	igmp->random = config->seed;
+	igmp->now_ns = now_ns;
 	if (!config->version)
 		igmp->config.version = NEWEST;
 	if (!config->robustness)
@@ -365,6 +393,7 @@ int mdfh_igmp_input(struct mdfh_igmp *igmp, const uint8_t *bytes, uint32_t captu
 	mdfh_igmp_message_read(bytes, captured, frame, &message);
 	if (message.kind == MDFH_IGMP_NOTHING)
 		return 0;
+	follow_clock(igmp, now_ns);
 	/* Our own frames, brought back by a switch or the driver, are no one else's. */
 	if (message.kind == MDFH_IGMP_UNSOUND || igmp->leaving || link == igmp->link_count ||
 	    !memcmp(bytes + 6, igmp->config.mac, 6) || !is_to_us(igmp, frame, &message)) {
@@ -568,6 +597,7 @@ int mdfh_igmp_poll(struct mdfh_igmp *igmp, uint64_t now_ns, mdfh_igmp_emit emit,
 {
 	struct speech speech = {.igmp = igmp, .emit = emit, .context = context, .now_ns = now_ns};
 
+	follow_clock(igmp, now_ns);
 	if (now_ns < igmp->next_ns)
 		return 0;
 	for (uint32_t i = 0; i < igmp->link_count; i++)
@@ -580,6 +610,7 @@ int mdfh_igmp_poll(struct mdfh_igmp *igmp, uint64_t now_ns, mdfh_igmp_emit emit,
 
 void mdfh_igmp_leave(struct mdfh_igmp *igmp, uint64_t now_ns)
 {
+	follow_clock(igmp, now_ns);
 	igmp->leaving = 1;
 	for (uint32_t i = 0; i < igmp->group_count; i++) {
 		igmp->groups[i].answer_ns = NEVER;

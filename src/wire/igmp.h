@@ -12,6 +12,9 @@
  * (MLDv1), RFC 2113 and RFC 2711 (router alert). Versions are counted as IGMP counts them: MLDv2
  * is 3, MLDv1 is 2.
  *
+ * Times are ns of any clock. One that is set back takes what is due with it, as soon as poll or input
+ * sees that; one that is set forward makes it due early, which does no harm.
+ *
  * Threads: one at a time. Memory: all of it is struct mdfh_igmp, nothing is allocated.
  * Cost: poll is a comparison while nothing is due; else a walk of at most 64 groups. */
 #ifndef MDFH_WIRE_IGMP_H
@@ -84,6 +87,7 @@ struct mdfh_igmp {
 	struct mdfh_igmp_config config;
 	struct mdfh_igmp_stats stats;
 	uint64_t random;
+	uint64_t now_ns; /* newest time that was passed in */
 	uint64_t next_ns;
 	uint32_t link_count;
 	uint32_t group_count;
@@ -115,7 +119,8 @@ static inline uint64_t mdfh_igmp_next_ns(const struct mdfh_igmp *igmp)
 	return igmp->next_ns;
 }
 
-/* Emit what is due. Returns the number of frames. */
+/* Emit what is due. Returns the number of frames. To be called now and then also before next_ns, by
+ * whoever goes by a clock that may be set back. */
 int mdfh_igmp_poll(struct mdfh_igmp *igmp, uint64_t now_ns, mdfh_igmp_emit emit, void *context);
 
 /* Leave all groups: what there is to say is due at now_ns, and version 3 repeats it. Whoever cannot

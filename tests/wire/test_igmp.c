@@ -677,6 +677,33 @@ static void test_falls_back(void **state)
 	assert_int_equal(to->sent[0].bytes[38], 0x22);
 }
 
+/* The clock is set back while an answer, a repeated join and an older querier's time are due: all come
+ * as soon after as they would have. */
+static void test_clock_is_set_back(void **state)
+{
+	const struct query v3 = {.version = 3, .code = 10};
+	const struct query v2 = {.version = 2, .code = 10};
+	struct station *to = open_version(two_flows, 1, 0);
+	uint64_t heard_ns;
+
+	(void)state;
+	run_until(to, START);
+	ask(to, &v3, 0);
+	to->now_ns -= 3600 * S;
+	assert_int_equal(mdfh_igmp_poll(&to->igmp, to->now_ns, record, to), 0);
+	run_until(to, START - 3600 * S + S);
+	assert_int_equal(to->count, 3); /* join, its repetition, the answer */
+	ask(to, &v2, 0);
+	heard_ns = to->now_ns -= 7200 * S;
+	assert_int_equal(mdfh_igmp_poll(&to->igmp, to->now_ns, record, to), 0);
+	run_until(to, heard_ns + S);
+	assert_int_equal(to->count, 4);
+	run_until(to, heard_ns + 251 * S - 1);
+	assert_int_equal(to->igmp.links[0].version, 2);
+	run_until(to, heard_ns + 251 * S);
+	assert_int_equal(to->igmp.links[0].version, 3);
+}
+
 /* Links ------------------------------------------------------------------ */
 
 static void test_vlans(void **state)
@@ -936,6 +963,7 @@ int main(void)
 	    cmocka_unit_test(test_timer_v2),
 	    cmocka_unit_test(test_version_1),
 	    cmocka_unit_test(test_falls_back),
+	    cmocka_unit_test(test_clock_is_set_back),
 	    cmocka_unit_test(test_vlans),
 	    cmocka_unit_test(test_mld),
 	    cmocka_unit_test(test_ignored),
