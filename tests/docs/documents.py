@@ -74,6 +74,7 @@ def contains(whole, part):
 
 
 def programs(source):
-    """The C files that are compiled and run and that documents may show lines of."""
+    """The files that are run, as C or Python, and that documents may show lines of."""
     folders = (source / 'examples', source / 'tests')
-    return {str(path): path.read_text() for folder in folders for path in sorted(folder.rglob('*.c'))}
+    return {str(path): path.read_text() for folder in folders for path in sorted(folder.rglob('*'))
+            if path.suffix in ('.c', '.py')}

@@ -11,8 +11,8 @@ block whose first line is `# NAME.yaml` is that file. Words after sh say what is
     host     it changes the whole machine: its commands and keys are looked up instead of used
     ci       it is a script or a build, which continuous integration runs: where is in RUN_BY_CI
 
-C blocks stand word for word in a program under examples/ or tests/, or in a public header; YAML blocks are read by the command that they
-are for. No command line hides in another kind of block."""
+C and Python blocks stand word for word in a program under examples/ or tests/, or in a public header; YAML
+blocks are read by the command that they are for. No command line hides in another kind of block."""
 import os
 import pathlib
 import re
@@ -51,6 +51,7 @@ RUN_BY_CI = [
     (r'meson setup', 'scripts/build.sh', 'meson setup'),
     (r'(ninja|meson compile)', 'scripts/build.sh', 'ninja'),
     (r'meson test', 'scripts/test.sh', 'meson test'),
+    (r'tests/vm/vm\.py', 'tests/vm/test_vm.py', 'VM, *arguments'),
     (r'cd ', '.ci/run', 'cd '),
 ]
 
@@ -160,15 +161,15 @@ class Documents(unittest.TestCase):
                 if block.language == 'sh':
                     self.assertLessEqual(set(block.attributes), {'exit', 'host', 'ci'}, block)
                     continue
-                self.assertIn(block.language, ('', 'text', 'c', 'yaml', 'json'), f'{block}: shell is ```sh')
+                self.assertIn(block.language, ('', 'text', 'c', 'python', 'yaml', 'json'), f'{block}: shell is ```sh')
                 for line in block.text.splitlines():
                     self.assertNotRegex(line, '^' + hidden.pattern, f'{block}: put it into a ```sh block')
 
-    def test_c_blocks_are_in_examples(self):
+    def test_code_is_in_programs(self):
         sources = programs(SOURCE)
         for name, text in DOCUMENTS.items():
             for block in blocks(name, text):
-                if block.language != 'c' or block.text.startswith('#include <mdfh/'):
+                if block.language not in ('c', 'python') or block.text.startswith('#include <mdfh/'):
                     continue  # the prototypes of a synopsis, which test_man holds against the headers
                 where = [source for source, whole in sources.items() if contains(whole, block.text)]
                 headers = [path.name for path in (SOURCE / 'include' / 'mdfh').glob('*.h')

@@ -73,7 +73,7 @@ def setup():
 def bounded():
     """A machine that never ends is stopped, and nothing of it is left."""
     mark = f"mdfh_mark={os.getpid()}"
-    machine = Machine(append=mark, limit=30)
+    machine = Machine(append=mark, limit=25)
     started = time.monotonic()
     # It stands still after its panic instead of starting again.
     fails(machine, ["echo 0 >/proc/sys/kernel/panic; echo c >/proc/sysrq-trigger"],
@@ -138,8 +138,26 @@ def archive():
         assert any(name.endswith("/libc.so.6") for name in made.names)
 
 
+def network():
+    """Devices of one hub reach each other."""
+    machine = Machine(
+        cpus=2, modules=["virtio_pci", "virtio_net"], programs=["ip"],
+        qemu=["-netdev", "hubport,id=a,hubid=0", "-device", "virtio-net-pci,netdev=a",
+              "-netdev", "hubport,id=b,hubid=0", "-device", "virtio-net-pci,netdev=b,mac=52:54:00:00:00:02"],
+        setup="""
+            ip netns add other
+            ip link set eth0 netns other
+            ip -n other address add 10.0.0.1/24 dev eth0
+            ip -n other link set eth0 up
+            ip address add 10.0.0.2/24 dev eth1
+            ip link set eth1 up
+            """)
+    ping, _ = machine.run(["ping -c 3 -W 10 10.0.0.1", "ip -n other -s link show eth0"])
+    assert "3 packets received" in ping.check(), ping.out
+
+
 try:
-    for test in (results, panic, no_init, setup, bounded, orphan, from_the_command_line, archive):
+    for test in (results, panic, no_init, setup, bounded, orphan, from_the_command_line, archive, network):
         began = time.monotonic()
         test()
         print(f"ok: {test.__name__}, {time.monotonic() - began:.0f} s", flush=True)

@@ -59,7 +59,7 @@ send() {
 	cat /run/out /run/err >&9
 }
 run() {
-	timeout -s KILL %(seconds)d sh "/vm/$1" </dev/null >/run/out 2>/run/err 9>&-
+	timeout -s KILL %(seconds)d /bin/sh "/vm/$1" </dev/null >/run/out 2>/run/err 9>&-
 	code=$?
 	send "$1" $code
 	return $code
@@ -324,10 +324,12 @@ class Machine:
         if libraries(busybox):
             raise Missing("busybox is not the static one (package busybox-static)")
         archive.file(busybox)
+        # Not busybox's own shell: it would take busybox's programs before those that were named.
+        archive.file(program("dash"))
+        archive.link("/usr/bin/sh", "dash")
         applets = subprocess.run([busybox, "--list"], capture_output=True, text=True, check=True)
         for name in applets.stdout.split():
-            if f"/usr/sbin/{name}" not in archive.names:
-                archive.link(f"/usr/bin/{name}", busybox)
+            archive.link(f"/usr/bin/{name}", busybox)
         archive.close()
 
     def _numa(self):
