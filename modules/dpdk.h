@@ -133,7 +133,7 @@ struct dpdk_port {
 	struct rte_mbuf *pending[DPDK_BURST_MAX]; /* received and not handed out yet */
 
 	/* The device's clock. */
-	uint64_t clock_ns; /* when to look again */
+	uint64_t clock_ns; /* when it was looked at last */
 	struct mdfh_device_clock clock;
 
 	/* Membership of groups. */

@@ -19,7 +19,7 @@ static void sample(struct dpdk_port *port)
 	int rc = rte_eth_read_clock(port->device_id, &ticks);
 	uint64_t after_ns = mdfh_clock_now_ns();
 
-	port->clock_ns = after_ns + LOOK_NS;
+	port->clock_ns = after_ns;
 	if (rc)
 		mdfh_device_clock_check(&port->clock, after_ns);
 	else
@@ -54,9 +54,10 @@ int dpdk_clock_open(struct dpdk_port *port, const struct mdfh_bypass_config *con
 
 void dpdk_clock_look(struct dpdk_port *port, uint64_t now_ns)
 {
-	if (now_ns < port->clock_ns)
+	/* Also when the host's clock has been set back. */
+	if (now_ns - port->clock_ns < LOOK_NS)
 		return;
-	port->clock_ns = now_ns + LOOK_NS;
+	port->clock_ns = now_ns;
 	if (port->time_flags)
 		port->time_flags = mdfh_app_time_flags();
 	if (port->has_device_stamps)
