@@ -32,7 +32,10 @@ static struct dpdk_device *devices;
 
 static uint32_t data_room(uint32_t frame_size)
 {
-	return RTE_PKTMBUF_HEADROOM + DPDK_HEADERS_MAX + frame_size;
+	uint32_t room = RTE_PKTMBUF_HEADROOM + DPDK_HEADERS_MAX + frame_size;
+
+	/* Some drivers have packets of a fixed size. */
+	return room < RTE_MBUF_DEFAULT_BUF_SIZE ? RTE_MBUF_DEFAULT_BUF_SIZE : room;
 }
 
 /* What the ring holds (net_af_xdp fills one of its own size), what the caller may hold, what recv has in hand, and what the cache of a thread

@@ -138,13 +138,15 @@ static int receive(struct xdp_port *x, struct mdfh_packet *packets, int n)
 static int xdp_recv(struct mdfh_bypass *port, struct mdfh_packet *packets, int n)
 {
 	struct xdp_port *x = (struct xdp_port *)port;
-	int got;
+	int got = 0;
 
 	top_up(x);
-	got = receive(x, packets, n);
+	if (x->held_count < x->hold_max + x->batch_size || x->zero_copy)
+		got = receive(x, packets, n);
+	else /* what comes waits in the ring */
+		port->stats.rx_starved++;
 	if (!got) {
 		port->stats.rx_empty++;
-		port->stats.rx_starved += x->held_count && x->held_count >= x->chunk_count;
 		if (x->is_polled || xsk_ring_prod__needs_wakeup(&x->fill))
 			wake(x);
 		return 0;

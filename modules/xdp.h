@@ -41,8 +41,10 @@ struct xdp_port {
 	uint8_t *held;  /* by chunk: handed out and not yet released */
 	uint32_t free_count;
 	uint32_t chunk_count;
+	uint32_t ring_size;
 	uint32_t hold_max;
 	uint32_t held_count;
+	uint32_t batch_size;
 	uint32_t frame_size; /* longest payload handed out */
 	uint32_t threshold;  /* zero-copy: shorter packets are copied */
 	int fd;

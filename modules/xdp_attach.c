@@ -165,8 +165,9 @@ static int attach_by_dispatcher(
 	all = xdp_multiprog__get_from_ifindex((int)interface->index);
 	rc = libxdp_get_error(all) || xdp_multiprog__is_legacy(all)
 		 ? mdfh_error(-ENOTSUP,
-		       "xdp: libxdp has no dispatcher here, most likely for want of a BPF file "
-		       "system: `mount -t bpf bpf /sys/fs/bpf`, or use attach=link")
+		       "xdp: libxdp has no dispatcher here: it needs a BPF file system (`mount "
+		       "-t bpf bpf /sys/fs/bpf`) and a kernel that lets programs extend others; "
+		       "use attach=link")
 		 : 0;
 	if (!libxdp_get_error(all))
 		xdp_multiprog__close(all);

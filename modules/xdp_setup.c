@@ -7,6 +7,7 @@
 #include <string.h>
 #include <sys/ioctl.h>
 #include <sys/mman.h>
+#include <time.h>
 #include <unistd.h>
 
 #include <linux/ethtool.h>
@@ -23,7 +24,12 @@
 #define SO_BUSY_POLL_BUDGET 70
 #endif
 
-enum { BUDGET_DEFAULT = 64, COMPLETIONS = 64 };
+enum {
+	BUDGET_DEFAULT = 64,
+	COMPLETIONS = 64, /* nothing is sent; the kernel wants the ring */
+	BIND_TRIES = 50,
+	RING_MIN = 512, /* there is no queue behind the ring: a smaller one loses every burst */
+};
 
 /* Options ------------------------------------------------------------------------------------- */
 
@@ -171,7 +177,8 @@ static int map_chunks(struct xdp_port *x, const struct mdfh_bypass_config *confi
 	if (config->enable_numa_awareness != MDFH_OFF)
 		region.numa_node = mdfh_interface_node(config->interface) + 1;
 	x->hold_max = config->hold_max ? config->hold_max : config->rx_ring_size;
-	x->chunk_count = config->rx_ring_size + x->hold_max;
+	x->ring_size = config->rx_ring_size < RING_MIN ? RING_MIN : config->rx_ring_size;
+	x->chunk_count = x->ring_size + x->hold_max + config->batch_size;
 	region.bytes = (size_t)x->chunk_count * XDP_CHUNK;
 	rc = mdfh_region_map(&region, &x->region);
 	if (rc)
@@ -337,6 +344,19 @@ static void fill(struct xdp_port *x)
 	xsk_ring_prod__submit(&x->fill, n);
 }
 
+/* The kernel lets go of a queue a moment after its socket has been closed. */
+static int bind_patiently(int fd, const struct sockaddr_xdp *address)
+{
+	const struct timespec nap = {.tv_nsec = 2000000};
+
+	for (int tries = 0; bind(fd, (const struct sockaddr *)address, sizeof(*address)); tries++) {
+		if (errno != EBUSY || tries == BIND_TRIES)
+			return -errno;
+		nanosleep(&nap, NULL);
+	}
+	return 0;
+}
+
 static int bind_to_queue(struct xdp_port *x, const struct mdfh_bypass_config *config)
 {
 	struct sockaddr_xdp address = {.sxdp_family = AF_XDP,
@@ -351,8 +371,8 @@ static int bind_to_queue(struct xdp_port *x, const struct mdfh_bypass_config *co
 		address.sxdp_flags |= XDP_ZEROCOPY;
 	else if (config->enable_zero_copy == MDFH_OFF)
 		address.sxdp_flags |= XDP_COPY;
-	if (bind(x->fd, (struct sockaddr *)&address, sizeof(address))) {
-		rc = -errno;
+	rc = bind_patiently(x->fd, &address);
+	if (rc) {
 		if (config->require_zero_copy == MDFH_ON && (rc == -EOPNOTSUPP || rc == -EINVAL))
 			return mdfh_error(-ENOTSUP,
 			    "xdp: require_zero_copy is on, and the driver of %s has no AF_XDP "
@@ -455,7 +475,7 @@ static int open_port(struct xdp_port *x, const struct mdfh_bypass_config *config
 	if (!rc)
 		rc = open_socket(x, &options);
 	if (!rc)
-		rc = make_rings(x, config->rx_ring_size);
+		rc = make_rings(x, x->ring_size);
 	if (rc)
 		return rc;
 	options.attach.device = x->device;
@@ -490,6 +510,7 @@ int mdfh_xdp_open(const struct mdfh_bypass_config *config, struct mdfh_bypass **
 		return mdfh_error(-ENOMEM, "xdp: %zu bytes", sizeof(*x));
 	x->fd = -1;
 	x->queue = config->queue;
+	x->batch_size = config->batch_size;
 	x->frame_size = config->frame_size;
 	x->threshold = config->zero_copy_threshold;
 	x->trailer.kind = config->trailer;

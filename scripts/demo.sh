@@ -7,7 +7,8 @@
 #
 # Everything runs in a network namespace of its own, on loopback, and ends by itself. With --backend
 # dpdk the exchange sends and the handler receives through DPDK's net_memif, which is memory that both
-# share, in hugepages where some are free. The last line says whether the books agree; the exit status
+# share, in hugepages where some are free. With --backend
+# xdp they are on the two ends of a veth pair between two namespaces; that needs root. The last line says whether the books agree; the exit status
 # is 0 only if they do and nothing was lost.
 set -euo pipefail
 cd "$(dirname "$0")/.."
@@ -50,6 +51,7 @@ if [ -z "${MDFH_DEMO_INSIDE:-}" ]; then
 	if [ "$(id -u)" -eq 0 ]; then
 		exec unshare --net -- "${again[@]}"
 	fi
+	[ "$backend" != xdp ] || { echo "demo.sh: --backend xdp needs root" >&2; exit 2; }
 	exec unshare --user --map-root-user --net -- "${again[@]}"
 fi
 
@@ -59,7 +61,9 @@ ip route add 239.0.0.0/8 dev lo
 mdfh="build/src/apps/mdfh --modules build/modules"
 folder=$(mktemp -d)
 handler=
+exchange= # the process that keeps the exchange's namespace
 cleanup() {
+	[ -z "$exchange" ] || kill "$exchange" 2>/dev/null || true
 	[ -z "$handler" ] || kill "$handler" 2>/dev/null || true
 	rm -rf "$folder"
 }
@@ -69,12 +73,25 @@ line_a=239.1.1.1:26477
 line_b=239.1.1.2:26478
 
 # How the exchange sends and how the handler receives.
-sends=(--interface lo)
+there=()
+sends=(--interface lo --wait-for-listener 30)
 receives=(--backend "$backend" --interface lo)
 if [ "$backend" = dpdk ]; then
 	memif="socket=$folder/memif.sock,socket-abstract=no,rsize=14"
-	sends=(--backend dpdk --interface "net_memif0,role=server,$memif" --start-delay 1)
+	sends=(--backend dpdk --interface "net_memif0,role=server,$memif" --wait-for-listener 30 --start-delay 1)
 	receives=(--backend dpdk --interface "net_memif0,role=client,$memif")
+elif [ "$backend" = xdp ]; then
+	unshare --net sleep $((seconds + 120)) &
+	exchange=$!
+	until [ "$(readlink /proc/$exchange/ns/net)" != "$(readlink /proc/self/ns/net)" ]; do sleep 0.01; done
+	ip link add mdfh0 type veth peer name mdfh1 netns $exchange
+	ip link set mdfh0 up multicast on
+	there=(nsenter --net=/proc/$exchange/ns/net)
+	"${there[@]}" ip address add 10.77.0.1/24 dev mdfh1
+	"${there[@]}" ip link set mdfh1 up multicast on
+	"${there[@]}" ip route add 239.0.0.0/8 dev mdfh1
+	sends=(--interface mdfh1 --transmit --start-delay 1)
+	receives=(--backend xdp --interface mdfh0)
 fi
 
 $mdfh run --protocol itch50 "${receives[@]}" --group $line_a --group $line_b \
@@ -82,8 +99,11 @@ $mdfh run --protocol itch50 "${receives[@]}" --group $line_a --group $line_b \
 	>"$folder/summary" &
 handler=$!
 
-$mdfh sim "${sends[@]}" --group $line_a --group-b $line_b --rate "$rate" --seconds "$seconds" \
-	--seed "$seed" --wait-for-listener 30 --linger 1 --books-out "$folder/exchange.tsv" \
+if [ "$backend" = xdp ]; then # the program is on the device just before the handler is ready
+	until ip link show mdfh0 | grep -q xdp || ! kill -0 $handler 2>/dev/null; do sleep 0.05; done
+fi
+"${there[@]}" $mdfh sim "${sends[@]}" --group $line_a --group-b $line_b --rate "$rate" --seconds "$seconds" \
+	--seed "$seed" --linger 1 --books-out "$folder/exchange.tsv" \
 	>"$folder/sim"
 
 status=0

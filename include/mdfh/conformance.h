@@ -32,6 +32,10 @@ struct mdfh_conformance_datagram {
 	uint32_t length;
 	uint16_t flow;  /* below MDFH_CONFORMANCE_FLOWS */
 	uint16_t flags; /* enum mdfh_conformance_flag */
+	/* A whole Ethernet frame, to be put on the wire as it is; NULL = the feed makes one. Only for
+	 * feeds that have flows. */
+	const uint8_t *frame;
+	uint32_t frame_length;
 };
 
 /* What a stream connects to. No call waits but accept; results are 0, a count, or a negative errno
@@ -49,6 +53,14 @@ struct mdfh_conformance_server {
 	int (*hang_up)(void *context, int reset); /* close, by a reset or in order */
 };
 
+/* What flows are opened with besides group and port. */
+enum mdfh_conformance_with {
+	MDFH_CONFORMANCE_WITH_SOURCES = 1, /* every flow names its source */
+	MDFH_CONFORMANCE_WITH_VLANS = 2,   /* flow 0 MDFH_CONFORMANCE_VLAN, flow 2 that and 2 */
+};
+
+enum { MDFH_CONFORMANCE_VLAN = 100 };
+
 /* Opens ports of the backend under test and makes datagrams arrive on them. */
 struct mdfh_conformance_feed {
 	size_t size;
@@ -59,10 +71,16 @@ struct mdfh_conformance_feed {
 	int loops;   /* 1 = what a port sends arrives on it again */
 	const struct mdfh_conformance_server *server; /* streams only; open has no datagrams */
 
+	/* Of a feed that carries frames: what its ports are opened with, each flow with its source; an
+	 * address that is no flow's source; a group that is no flow's and has the hardware address of
+	 * one. */
+	const struct mdfh_flow *flows;
+	const char *foreign, *alias;
+
 	/* Open a port with the sizes and switches of wanted and the feed's own backend, flows and
-	 * files, and see to it that the datagrams arrive on it, in this order. with_sources: every
-	 * flow names its source. */
-	int (*open)(void *context, const struct mdfh_bypass_config *wanted, int with_sources,
+	 * files, and see to it that the datagrams arrive on it, in this order. with is a set of
+	 * enum mdfh_conformance_with. */
+	int (*open)(void *context, const struct mdfh_bypass_config *wanted, int with,
 	    const struct mdfh_conformance_datagram *datagrams, int n, struct mdfh_bypass **port);
 };
 
@@ -77,13 +95,18 @@ enum mdfh_conformance_medium {
 	MDFH_CONFORMANCE_NONE = 6, /* the backend's own packets */
 	MDFH_CONFORMANCE_TCP4 = 7, /* a kernel TCP server on a loopback address */
 	MDFH_CONFORMANCE_TCP6 = 8,
+	MDFH_CONFORMANCE_FRAMES4 = 9, /* Ethernet frames written to the peer of a veth pair */
+	MDFH_CONFORMANCE_FRAMES6 = 10,
 };
 
 /* A feed of a medium that the library knows. */
 struct mdfh_conformance_config {
 	size_t size;           /* sizeof(struct mdfh_conformance_config) */
 	const char *backend;   /* as in struct mdfh_bypass_config; "fault" is put on "socket" */
-	const char *interface; /* a loopback device; needed for multicast */
+	const char *interface; /* a loopback device; needed for multicast. For frames: what the
+	                        * port is opened on, a device of kind veth, tap or dummy or a
+	                        * virtual one of DPDK ("net_...") */
+	const char *peer; /* for frames: the device that they are written to, of the same kinds */
 	const char *backend_options;
 	enum mdfh_conformance_medium medium;
 };

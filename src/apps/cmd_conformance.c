@@ -26,15 +26,20 @@ static const struct {
     {"none", MDFH_CONFORMANCE_NONE},
     {"tcp4", MDFH_CONFORMANCE_TCP4},
     {"tcp6", MDFH_CONFORMANCE_TCP6},
+    {"frames4", MDFH_CONFORMANCE_FRAMES4},
+    {"frames6", MDFH_CONFORMANCE_FRAMES6},
 };
 
 static const struct argp_option argp_options[] = {
     {"medium", 'm', "MEDIUM", 0,
 	"How packets reach the backend: udp4, udp6, multicast4, multicast6, file, none (it makes "
-	"its own); or what a stream of bytes connects to: tcp4, tcp6. Default: file for pcap, none "
-	"for null, else udp4",
+	"its own), frames4, frames6 (written to --peer); or what a stream of bytes connects to: "
+	"tcp4, "
+	"tcp6. Default: file for pcap, none for null, else udp4",
 	0},
-    {"interface", 'i', "NAME", 0, "Loopback device to use; multicast needs one", 0},
+    {"interface", 'i', "NAME", 0,
+	"Loopback device to use, multicast needs one; for frames what the port is opened on", 0},
+    {"peer", 'p', "NAME", 0, "For frames: the other end of the veth pair", 0},
     {"options", 'o', "KEY=VALUE,...", 0, "The backend's own options", 0},
     {"json", 'j', NULL, 0, "Print a JSON array", 0},
     {0},
@@ -52,11 +57,14 @@ static error_t parse_option(int key, char *arg, struct argp_state *state)
 		if (!options->config.medium)
 			argp_error(state,
 			    "medium is '%s'; it must be udp4, udp6, multicast4, multicast6, file, "
-			    "none, tcp4 or tcp6",
+			    "none, frames4, frames6, tcp4 or tcp6",
 			    arg);
 		return 0;
 	case 'i':
 		options->config.interface = arg;
+		return 0;
+	case 'p':
+		options->config.peer = arg;
 		return 0;
 	case 'o':
 		options->config.backend_options = arg;
@@ -133,7 +141,8 @@ int mdfh_command_conformance(int argc, char **argv)
 	    .doc =
 		"Hold a backend against the conformance suite: same packets in, same packets out, "
 		"same counters, flows, lifecycle and errors as every other.\vOnly loopback "
-		"addresses and devices are used. Exit status: 0 every check that applies passed, "
+		"addresses and devices, and those of veth pairs, are used. Exit status: 0 every "
+		"check that applies passed, "
 		"1 one failed, 2 the suite could not be run.",
 	};
 	struct mdfh_conformance_result results[MDFH_CONFORMANCE_CHECKS] = {0};

@@ -1,6 +1,5 @@
 /* conformance_feed.c - how packets reach a port under test: kernel sockets, a capture file, or the
- * backend itself; for streams, conformance_server.c. Bytes of frames are written out by hand here, so
- * that the suite shares nothing with the code that reads them. */
+ * backend itself; for streams, conformance_server.c. Frames are made by conformance_frames.c. */
 #include <arpa/inet.h>
 #include <errno.h>
 #include <net/if.h>
@@ -15,7 +14,9 @@
 
 #include "mdfh/conformance.h"
 #include "mdfh/error.h"
+#include "net/conformance_frames.h"
 #include "net/conformance_server.h"
+#include "net/conformance_trial.h"
 #include "net/net.h"
 
 struct feed {
@@ -23,6 +24,8 @@ struct feed {
 	enum mdfh_conformance_medium medium;
 	char *backend, *interface, *options;
 	int file; /* memory file of the capture, -1 = none yet */
+	int wire; /* what frames are written to, -1 = nothing */
+	struct mdfh_flow flows[MDFH_CONFORMANCE_FLOWS]; /* of a medium of frames */
 	struct conformance_server server;
 };
 
@@ -32,6 +35,7 @@ static const struct place {
 	const char *flows[MDFH_CONFORMANCE_FLOWS];
 	const char *source, *foreign; /* foreign NULL = there is only one source here */
 	const char *stray;            /* NULL = none, so that a stray datagram is not sent */
+	const char *alias;            /* a group with the hardware address of the first flow's */
 } places[] = {
     [MDFH_CONFORMANCE_UDP4] = {"udp4", {"127.0.0.1", "127.0.0.1", "127.0.0.2"}, "127.0.0.1",
 	"127.0.0.9", "127.0.0.77"},
@@ -41,7 +45,11 @@ static const struct place {
     [MDFH_CONFORMANCE_MULTICAST6] = {"multicast6", {"ff15::77:1", "ff15::77:1", "ff15::77:2"},
 	"::1", NULL, "ff15::77:77"},
     [MDFH_CONFORMANCE_FILE] = {"file", {"239.255.77.1", "239.255.77.1", "239.255.77.2"},
-	"10.77.0.1", "10.77.0.9", "239.255.77.77"},
+	"10.77.0.1", "10.77.0.9", "239.255.77.77", "239.127.77.1"},
+    [MDFH_CONFORMANCE_FRAMES4] = {"frames4", {"239.255.77.1", "239.255.77.1", "239.255.77.2"},
+	"10.77.0.1", "10.77.0.9", "239.255.77.77", "239.127.77.1"},
+    [MDFH_CONFORMANCE_FRAMES6] = {"frames6", {"ff15::77:1", "ff15::77:1", "ff15::77:2"}, "fd77::1",
+	"fd77::9", "ff15::77:77", "ff15::1:77:1"},
     [MDFH_CONFORMANCE_NONE] = {"none", {NULL, NULL, NULL}, NULL, NULL, NULL},
     [MDFH_CONFORMANCE_TCP4] = {"tcp4", {"127.0.0.1", NULL, NULL}, NULL, NULL, NULL},
     [MDFH_CONFORMANCE_TCP6] = {"tcp6", {"::1", NULL, NULL}, NULL, NULL, NULL},
@@ -141,7 +149,7 @@ out:
 	return rc;
 }
 
-static int open_live(void *context, const struct mdfh_bypass_config *wanted, int with_sources,
+static int open_live(void *context, const struct mdfh_bypass_config *wanted, int with,
     const struct mdfh_conformance_datagram *datagrams, int n, struct mdfh_bypass **port)
 {
 	struct feed *feed = context;
@@ -157,7 +165,7 @@ static int open_live(void *context, const struct mdfh_bypass_config *wanted, int
 		return rc;
 	for (int i = 0; i < MDFH_CONFORMANCE_FLOWS; i++)
 		flows[i] = (struct mdfh_flow){.group = place->flows[i],
-		    .source = with_sources ? place->source : NULL,
+		    .source = with & MDFH_CONFORMANCE_WITH_SOURCES ? place->source : NULL,
 		    /* The second has the address of the first, and the third its port. */
 		    .port = numbers[i == 1]};
 	if (feed->medium == MDFH_CONFORMANCE_UDP6) /* only one address, so a third port */
@@ -188,47 +196,41 @@ static int open_live(void *context, const struct mdfh_bypass_config *wanted, int
 
 /* A capture file ------------------------------------------------------- */
 
-enum { FILE_PORT = 26477, HEADERS = 14 + 20 + 8 };
+enum { FIXED_PORT = 26477 };
 
-static void put16(uint8_t *at, unsigned value)
+/* The flows of a medium whose port numbers are ours to choose. */
+static void fixed_flows(const struct place *place, int with, struct mdfh_flow *flows)
 {
-	at[0] = (uint8_t)(value >> 8);
-	at[1] = (uint8_t)value;
+	for (int i = 0; i < MDFH_CONFORMANCE_FLOWS; i++)
+		flows[i] = (struct mdfh_flow){.group = place->flows[i],
+		    .source = with & MDFH_CONFORMANCE_WITH_SOURCES ? place->source : NULL,
+		    .port = (uint16_t)(FIXED_PORT + (i == 1))};
+	if (with & MDFH_CONFORMANCE_WITH_VLANS) {
+		flows[0].vlan = MDFH_CONFORMANCE_VLAN;
+		flows[2].vlan = MDFH_CONFORMANCE_VLAN + 2;
+	}
 }
 
-/* The one's complement sum of the IPv4 header (RFC 1071). */
-static unsigned header_sum(const uint8_t *header)
+/* The frame of a datagram: its own, or one made in room. */
+static const uint8_t *frame_of(const struct place *place, const struct mdfh_flow *flows,
+    const struct mdfh_conformance_datagram *d, uint8_t *room, uint32_t *length)
 {
-	unsigned sum = 0;
+	int stray = d->flags & MDFH_CONFORMANCE_STRAY;
+	const struct conformance_frame frame = {
+	    .source = d->flags & MDFH_CONFORMANCE_FOREIGN ? place->foreign : place->source,
+	    .destination = stray ? place->stray : flows[d->flow].group,
+	    .port = flows[d->flow].port,
+	    .vlan = {flows[d->flow].vlan},
+	    .payload = d->data,
+	    .length = d->length,
+	};
 
-	for (int i = 0; i < 20; i += 2)
-		sum += (unsigned)header[i] << 8 | header[i + 1];
-	while (sum >> 16)
-		sum = (sum & 0xffff) + (sum >> 16);
-	return ~sum & 0xffff;
-}
-
-/* Ethernet II, IPv4 (RFC 791), UDP (RFC 768) without a checksum. */
-static void put_headers(
-    uint8_t *at, const char *source, const char *group, uint16_t port, uint32_t length)
-{
-	static const uint8_t ethernet[] = {
-	    0x01, 0x00, 0x5e, 0x7f, 0x4d, 0x01, 0x02, 0x00, 0x00, 0x00, 0x00, 0x01};
-	uint8_t *ip = at + 14, *udp = ip + 20;
-
-	memset(at, 0, HEADERS);
-	memcpy(at, ethernet, sizeof(ethernet));
-	put16(at + 12, 0x0800);
-	ip[0] = 0x45;
-	put16(ip + 2, 28 + length);
-	ip[8] = 1;
-	ip[9] = 17;
-	inet_pton(AF_INET, source, ip + 12);
-	inet_pton(AF_INET, group, ip + 16);
-	put16(ip + 10, header_sum(ip));
-	put16(udp, 40000);
-	put16(udp + 2, port);
-	put16(udp + 4, 8 + length);
+	if (d->frame) {
+		*length = d->frame_length;
+		return d->frame;
+	}
+	*length = conformance_frame_put(room, &frame);
+	return room;
 }
 
 static int write_capture(const struct feed *feed, const struct mdfh_flow *flows,
@@ -246,16 +248,12 @@ static int write_capture(const struct feed *feed, const struct mdfh_flow *flows,
 		return mdfh_error_errno(-errno, "conformance: writing a capture");
 	for (int i = 0; i < n; i++) {
 		const struct mdfh_conformance_datagram *d = &datagrams[i];
-		int stray = d->flags & MDFH_CONFORMANCE_STRAY;
-		uint32_t size = HEADERS + d->length;
+		uint8_t room[CONFORMANCE_HEADERS_MAX + 65535];
+		uint32_t size;
+		const uint8_t *frame = frame_of(place, flows, d, room, &size);
 		/* A nanosecond apart; not through the second's end. */
 		uint32_t record[4] = {(uint32_t)now.tv_sec, (uint32_t)i, size, size};
-		uint8_t frame[HEADERS + 65535];
 
-		put_headers(frame,
-		    d->flags & MDFH_CONFORMANCE_FOREIGN ? place->foreign : place->source,
-		    stray ? place->stray : flows[d->flow].group, flows[d->flow].port, d->length);
-		memcpy(frame + HEADERS, d->data, d->length);
 		if (write(feed->file, record, sizeof(record)) != (ssize_t)sizeof(record) ||
 		    write(feed->file, frame, size) != (ssize_t)size)
 			return mdfh_error_errno(-errno, "conformance: writing a capture");
@@ -263,7 +261,7 @@ static int write_capture(const struct feed *feed, const struct mdfh_flow *flows,
 	return 0;
 }
 
-static int open_file(void *context, const struct mdfh_bypass_config *wanted, int with_sources,
+static int open_file(void *context, const struct mdfh_bypass_config *wanted, int with,
     const struct mdfh_conformance_datagram *datagrams, int n, struct mdfh_bypass **port)
 {
 	struct feed *feed = context;
@@ -274,10 +272,7 @@ static int open_file(void *context, const struct mdfh_bypass_config *wanted, int
 	int rc;
 
 	*port = NULL;
-	for (int i = 0; i < MDFH_CONFORMANCE_FLOWS; i++)
-		flows[i] = (struct mdfh_flow){.group = place->flows[i],
-		    .source = with_sources ? place->source : NULL,
-		    .port = (uint16_t)(FILE_PORT + (i == 1))};
+	fixed_flows(place, with, flows);
 	rc = write_capture(feed, flows, datagrams, n);
 	if (rc)
 		return rc;
@@ -290,15 +285,49 @@ static int open_file(void *context, const struct mdfh_bypass_config *wanted, int
 	return mdfh_bypass_open(&config, port);
 }
 
+/* Frames on a wire ----------------------------------------------------- */
+
+static int open_frames(void *context, const struct mdfh_bypass_config *wanted, int with,
+    const struct mdfh_conformance_datagram *datagrams, int n, struct mdfh_bypass **port)
+{
+	struct feed *feed = context;
+	const struct place *place = &places[feed->medium];
+	struct mdfh_flow flows[MDFH_CONFORMANCE_FLOWS];
+	struct mdfh_bypass_config config = *wanted;
+	int rc;
+
+	*port = NULL;
+	fixed_flows(place, with, flows);
+	config.backend = feed->backend;
+	config.backend_options = feed->options;
+	config.interface = feed->interface;
+	config.flows = flows;
+	config.flow_count = MDFH_CONFORMANCE_FLOWS;
+	rc = mdfh_bypass_open(&config, port);
+	for (int i = 0; i < n && !rc; i++) {
+		uint8_t room[CONFORMANCE_HEADERS_MAX + LENGTH_MAX];
+		uint32_t size;
+		const uint8_t *frame = frame_of(place, flows, &datagrams[i], room, &size);
+
+		if (send(feed->wire, frame, size, 0) < 0)
+			rc = mdfh_error_errno(-errno, "conformance: a frame of %u bytes", size);
+	}
+	if (rc) {
+		mdfh_bypass_close(*port);
+		*port = NULL;
+	}
+	return rc;
+}
+
 /* The backend's own packets --------------------------------------------- */
 
-static int open_none(void *context, const struct mdfh_bypass_config *wanted, int with_sources,
+static int open_none(void *context, const struct mdfh_bypass_config *wanted, int with,
     const struct mdfh_conformance_datagram *datagrams, int n, struct mdfh_bypass **port)
 {
 	struct feed *feed = context;
 	struct mdfh_bypass_config config = *wanted;
 
-	(void)with_sources;
+	(void)with;
 	(void)datagrams;
 	(void)n;
 	config.backend = feed->backend;
@@ -308,13 +337,13 @@ static int open_none(void *context, const struct mdfh_bypass_config *wanted, int
 
 /* A stream --------------------------------------------------------------- */
 
-static int open_stream(void *context, const struct mdfh_bypass_config *wanted, int with_sources,
+static int open_stream(void *context, const struct mdfh_bypass_config *wanted, int with,
     const struct mdfh_conformance_datagram *datagrams, int n, struct mdfh_bypass **port)
 {
 	struct feed *feed = context;
 	struct mdfh_bypass_config config = *wanted, upper;
 
-	(void)with_sources;
+	(void)with;
 	(void)datagrams;
 	(void)n;
 	config.backend = feed->backend;
@@ -367,6 +396,8 @@ void mdfh_conformance_feed_close(struct mdfh_conformance_feed *base)
 		return;
 	if (feed->file >= 0)
 		close(feed->file);
+	if (feed->wire >= 0)
+		close(feed->wire);
 	mdfh_server_close(&feed->server);
 	free(feed->backend);
 	free(feed->interface);
@@ -380,7 +411,7 @@ int mdfh_conformance_feed_open(
 	enum mdfh_conformance_medium medium;
 	const char *backend;
 	struct feed *feed;
-	int rc, is_stream;
+	int rc, is_stream, is_frames;
 
 	*result = NULL;
 	if (!config || config->size != sizeof(*config))
@@ -388,16 +419,30 @@ int mdfh_conformance_feed_open(
 		    config ? config->size : 0, sizeof(*config));
 	backend = config->backend ? config->backend : "socket";
 	medium = config->medium ? config->medium : default_medium(backend);
-	is_stream = medium > MDFH_CONFORMANCE_NONE;
-	if (medium > MDFH_CONFORMANCE_TCP6)
+	is_stream = medium == MDFH_CONFORMANCE_TCP4 || medium == MDFH_CONFORMANCE_TCP6;
+	is_frames = medium == MDFH_CONFORMANCE_FRAMES4 || medium == MDFH_CONFORMANCE_FRAMES6;
+	if (medium > MDFH_CONFORMANCE_FRAMES6)
 		return mdfh_error(-EINVAL, "conformance: medium is %u; it must be from 0 to %d",
-		    (unsigned)medium, MDFH_CONFORMANCE_TCP6);
+		    (unsigned)medium, MDFH_CONFORMANCE_FRAMES6);
 	if ((medium == MDFH_CONFORMANCE_MULTICAST4 || medium == MDFH_CONFORMANCE_MULTICAST6) &&
 	    !config->interface)
 		return mdfh_error(
 		    -EINVAL, "conformance: multicast needs an interface to send on; name one");
 
-	if (config->interface && !is_loopback(config->interface))
+	if (is_frames && (!config->interface || !config->peer))
+		return mdfh_error(-EINVAL,
+		    "conformance: frames need two devices, one that they are written to (peer) and "
+		    "one that they come to (interface): `ip link add mdfh0 type veth peer name "
+		    "mdfh1`");
+	if (is_frames &&
+	    (!conformance_is_virtual(config->interface) || !conformance_is_virtual(config->peer)))
+		return mdfh_error(-EINVAL,
+		    "conformance: interface is %s and peer %s; they must be veth, tap or dummy "
+		    "devices "
+		    "(or a virtual one of DPDK), because the suite's packets must not leave this "
+		    "machine",
+		    config->interface, config->peer);
+	if (!is_frames && config->interface && !is_loopback(config->interface))
 		return mdfh_error(-EINVAL,
 		    "conformance: interface is %s; it must be a loopback device, because the "
 		    "suite's "
@@ -408,7 +453,7 @@ int mdfh_conformance_feed_open(
 	if (!feed)
 		return mdfh_error(-ENOMEM, "conformance: %zu bytes", sizeof(*feed));
 	feed->medium = medium;
-	feed->file = -1;
+	feed->file = feed->wire = -1;
 	mdfh_server_init(&feed->server);
 	feed->backend = copy(backend);
 	feed->interface = copy(config->interface);
@@ -422,15 +467,29 @@ int mdfh_conformance_feed_open(
 	    .size = sizeof(feed->base),
 	    .name = places[medium].name,
 	    .context = feed,
-	    .feeds = medium < MDFH_CONFORMANCE_NONE,
+	    .feeds = !is_stream && medium != MDFH_CONFORMANCE_NONE,
 	    .sources = places[medium].foreign != NULL,
 	    .loops = !is_stream && medium < MDFH_CONFORMANCE_FILE,
 	    .server = is_stream ? &feed->server.base : NULL,
-	    .open = is_stream                         ? open_stream
+	    .foreign = places[medium].foreign,
+	    .alias = places[medium].alias,
+	    .open = is_frames                         ? open_frames
+		    : is_stream                       ? open_stream
 		    : medium == MDFH_CONFORMANCE_NONE ? open_none
 		    : medium == MDFH_CONFORMANCE_FILE ? open_file
 						      : open_live,
 	};
+	if (is_frames || medium == MDFH_CONFORMANCE_FILE) {
+		fixed_flows(&places[medium], MDFH_CONFORMANCE_WITH_SOURCES, feed->flows);
+		feed->base.flows = feed->flows;
+	}
+	if (is_frames) {
+		feed->wire = conformance_frames_open(config->peer);
+		if (feed->wire < 0) {
+			rc = feed->wire;
+			goto fail;
+		}
+	}
 	if (is_stream) {
 		rc = mdfh_server_open(&feed->server, places[medium].flows[0]);
 		if (rc)

@@ -13,7 +13,7 @@ enum { SERIAL_BYTES = 4 };
 
 /* Feeding and receiving ------------------------------------------------- */
 
-static void fill(uint8_t *data, uint32_t serial, uint32_t length)
+void mdfh_trial_fill(uint8_t *data, uint32_t serial, uint32_t length)
 {
 	for (uint32_t i = 0; i < SERIAL_BYTES && i < length; i++)
 		data[i] = (uint8_t)(serial >> 8 * i);
@@ -24,7 +24,7 @@ static void fill(uint8_t *data, uint32_t serial, uint32_t length)
 /* One more datagram to send. */
 static void add(struct trial *t, uint16_t flow, uint32_t length, uint16_t flags)
 {
-	fill(t->data[t->sent], (uint32_t)t->sent, length);
+	mdfh_trial_fill(t->data[t->sent], (uint32_t)t->sent, length);
 	t->datagrams[t->sent] = (struct mdfh_conformance_datagram){
 	    .data = t->data[t->sent], .length = length, .flow = flow, .flags = flags};
 	t->sent++;
@@ -57,7 +57,7 @@ static int verify(struct trial *t, const struct mdfh_packet *p)
 }
 
 /* Receive, verify and hold until want packets more are there. */
-static int collect(struct trial *t, int want)
+int mdfh_trial_collect(struct trial *t, int want)
 {
 	int until = t->held + want;
 
@@ -89,7 +89,7 @@ static int collect(struct trial *t, int want)
 }
 
 /* Nothing more has come. */
-static int expect_none(struct trial *t)
+int mdfh_trial_expect_none(struct trial *t)
 {
 	int got = mdfh_trial_receive(t, 1);
 
@@ -104,8 +104,8 @@ static int check_packets(struct trial *t)
 	for (uint32_t i = 0; i < 200; i++)
 		add(t, 0, SERIAL_BYTES + i * 7, 0);
 	TRY(mdfh_trial_open(t, (struct mdfh_bypass_config){0}, 0));
-	TRY(collect(t, 200));
-	TRY(expect_none(t));
+	TRY(mdfh_trial_collect(t, 200));
+	TRY(mdfh_trial_expect_none(t));
 	return 0;
 }
 
@@ -140,8 +140,8 @@ static int check_counters(struct trial *t)
 	for (uint32_t i = 0; i < 150; i++)
 		add(t, (uint16_t)(i % MDFH_CONFORMANCE_FLOWS), 10 + i, 0);
 	TRY(mdfh_trial_open(t, (struct mdfh_bypass_config){.batch_size = 16}, 0));
-	TRY(collect(t, 150));
-	TRY(expect_none(t));
+	TRY(mdfh_trial_collect(t, 150));
+	TRY(mdfh_trial_expect_none(t));
 	TRY(mdfh_trial_stats(t, &stats));
 	REQUIRE(stats.rx_packets == 150, "rx_packets is %llu; 150 came",
 	    (unsigned long long)stats.rx_packets);
@@ -164,8 +164,8 @@ static int check_flows(struct trial *t)
 	for (uint32_t i = 0; i < 90; i++)
 		add(t, (uint16_t)(i * i % MDFH_CONFORMANCE_FLOWS), 20, 0);
 	TRY(mdfh_trial_open(t, (struct mdfh_bypass_config){0}, 0));
-	TRY(collect(t, 90));
-	TRY(expect_none(t));
+	TRY(mdfh_trial_collect(t, 90));
+	TRY(mdfh_trial_expect_none(t));
 	return 0;
 }
 
@@ -175,8 +175,8 @@ static int check_filters(struct trial *t)
 		add(t, (uint16_t)(i % MDFH_CONFORMANCE_FLOWS), 20,
 		    i % 2 ? MDFH_CONFORMANCE_STRAY : 0);
 	TRY(mdfh_trial_open(t, (struct mdfh_bypass_config){0}, 0));
-	TRY(collect(t, 30));
-	TRY(expect_none(t));
+	TRY(mdfh_trial_collect(t, 30));
+	TRY(mdfh_trial_expect_none(t));
 	return 0;
 }
 
@@ -193,11 +193,11 @@ static int check_sources(struct trial *t)
 		if (i % 2)
 			t->datagrams[i].flags |= MDFH_CONFORMANCE_FOREIGN;
 	}
-	TRY(mdfh_trial_open(t, (struct mdfh_bypass_config){0}, 1));
+	TRY(mdfh_trial_open(t, (struct mdfh_bypass_config){0}, MDFH_CONFORMANCE_WITH_SOURCES));
 	for (int i = 1; i < t->sent; i += 2)
 		t->datagrams[i].flags |= MDFH_CONFORMANCE_STRAY;
-	TRY(collect(t, 30));
-	TRY(expect_none(t));
+	TRY(mdfh_trial_collect(t, 30));
+	TRY(mdfh_trial_expect_none(t));
 	TRY(mdfh_trial_stats(t, &stats));
 	REQUIRE(!stats.rx_dropped_nic && !stats.rx_dropped_kernel && !stats.rx_dropped_socket,
 	    "what was filtered was counted as dropped");
@@ -211,7 +211,7 @@ static int check_batches(struct trial *t)
 	for (uint32_t i = 0; i < 100; i++)
 		add(t, 0, 30, 0);
 	TRY(mdfh_trial_open(t, (struct mdfh_bypass_config){.batch_size = 16}, 0));
-	TRY(collect(t, 1));
+	TRY(mdfh_trial_collect(t, 1));
 	REQUIRE(mdfh_bypass_recv(t->port, t->packets, 0) == 0, "recv of 0 packets gave some");
 	for (int patience = PATIENCE; patience && !got; patience--)
 		got = mdfh_bypass_recv_wait(t->port, t->packets + t->held, 256);
@@ -219,7 +219,7 @@ static int check_batches(struct trial *t)
 	for (int i = 0; i < got; i++)
 		TRY(verify(t, &t->packets[t->held + i]));
 	t->held += got;
-	return collect(t, 100 - t->held);
+	return mdfh_trial_collect(t, 100 - t->held);
 }
 
 static int check_truncation(struct trial *t)
@@ -238,7 +238,7 @@ static int check_truncation(struct trial *t)
 	add(t, 0, limit, 0);
 	add(t, 0, limit + 1, 0);
 	TRY(mdfh_trial_open(t, small, 0));
-	TRY(collect(t, 1));
+	TRY(mdfh_trial_collect(t, 1));
 	REQUIRE(!(t->packets[0].flags & MDFH_PACKET_TRUNCATED), "a full frame is flagged");
 	for (int patience = PATIENCE; patience && !got; patience--)
 		got = mdfh_bypass_recv_wait(t->port, t->packets + 1, 1);
@@ -298,7 +298,7 @@ static int check_stamps(struct trial *t)
 		rc = mdfh_trial_open(t, (struct mdfh_bypass_config){0}, 0);
 		mdfh_bypass_close(earlier);
 		TRY(rc);
-		TRY(collect(t, 50));
+		TRY(mdfh_trial_collect(t, 50));
 		rc = judge_stamps(t, before_ns);
 	}
 	REQUIRE(rc != 1, "the times of a flow run backwards");
@@ -309,7 +309,7 @@ static int check_stamps_off(struct trial *t)
 {
 	add(t, 0, 30, 0);
 	TRY(mdfh_trial_open(t, (struct mdfh_bypass_config){.timestamps = MDFH_TIMESTAMPS_OFF}, 0));
-	TRY(collect(t, 1));
+	TRY(mdfh_trial_collect(t, 1));
 	REQUIRE(!t->packets[0].receive_ns && !(t->packets[0].flags & MDFH_PACKET_TIME_MASK),
 	    "receive_ns is %llu, flags 0x%x", (unsigned long long)t->packets[0].receive_ns,
 	    t->packets[0].flags);
@@ -348,9 +348,9 @@ static int check_hold(struct trial *t)
 	REQUIRE(limit >= 16, "hold_max is %u with a ring of 64 and batches of 16", limit);
 	if (limit > 200)
 		limit = 200;
-	TRY(collect(t, (int)limit));
+	TRY(mdfh_trial_collect(t, (int)limit));
 	/* At the limit recv still gives packets. */
-	TRY(collect(t, 16));
+	TRY(mdfh_trial_collect(t, 16));
 	TRY(verify_held(t));
 	/* Every third, from the end; then the rest from the front. */
 	for (int i = t->held - 1; i >= 0; i -= 3) {
@@ -366,11 +366,11 @@ static int check_hold(struct trial *t)
 	while (limit < 300) {
 		uint32_t n = 300 - limit < 16 ? 300 - limit : 16;
 
-		TRY(collect(t, (int)n));
+		TRY(mdfh_trial_collect(t, (int)n));
 		mdfh_trial_release_all(t);
 		limit += n;
 	}
-	return expect_none(t);
+	return mdfh_trial_expect_none(t);
 }
 
 static int check_hold_past_max(struct trial *t)
@@ -407,11 +407,11 @@ static int check_hold_past_max(struct trial *t)
 	while (rest) {
 		int n = rest < 16 ? rest : 16;
 
-		TRY(collect(t, n));
+		TRY(mdfh_trial_collect(t, n));
 		mdfh_trial_release_all(t);
 		rest -= n;
 	}
-	return expect_none(t);
+	return mdfh_trial_expect_none(t);
 }
 
 static int check_release_twice(struct trial *t)
@@ -420,13 +420,13 @@ static int check_release_twice(struct trial *t)
 		add(t, 0, 50, 0);
 	TRY(mdfh_trial_open(t, small_ring, 0));
 	for (int i = 0; i < 10; i++) {
-		TRY(collect(t, 16));
+		TRY(mdfh_trial_collect(t, 16));
 		mdfh_bypass_release(t->port, t->packets, 16);
 		mdfh_bypass_release(t->port, t->packets, 16);
 		t->held = 0;
 	}
 	/* Had a frame two places in the free list, two packets would now share it. */
-	TRY(collect(t, 40));
+	TRY(mdfh_trial_collect(t, 40));
 	return verify_held(t);
 }
 
@@ -460,7 +460,7 @@ static int check_end(struct trial *t)
 	TRY(mdfh_trial_open(t, (struct mdfh_bypass_config){0}, 0));
 	if (!can(t)->is_finite)
 		NOT_APPLICABLE("the source does not end");
-	TRY(collect(t, 20));
+	TRY(mdfh_trial_collect(t, 20));
 	for (int i = 0; i < 3; i++) {
 		int got = mdfh_bypass_recv(t->port, t->packets + t->held, 1);
 
@@ -485,7 +485,7 @@ static int check_lifecycle(struct trial *t)
 		t->held = 0;
 		TRY(mdfh_trial_open(t, small_ring, 0));
 		if (t->feed->feeds)
-			TRY(collect(t, 10));
+			TRY(mdfh_trial_collect(t, 10));
 		/* With packets held, every other time. */
 		if (i % 2)
 			mdfh_trial_release_all(t);
@@ -560,8 +560,8 @@ static int check_send(struct trial *t)
 	    (unsigned long long)stats.tx_packets, (unsigned long long)stats.tx_bytes,
 	    (unsigned long long)stats.tx_failed);
 	if (t->feed->loops) {
-		TRY(collect(t, 60));
-		TRY(expect_none(t));
+		TRY(mdfh_trial_collect(t, 60));
+		TRY(mdfh_trial_expect_none(t));
 	}
 	return 0;
 }
@@ -595,6 +595,8 @@ const struct conformance_check mdfh_conformance_packet_checks[] = {
     {"flows", "every packet has the number of its flow", check_flows},
     {"filters", "packets of no flow are not handed out", check_filters},
     {"sources", "packets of another source are not handed out", check_sources},
+    {"mixed", "of a mixed stream of frames exactly those of a flow come", mdfh_check_mixed},
+    {"vlans", "a flow's VLAN matches either tag of a frame", mdfh_check_vlans},
     {"batches", "recv gives at most batch_size packets", check_batches},
     {"truncation", "a packet longer than a frame is cut, flagged and counted", check_truncation},
     {"stamps", "receive times are there, named and sane", check_stamps},

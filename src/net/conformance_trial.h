@@ -77,7 +77,7 @@ void mdfh_trial_decide(struct trial *t, enum mdfh_conformance_verdict verdict, c
 /* Shared by both profiles (conformance.c) -------------------------------- */
 
 /* The port of the trial, with the sizes and switches of wanted. */
-int mdfh_trial_open(struct trial *t, struct mdfh_bypass_config wanted, int with_sources);
+int mdfh_trial_open(struct trial *t, struct mdfh_bypass_config wanted, int with);
 /* One receive call of up to n packets behind those that are held. */
 int mdfh_trial_receive(struct trial *t, int n);
 void mdfh_trial_release_all(struct trial *t);
@@ -88,6 +88,16 @@ static inline const struct mdfh_bypass_capabilities *can(const struct trial *t)
 {
 	return mdfh_bypass_capabilities(t->port);
 }
+
+/* Packets (conformance_packets.c): a payload with its number; receive, verify and hold until want more
+ * packets are there; nothing more has come. */
+void mdfh_trial_fill(uint8_t *data, uint32_t serial, uint32_t length);
+int mdfh_trial_collect(struct trial *t, int want);
+int mdfh_trial_expect_none(struct trial *t);
+
+/* conformance_mixed.c */
+int mdfh_check_mixed(struct trial *t);
+int mdfh_check_vlans(struct trial *t);
 
 int mdfh_check_capabilities(struct trial *t);
 int mdfh_check_configuration(struct trial *t);

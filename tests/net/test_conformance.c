@@ -28,7 +28,7 @@ static void streams_conform(void **state)
 static void pcap_conforms(void **state)
 {
 	(void)state;
-	assert_int_equal(conform_medium("pcap", NULL, MDFH_CONFORMANCE_DEFAULT, NULL), 21);
+	assert_int_equal(conform_medium("pcap", NULL, MDFH_CONFORMANCE_DEFAULT, NULL), 23);
 }
 
 static void null_conforms(void **state)
@@ -56,9 +56,9 @@ static void refuses_bad_feeds(void **state)
 	(void)state;
 	assert_int_equal(mdfh_conformance_feed_open(&config, &feed), -EINVAL);
 	config.size = sizeof(config);
-	config.medium = MDFH_CONFORMANCE_TCP6 + 1;
+	config.medium = MDFH_CONFORMANCE_FRAMES6 + 1;
 	assert_int_equal(mdfh_conformance_feed_open(&config, &feed), -EINVAL);
-	assert_error("conformance: medium is 9");
+	assert_error("conformance: medium is 11");
 	config.medium = MDFH_CONFORMANCE_MULTICAST4;
 	assert_int_equal(mdfh_conformance_feed_open(&config, &feed), -EINVAL);
 	assert_error("name one");
@@ -78,7 +78,19 @@ static struct {
 	int count;
 } wrong;
 
-enum { LOSES, REPEATS, DAMAGES, MISNUMBERS, SHORTENS, NO_TIME, MISCOUNTS, FAULTS };
+enum {
+	LOSES,
+	REPEATS,
+	DAMAGES,
+	MISNUMBERS,
+	SHORTENS,
+	NO_TIME,
+	MISCOUNTS,
+	NO_SOURCES,
+	NO_SOURCES_OF_FRAMES,
+	NO_VLANS,
+	FAULTS
+};
 
 static int wrong_recv(struct mdfh_bypass *port, struct mdfh_packet *packets, int n)
 {
@@ -118,12 +130,18 @@ static int wrong_recv(struct mdfh_bypass *port, struct mdfh_packet *packets, int
 	return got;
 }
 
-static int wrong_open(void *context, const struct mdfh_bypass_config *wanted, int with_sources,
+static int wrong_open(void *context, const struct mdfh_bypass_config *wanted, int with,
     const struct mdfh_conformance_datagram *datagrams, int n, struct mdfh_bypass **port)
 {
-	int rc = wrong.good->open(wrong.good->context, wanted, with_sources, datagrams, n, port);
+	int rc;
 
 	(void)context;
+	if (wrong.fault == NO_SOURCES ||
+	    (wrong.fault == NO_SOURCES_OF_FRAMES && n && datagrams[0].frame))
+		with &= ~MDFH_CONFORMANCE_WITH_SOURCES;
+	if (wrong.fault == NO_VLANS)
+		with &= ~MDFH_CONFORMANCE_WITH_VLANS;
+	rc = wrong.good->open(wrong.good->context, wanted, with, datagrams, n, port);
 	wrong.count = 0;
 	if (!rc) {
 		wrong.recv = (*port)->recv;
@@ -142,6 +160,9 @@ static void finds_what_is_wrong(void **state)
 	    [SHORTENS] = "packets",
 	    [NO_TIME] = "stamps",
 	    [MISCOUNTS] = "counters",
+	    [NO_SOURCES] = "sources",
+	    [NO_SOURCES_OF_FRAMES] = "mixed",
+	    [NO_VLANS] = "vlans",
 	};
 	const struct mdfh_conformance_config config = {.size = sizeof(config), .backend = "pcap"};
 	struct mdfh_conformance_result results[MDFH_CONFORMANCE_CHECKS];
@@ -337,10 +358,10 @@ static int spoilt_send(struct mdfh_bypass *port, const struct mdfh_packet *packe
 	}
 }
 
-static int spoilt_open(void *context, const struct mdfh_bypass_config *wanted, int with_sources,
+static int spoilt_open(void *context, const struct mdfh_bypass_config *wanted, int with,
     const struct mdfh_conformance_datagram *datagrams, int n, struct mdfh_bypass **port)
 {
-	int rc = stream.good->open(stream.good->context, wanted, with_sources, datagrams, n, port);
+	int rc = stream.good->open(stream.good->context, wanted, with, datagrams, n, port);
 
 	(void)context;
 	stream.packets = stream.marks = 0;

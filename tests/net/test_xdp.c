@@ -1,0 +1,449 @@
+/* test_xdp.c - what is backend xdp's own, over a veth pair in a network namespace of the test's own: the
+ * program on the interface, its counters, queues, full rings, and a process without privilege. As root. */
+#include <errno.h>
+#include <fcntl.h>
+#include <signal.h>
+#include <sys/mount.h>
+#include <sys/stat.h>
+#include <sys/wait.h>
+
+#include "mdfh/frame.h"
+#include "net/conformance_frames.h"
+#include "net/udp_test.h"
+#include "net/veth_test.h"
+
+static const struct mdfh_flow group = {.group = "239.1.1.1", .port = 26477};
+static int wire;
+
+static struct mdfh_bypass *open_xdp(struct mdfh_bypass_config config)
+{
+	config.interface = VETH_INTERFACE;
+	config.poll_timeout_us = 50000;
+	if (!config.flows) {
+		config.flows = &group;
+		config.flow_count = 1;
+	}
+	return open_port(config);
+}
+
+static int try_xdp(struct mdfh_bypass_config config)
+{
+	struct mdfh_bypass *port = NULL;
+	int rc;
+
+	config.size = sizeof(config);
+	config.backend = "xdp";
+	if (!config.interface)
+		config.interface = VETH_INTERFACE;
+	if (!config.flows) {
+		config.flows = &group;
+		config.flow_count = 1;
+	}
+	rc = mdfh_bypass_open(&config, &port);
+	mdfh_bypass_close(port);
+	return rc;
+}
+
+static void send_frames(const char *destination, uint16_t port, uint32_t n, uint32_t length)
+{
+	static uint8_t payload[2048];
+	uint8_t bytes[CONFORMANCE_HEADERS_MAX + sizeof(payload)];
+	const struct conformance_frame frame = {.source = "10.77.0.1",
+	    .destination = destination,
+	    .port = port,
+	    .payload = payload,
+	    .length = length};
+
+	for (uint32_t i = 0; i < n; i++) {
+		memcpy(payload, &i, sizeof(i));
+		assert_true(send(wire, bytes, conformance_frame_put(bytes, &frame), 0) > 0);
+	}
+}
+
+static uint32_t receive_all(struct mdfh_bypass *port)
+{
+	struct mdfh_packet packets[64];
+	uint32_t total = 0;
+	int got;
+
+	for (int empty = 0; empty < 3; empty = got ? 0 : empty + 1) {
+		got = mdfh_bypass_recv_wait(port, packets, 64);
+		assert_ok(got);
+		mdfh_bypass_release(port, packets, got);
+		total += (uint32_t)got;
+	}
+	return total;
+}
+
+static uint64_t counter(struct mdfh_bypass *port, const char *name)
+{
+	struct mdfh_bypass_counter counters[32];
+	int n = mdfh_bypass_counters(port, counters, 32);
+
+	assert_in_range(n, 1, 32);
+	for (int i = 0; i < n; i++)
+		if (!strcmp(counters[i].name, name))
+			return counters[i].value;
+	fail_msg("there is no counter '%s'", name);
+	return 0;
+}
+
+/* Whether an XDP program is on the interface. */
+static int is_attached(void)
+{
+	return system("/bin/ip link show mdfh0 | grep -q 'xdp'") == 0;
+}
+
+/* The program --------------------------------------------------------------------------------- */
+
+static void counts_verdicts_and_lets_the_rest_pass(void **state)
+{
+	struct mdfh_bypass *port = open_xdp((struct mdfh_bypass_config){0});
+	const struct mdfh_bypass_capabilities *can = mdfh_bypass_capabilities(port);
+	struct sockaddr_in at = {.sin_family = AF_INET, .sin_port = htons(7777)};
+	struct timeval patience = {.tv_sec = 5};
+	int fd = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+	uint8_t bytes[64];
+
+	(void)state;
+	assert_string_equal(can->mode, "native, copy, queue 0");
+	assert_string_equal(can->copy_reason, "kernel");
+	assert_int_equal(can->filters, MDFH_PLACE_KERNEL);
+	assert_int_equal(can->queues, 2);
+	assert_int_equal(bind(fd, (struct sockaddr *)&at, sizeof(at)), 0);
+	assert_int_equal(setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &patience, sizeof(patience)), 0);
+
+	send_frames("239.1.1.1", 26477, 10, 100);
+	send_frames(
+	    "10.77.0.2", 7777, 3, 32); /* everyone's hardware address, this host's IP address */
+	assert_int_equal(receive_all(port), 10);
+	assert_int_equal(recv(fd, bytes, sizeof(bytes), 0), 32);
+	assert_int_equal(counter(port, "taken"), 10);
+	assert_int_equal(counter(port, "passed: of no flow"), 3);
+	assert_int_equal(counter(port, "rx_ring_full"), 0);
+	close(fd);
+	mdfh_bypass_close(port);
+}
+
+static void detaches_on_close(void **state)
+{
+	struct mdfh_bypass *port = open_xdp((struct mdfh_bypass_config){0});
+
+	(void)state;
+	assert_true(is_attached());
+	mdfh_bypass_close(port);
+	assert_false(is_attached());
+}
+
+static void detaches_when_the_process_is_killed(void **state)
+{
+	int status, ready[2];
+	char byte;
+	pid_t child;
+
+	(void)state;
+	assert_int_equal(pipe(ready), 0);
+	child = fork();
+	if (!child) {
+		const struct mdfh_bypass_config config = {.size = sizeof(config),
+		    .backend = "xdp",
+		    .interface = VETH_INTERFACE,
+		    .flows = &group,
+		    .flow_count = 1};
+		struct mdfh_bypass *port;
+
+		if (mdfh_bypass_open(&config, &port)) {
+			fprintf(stderr, "%s\n", mdfh_error_text());
+			_exit(1);
+		}
+		(void)!write(ready[1], "x", 1);
+		pause();
+		_exit(1);
+	}
+	close(ready[1]);
+	assert_int_equal(read(ready[0], &byte, 1), 1);
+	assert_true(is_attached());
+	assert_int_equal(kill(child, SIGKILL), 0);
+	assert_int_equal(waitpid(child, &status, 0), child);
+	for (int tries = 0; is_attached() && tries < 100; tries++)
+		usleep(10000); /* the kernel lets go of the link a moment later */
+	assert_false(is_attached());
+	close(ready[0]);
+}
+
+static void takes_the_generic_path_when_told_to(void **state)
+{
+	struct mdfh_bypass *port =
+	    open_xdp((struct mdfh_bypass_config){.backend_options = "mode=generic"});
+
+	(void)state;
+	assert_string_equal(mdfh_bypass_capabilities(port)->mode, "generic, copy, queue 0");
+	send_frames("239.1.1.1", 26477, 10, 100);
+	assert_int_equal(receive_all(port), 10);
+	mdfh_bypass_close(port);
+}
+
+static void polls_busily(void **state)
+{
+	struct mdfh_bypass *port = open_xdp((struct mdfh_bypass_config){
+	    .busy_poll_us = 20, .backend_options = "busy_poll_budget=32"});
+
+	(void)state;
+	assert_string_equal(
+	    mdfh_bypass_capabilities(port)->mode, "native, copy, queue 0, busy polling");
+	send_frames("239.1.1.1", 26477, 10, 100);
+	assert_int_equal(receive_all(port), 10);
+	mdfh_bypass_close(port);
+}
+
+/* Another program, libxdp's own, is there first, and stays when ours goes. */
+static void stands_beside_other_programs(void **state)
+{
+	struct mdfh_bypass *port;
+
+	(void)state;
+	assert_int_equal(mount("bpf", "/sys/fs/bpf", "bpf", 0, NULL), 0);
+	assert_int_equal(system("PATH=$PATH:/usr/sbin; xdp-loader load -m native mdfh0 "
+				"/usr/lib/*/bpf/xsk_def_xdp_prog.o"),
+	    0);
+	assert_int_equal(
+	    try_xdp((struct mdfh_bypass_config){.backend_options = "attach=link"}), -EBUSY);
+	assert_error("another XDP program is attached to mdfh0");
+	port = open_xdp((struct mdfh_bypass_config){0});
+	send_frames("239.1.1.1", 26477, 10, 100);
+	assert_int_equal(receive_all(port), 10);
+	assert_int_equal(system("PATH=$PATH:/usr/sbin; xdp-loader status mdfh0 >/tmp/status; "
+				"grep -q mdfh_xdp /tmp/status && grep -q xsk_def_prog /tmp/status"),
+	    0);
+	mdfh_bypass_close(port);
+	assert_int_equal(
+	    system("PATH=$PATH:/usr/sbin; xdp-loader status mdfh0 >/tmp/status; "
+		   "! grep -q mdfh_xdp /tmp/status && grep -q xsk_def_prog /tmp/status"),
+	    0);
+	assert_int_equal(system("PATH=$PATH:/usr/sbin; xdp-loader unload -a mdfh0"), 0);
+	assert_int_equal(umount("/sys/fs/bpf"), 0);
+}
+
+static void attaches_through_the_dispatcher(void **state)
+{
+	struct mdfh_bypass *port;
+
+	(void)state;
+	assert_int_equal(mount("bpf", "/sys/fs/bpf", "bpf", 0, NULL), 0);
+	port = open_xdp((struct mdfh_bypass_config){.backend_options = "attach=dispatcher"});
+	send_frames("239.1.1.1", 26477, 10, 100);
+	assert_int_equal(receive_all(port), 10);
+	mdfh_bypass_close(port);
+	assert_false(is_attached());
+	assert_int_equal(umount("/sys/fs/bpf"), 0);
+}
+
+static void needs_a_file_system_for_the_dispatcher(void **state)
+{
+	(void)state;
+	assert_int_equal(
+	    try_xdp((struct mdfh_bypass_config){.backend_options = "attach=dispatcher"}), -ENOTSUP);
+	assert_error("xdp: libxdp has no dispatcher here");
+	assert_false(is_attached());
+}
+
+/* Queues and loss ------------------------------------------------------------------------------ */
+
+static void a_queue_has_one_port(void **state)
+{
+	struct mdfh_bypass *port = open_xdp((struct mdfh_bypass_config){0});
+
+	(void)state;
+	assert_int_equal(try_xdp((struct mdfh_bypass_config){0}), -EBUSY);
+	assert_error("queue 0 of mdfh0");
+	assert_int_equal(try_xdp((struct mdfh_bypass_config){.queue = 2}), -EINVAL);
+	assert_error("queue is 2; mdfh0 has 2, counted from 0 (`ethtool -l mdfh0`)");
+	send_frames("239.1.1.1", 26477, 5, 100); /* the port that is open has lost nothing by it */
+	assert_int_equal(receive_all(port), 5);
+	mdfh_bypass_close(port);
+}
+
+/* Both through one program. */
+static void queues_have_a_port_each(void **state)
+{
+	const struct mdfh_flow other = {.group = "239.1.1.2", .port = 26477};
+	struct mdfh_bypass *first = open_xdp((struct mdfh_bypass_config){0});
+	struct mdfh_bypass *second =
+	    open_xdp((struct mdfh_bypass_config){.queue = 1, .flows = &other, .flow_count = 1});
+
+	(void)state;
+	assert_int_equal(
+	    try_xdp((struct mdfh_bypass_config){.queue = 1, .backend_options = "mode=generic"}),
+	    -EBUSY);
+	assert_error("another way (native)");
+	/* The pair has one queue to send from, so all comes to queue 0, where group 2 is no flow. */
+	send_frames("239.1.1.1", 26477, 5, 100);
+	send_frames("239.1.1.2", 26477, 5, 100);
+	assert_int_equal(receive_all(first), 5);
+	assert_int_equal(receive_all(second), 0);
+	mdfh_bypass_close(second);
+	assert_true(is_attached());
+	send_frames("239.1.1.1", 26477, 5, 100);
+	assert_int_equal(receive_all(first), 5);
+	mdfh_bypass_close(first);
+	assert_false(is_attached());
+}
+
+static void counts_what_a_full_ring_drops(void **state)
+{
+	struct mdfh_bypass *port = open_xdp((struct mdfh_bypass_config){.rx_ring_size = 64});
+	struct mdfh_bypass_stats stats;
+	uint32_t came;
+
+	(void)state;
+	send_frames("239.1.1.1", 26477, 2000, 100);
+	came = receive_all(port);
+	assert_in_range(came, 500, 1999);
+	assert_ok(mdfh_bypass_stats(port, &stats));
+	assert_int_equal(came + stats.rx_dropped_socket, 2000);
+	assert_int_equal(stats.known_drops, 4);
+	send_frames("239.1.1.1", 26477, 10, 100);
+	assert_int_equal(receive_all(port), 10);
+	mdfh_bypass_close(port);
+}
+
+static void says_what_is_wrong(void **state)
+{
+	static const struct {
+		struct mdfh_bypass_config config;
+		int error;
+		const char *sentence;
+	} cases[] = {
+	    {{.backend_options = "mode=fast"}, -EINVAL,
+		"mode is 'fast'; it must be native or generic"},
+	    {{.backend_options = "speed=1"}, -EINVAL, "speed"},
+	    {{.interface = "nowhere0"}, -ENODEV, "interface nowhere0"},
+	    {{.frame_size = 8192}, -EINVAL, "frame_size is 8192"},
+	    {{.transport = MDFH_TRANSPORT_TCP}, -EINVAL, ""},
+	    {{.direction = MDFH_DIRECTION_SEND}, -ENOTSUP, "xdp only receives"},
+	    {{.timestamps = MDFH_TIMESTAMPS_HARDWARE}, -ENOTSUP, "timestamps"},
+	    {{.require_zero_copy = MDFH_ON}, -ENOTSUP,
+		"the driver of mdfh0 has no AF_XDP zero-copy"},
+	    {{.backend_options = "pinned=here"}, -EINVAL, "pinned is 'here'"},
+	    {{.backend_options = "pinned=/sys/fs/bpf/none"}, -ENOENT,
+		"the map /sys/fs/bpf/none/sockets"},
+	    {{.backend_options = "socket_fd=999"}, -EBADF, "socket_fd 999"},
+	};
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+		int rc = try_xdp(cases[i].config);
+
+		if (cases[i].config.transport) {
+			assert_true(rc < 0);
+			continue;
+		}
+		if (rc != cases[i].error)
+			fail_msg("case %zu: %d, %s", i, rc, mdfh_error_text());
+		assert_error(cases[i].sentence);
+	}
+	assert_false(is_attached());
+}
+
+/* Without privilege ----------------------------------------------------------------------------- */
+
+/* The program has been attached by somebody else, who has pinned its maps and made a socket. */
+static void works_without_privilege(void **state)
+{
+	char load[512], options[128];
+	int fd, status;
+	pid_t child;
+
+	(void)state;
+	assert_int_equal(mount("bpf", "/sys/fs/bpf", "bpf", 0, NULL), 0);
+	snprintf(load, sizeof(load),
+	    "PATH=$PATH:/usr/sbin; bpftool prog load %s/modules/mdfh_xdp.bpf.o /sys/fs/bpf/program "
+	    "type xdp "
+	    "pinmaps /sys/fs/bpf/mdfh && bpftool net attach xdp pinned /sys/fs/bpf/program dev "
+	    "mdfh0 && "
+	    "chmod 755 /sys/fs/bpf && chown -R nobody /sys/fs/bpf/mdfh",
+	    getenv("MDFH_BUILD"));
+	assert_int_equal(system(load), 0);
+	fd = socket(AF_XDP, SOCK_RAW, 0);
+	assert_true(fd >= 0);
+	snprintf(options, sizeof(options), "pinned=/sys/fs/bpf/mdfh,socket_fd=%d", fd);
+	child = fork();
+	if (!child) {
+		/* A small one, as the memory that a user may lock is bounded. */
+		const struct mdfh_bypass_config config = {.size = sizeof(config),
+		    .backend = "xdp",
+		    .interface = VETH_INTERFACE,
+		    .backend_options = options,
+		    .rx_ring_size = 512,
+		    .hold_max = 64,
+		    .poll_timeout_us = 50000,
+		    .flows = &group,
+		    .flow_count = 1};
+		struct mdfh_bypass *port;
+
+		if (setgid(65534) || setuid(65534))
+			_exit(2);
+		if (mdfh_bypass_open(&config, &port)) {
+			fprintf(stderr, "%s\n", mdfh_error_text());
+			_exit(3);
+		}
+		if (strcmp(mdfh_bypass_capabilities(port)->mode, "pinned, copy, queue 0") != 0)
+			_exit(3);
+		send_frames("239.1.1.1", 26477, 10, 100);
+		if (receive_all(port) != 10)
+			_exit(4);
+		mdfh_bypass_close(port);
+		_exit(0);
+	}
+	assert_int_equal(waitpid(child, &status, 0), child);
+	close(fd);
+	assert_int_equal(system("PATH=$PATH:/usr/sbin; bpftool net detach xdp dev mdfh0"), 0);
+	assert_int_equal(umount("/sys/fs/bpf"), 0);
+	assert_true(WIFEXITED(status));
+	assert_int_equal(WEXITSTATUS(status), 0);
+}
+
+/* Usage: test_xdp [dispatcher]: there are kernels that load no program which extends another, as
+ * libxdp's dispatcher wants. */
+int main(int argc, char **argv)
+{
+	static char *arguments[] = {"test_xdp", "xdp", NULL};
+	const struct CMUnitTest dispatcher_tests[] = {
+	    cmocka_unit_test(attaches_through_the_dispatcher),
+	    cmocka_unit_test(stands_beside_other_programs),
+	};
+	const struct CMUnitTest tests[] = {
+	    cmocka_unit_test(counts_verdicts_and_lets_the_rest_pass),
+	    cmocka_unit_test(detaches_on_close),
+	    cmocka_unit_test(detaches_when_the_process_is_killed),
+	    cmocka_unit_test(takes_the_generic_path_when_told_to),
+	    cmocka_unit_test(polls_busily),
+	    cmocka_unit_test(needs_a_file_system_for_the_dispatcher),
+	    cmocka_unit_test(a_queue_has_one_port),
+	    cmocka_unit_test(queues_have_a_port_each),
+	    cmocka_unit_test(counts_what_a_full_ring_drops),
+	    cmocka_unit_test(says_what_is_wrong),
+	    cmocka_unit_test(works_without_privilege),
+	};
+	int status = test_take_backend(2, arguments);
+
+	if (!status)
+		status = veth_enter();
+	if (status)
+		return status;
+	/* The host's BPF file system is not to be seen, nor ours outside. */
+	if (unshare(CLONE_NEWNS) || mount(NULL, "/", NULL, MS_REC | MS_PRIVATE, NULL)) {
+		fprintf(stderr, "there is no mount namespace to be had\n");
+		return 1;
+	}
+	while (!umount2("/sys/fs/bpf", MNT_DETACH))
+		;
+	wire = conformance_frames_open(VETH_PEER);
+	if (wire < 0) {
+		fprintf(stderr, "%s\n", mdfh_error_text());
+		return 1;
+	}
+	if (argc > 1 && !strcmp(argv[1], "dispatcher"))
+		return cmocka_run_group_tests(dispatcher_tests, NULL, NULL);
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
