@@ -140,7 +140,8 @@ struct dpdk_port {
 	int speaks; /* there are groups to speak for */
 	int looks;  /* ... or somebody to be called */
 	int is_linked;
-	uint64_t call_ns;   /* whoever has been called may be called again then */
+	uint64_t called_ns; /* when the other end was called, or found to have gone */
+	uint64_t joined_ns; /* when the groups were joined */
 	uint16_t polls;     /* of an empty queue since the clock was read */
 	uint64_t looked_ns; /* when dpdk_membership_poll was called last */
 	uint64_t look_every_ns;

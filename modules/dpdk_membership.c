@@ -16,6 +16,7 @@ enum { POLL_NS = 1000000, LINK_NS = 50000000 };
 /* The driver of net_memif makes and ends connections on a thread of its own, and does not bear a restart
  * meanwhile; nothing says when it is done. */
 #define SETTLED_NS 2000000000u
+#define REJOIN_NS  60000000000u /* routers forget after 260 s (RFC 3376, 8.4) */
 
 int dpdk_is_link_up(const struct dpdk_port *port)
 {
@@ -43,7 +44,7 @@ int dpdk_membership_open(struct dpdk_port *port, const struct mdfh_bypass_config
 {
 	int rc;
 
-	port->call_ns = mdfh_clock_now_ns() + SETTLED_NS;
+	port->called_ns = mdfh_clock_now_ns();
 	if (!port->receives || !options->membership)
 		return 0;
 	for (uint32_t i = 0; i < config->flow_count; i++) {
@@ -81,10 +82,11 @@ static int emit(void *context, const uint8_t *frame, uint32_t length)
 /* Where the other end did not answer, or has gone. */
 static void call(struct dpdk_port *port, uint64_t now_ns)
 {
-	if (port->device->is_started && now_ns < port->call_ns)
+	/* Also over when the clock was set back. */
+	if (port->device->is_started && now_ns - port->called_ns < SETTLED_NS)
 		return;
 	dpdk_device_call(port->device);
-	port->call_ns = now_ns + SETTLED_NS;
+	port->called_ns = now_ns;
 }
 
 void dpdk_membership_poll(struct dpdk_port *port, uint64_t now_ns)
@@ -98,6 +100,13 @@ void dpdk_membership_poll(struct dpdk_port *port, uint64_t now_ns)
 		if (!dpdk_is_link_up(port) || (port->speaks && begin(port, now_ns)))
 			return;
 		port->is_linked = 1;
+		port->joined_ns = now_ns;
+	}
+	/* A question comes to one queue of the device: what is wanted on the others is said anew
+	 * before routers forget it. */
+	if (port->speaks && port->device->queues > 1 && now_ns - port->joined_ns > REJOIN_NS) {
+		port->joined_ns = now_ns;
+		(void)begin(port, now_ns);
 	}
 	if (port->speaks)
 		(void)mdfh_igmp_poll(&port->igmp, now_ns, emit, port);
@@ -109,7 +118,7 @@ void dpdk_membership_look(struct dpdk_port *port)
 
 	if (port->is_linked && !dpdk_is_link_up(port)) {
 		port->is_linked = 0;
-		port->call_ns = now_ns + SETTLED_NS;
+		port->called_ns = now_ns;
 	}
 	dpdk_membership_poll(port, now_ns);
 }

@@ -7,8 +7,7 @@
 #include <sys/wait.h>
 
 #include "mdfh/capture.h"
-#include "mdfh/frame.h"
-#include "net/udp_test.h"
+#include "net/dpdk_test.h"
 
 #define RING "net_ring0"
 
@@ -38,20 +37,9 @@ static void send_numbers(
 		uint32_t number = from + i;
 		struct mdfh_packet packet = {.data = data, .length = length, .flow = flow};
 
-		memcpy(data, &number, 4);
-		memcpy(data + length - 4, &number, 4);
+		number_write(data, length, number);
 		assert_int_equal(mdfh_bypass_send(port, &packet, 1), 1);
 	}
-}
-
-static uint32_t number_of(const struct mdfh_packet *packet)
-{
-	uint32_t number, again;
-
-	memcpy(&number, packet->data, 4);
-	memcpy(&again, packet->data + packet->length - 4, 4);
-	assert_int_equal(number, again);
-	return number;
 }
 
 /* What comes back ------------------------------------------------------------------------------ */
@@ -413,6 +401,95 @@ static void names_its_counters(void **state)
 	mdfh_bypass_close(port);
 }
 
+/* Files ---------------------------------------------------------------------------------------- */
+
+enum { RECORDED = 600 };
+
+/* Frames of every kind that the library makes, and some that are none. */
+static void record(const char *path)
+{
+	struct mdfh_capture_writer *writer;
+
+	assert_ok(mdfh_capture_writer_open(path, MDFH_LINK_ETHERNET, &writer));
+	for (uint32_t i = 0; i < RECORDED; i++) {
+		const struct mdfh_flow *flow = &three_flows[i % 3];
+		struct mdfh_frame_header header = {
+		    .source_port = 7, .destination_port = (uint16_t)(flow->port + (i % 5 == 4))};
+		uint8_t payload[100] = {0}, frame[256];
+		int length;
+
+		assert_ok(mdfh_frame_address(i % 3 == 1 ? "fd00::1" : "10.0.0.1", header.source));
+		assert_ok(mdfh_frame_address(flow->group, header.destination));
+		header.vlan[0] = flow->vlan;
+		header.vlan_count = (uint8_t)(flow->vlan && i % 7);
+		number_write(payload, sizeof(payload), i);
+		length = mdfh_frame_build(&header, payload, sizeof(payload), frame, sizeof(frame));
+		assert_ok(length);
+		if (i % 11 == 10)
+			frame[12 + i % 30] ^= (uint8_t)(1 << i % 8);
+		assert_ok(mdfh_capture_write(
+		    writer, 1000000000u * (uint64_t)i, frame, (uint32_t)length, 0));
+	}
+	assert_ok(mdfh_capture_writer_close(writer));
+}
+
+/* What a port hands out, as a checksum and its counters. */
+struct outcome {
+	uint64_t packets, sum;
+	struct mdfh_bypass_stats stats;
+};
+
+static struct outcome read_all(struct mdfh_bypass *port)
+{
+	struct outcome outcome = {0};
+	struct mdfh_packet packets[64];
+	int n;
+
+	/* The file has been read to its end when nothing comes: it is there from the start. */
+	while ((n = mdfh_bypass_recv(port, packets, 64)) > 0) {
+		for (int i = 0; i < n; i++) {
+			outcome.sum = outcome.sum * 31 + packets[i].flow;
+			for (uint32_t k = 0; k < packets[i].length; k++)
+				outcome.sum = outcome.sum * 31 + packets[i].data[k];
+		}
+		outcome.packets += (uint64_t)n;
+		mdfh_bypass_release(port, packets, n);
+	}
+	outcome.stats = stats_of(port);
+	mdfh_bypass_close(port);
+	return outcome;
+}
+
+/* The frames of one file through DPDK's driver and through the backend that is for files. */
+static void agrees_with_backend_pcap(void **state)
+{
+	char path[] = "/tmp/mdfh-dpdk-XXXXXX.pcap";
+	char interface[64];
+	struct outcome dpdk, pcap;
+	int fd = mkstemps(path, 5);
+
+	(void)state;
+	assert_true(fd >= 0);
+	close(fd);
+	record(path);
+	snprintf(interface, sizeof(interface), "net_pcap0,rx_pcap=%s", path);
+	dpdk = read_all(open_port((struct mdfh_bypass_config){
+	    .interface = interface, .flows = three_flows, .flow_count = 3}));
+	pcap = read_all(open_port((struct mdfh_bypass_config){
+	    .backend = "pcap", .file = path, .flows = three_flows, .flow_count = 3}));
+	unlink(path);
+	assert_in_range(dpdk.packets, RECORDED / 2, RECORDED - 1);
+	assert_int_equal(dpdk.packets, pcap.packets);
+	assert_int_equal(dpdk.sum, pcap.sum);
+	assert_int_equal(dpdk.stats.rx_bytes, pcap.stats.rx_bytes);
+	assert_int_equal(dpdk.stats.rx_filtered, pcap.stats.rx_filtered);
+	assert_true(dpdk.stats.rx_malformed > 0);
+	assert_memory_equal(
+	    dpdk.stats.malformed, pcap.stats.malformed, sizeof(pcap.stats.malformed));
+	assert_int_equal(
+	    dpdk.stats.rx_packets + dpdk.stats.rx_filtered + dpdk.stats.rx_malformed, RECORDED);
+}
+
 /* EAL ------------------------------------------------------------------------------------------ */
 
 /* What a process of its own prints while it runs body: nothing, whatever goes wrong. */
@@ -512,9 +589,8 @@ static void says_what_memory_is_missing(void **state)
 	prints_nothing(without_hugepages);
 }
 
-int main(int argc, char **argv)
+static int run(void)
 {
-	static char *arguments[] = {"test_dpdk", "dpdk", NULL};
 	const struct CMUnitTest tests[] = {
 	    /* First, as they need a process without EAL. */
 	    cmocka_unit_test(says_what_is_wrong_and_prints_nothing),
@@ -531,11 +607,13 @@ int main(int argc, char **argv)
 	    cmocka_unit_test(refuses_what_is_no_device),
 	    cmocka_unit_test(shares_a_device_by_queue),
 	    cmocka_unit_test(names_its_counters),
+	    cmocka_unit_test(agrees_with_backend_pcap),
 	};
-	int skipped;
 
-	(void)argc;
-	(void)argv;
-	skipped = test_take_backend(2, arguments);
-	return skipped ? skipped : cmocka_run_group_tests(tests, NULL, NULL);
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
+
+int main(void)
+{
+	return test_run_dpdk(NULL, run);
 }
