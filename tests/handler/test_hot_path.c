@@ -1,11 +1,13 @@
 /* test_hot_path.c - the hot path contract: after warm-up, the receive thread makes no allocation
- * and no system call but its backend's one: recvmmsg, or io_uring_enter; over TCP recvmsg, and
- * sendmsg for heartbeats.
+ * and no system call but its backend's one: recvmmsg, io_uring_enter, recvfrom of an AF_XDP socket; over
+ * TCP recvmsg, and sendmsg for heartbeats.
  *
  * A child process runs the handler over real sockets. Its consumer callback, which runs on the
  * receive thread, puts a seccomp filter on that thread once it is warm: any other system call
  * kills the process. malloc and its relatives are replaced here, and counted on that thread. The
  * controls do one thing wrong on purpose, and must be caught.
+ *
+ * Backend xdp receives over a veth pair, as root.
  *
  *     test_hot_path [BACKEND]   the contract holds, and both controls are caught
  *     test_hot_path soupbintcp  the same of a line over SoupBinTCP */
@@ -30,6 +32,8 @@
 #include "mdfh/bypass.h"
 #include "mdfh/error.h"
 #include "mdfh/handler.h"
+#include "net/conformance_frames.h"
+#include "net/veth_test.h"
 
 enum wrong {
 	NOTHING_WRONG,
@@ -55,6 +59,7 @@ struct shared {
 static struct shared *shared;
 static const char *backend = "socket";
 static int is_stream;
+static int wire = -1; /* what frames are written to, for backend xdp */
 static _Thread_local int watched;
 
 /* Allocation -------------------------------------------------------------------------------- */
@@ -122,7 +127,9 @@ static int allow_only_receiving(void)
 			err = seccomp_rule_add(filter, SCMP_ACT_ALLOW, SCMP_SYS(sendmsg), 0);
 	} else {
 		err = seccomp_rule_add(filter, SCMP_ACT_ALLOW,
-		    !strcmp(backend, "io_uring") ? SCMP_SYS(io_uring_enter) : SCMP_SYS(recvmmsg),
+		    !strcmp(backend, "io_uring") ? SCMP_SYS(io_uring_enter)
+		    : wire >= 0                  ? SCMP_SYS(recvfrom)
+						 : SCMP_SYS(recvmmsg),
 		    0);
 	}
 	if (!err)
@@ -160,8 +167,10 @@ static void on_events(
 
 static void run_child(enum wrong wrong, uint16_t port_a, uint16_t port_b)
 {
-	static const char packets[] = "      - {group: '127.0.0.1:%u', backend: %s}\n"
-				      "      - {group: '127.0.0.1:%u', backend: %s}\n";
+	static const char packets[] = "      - {group: '%s:%u', backend: %s, interface: %s}\n"
+				      "      - {group: '%s:%u', backend: %s, interface: %s}\n";
+	const char *group = wire < 0 ? "127.0.0.1" : "239.1.1.1";
+	const char *interface = wire < 0 ? "lo" : VETH_INTERFACE;
 	char text[1024];
 	char lines[256];
 	struct mdfh_handler_config *config;
@@ -171,7 +180,8 @@ static void run_child(enum wrong wrong, uint16_t port_a, uint16_t port_b)
 	if (is_stream)
 		snprintf(lines, sizeof(lines), "      - server: '127.0.0.1:%u'\n", port_a);
 	else
-		snprintf(lines, sizeof(lines), packets, port_a, backend, port_b, backend);
+		snprintf(lines, sizeof(lines), packets, group, port_a, backend, interface, group,
+		    port_b, backend, interface);
 	snprintf(text, sizeof(text),
 	    "session_date: 2026-11-20\norders_max: 65536\nlevels_max: 65536\n"
 	    "sound_at_start: on\ndepth_levels: 5\nlatency_sample: 4\n"
@@ -284,13 +294,28 @@ static void send_stream(int fd, const struct feed *feed)
 	}
 }
 
+static void send_packet(int fd, uint16_t port, const struct feed *feed)
+{
+	struct sockaddr_in to = {.sin_family = AF_INET, .sin_port = htons(port)};
+	const struct conformance_frame frame = {.source = "10.77.0.1",
+	    .destination = "239.1.1.1",
+	    .port = port,
+	    .payload = feed->data,
+	    .length = feed->length};
+	uint8_t bytes[CONFORMANCE_HEADERS_MAX + sizeof(feed->data)];
+
+	to.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+	if (wire < 0)
+		sendto(fd, feed->data, feed->length, 0, (struct sockaddr *)&to, sizeof(to));
+	else
+		(void)!write(wire, bytes, conformance_frame_put(bytes, &frame));
+}
+
 /* Returns the child's wait status once it is done, dead, or 20 s have passed. */
 static int try(enum wrong wrong, int *state)
 {
 	uint16_t port_a = free_port();
 	uint16_t port_b = free_port();
-	struct sockaddr_in to_a = {.sin_family = AF_INET, .sin_port = htons(port_a)};
-	struct sockaddr_in to_b = {.sin_family = AF_INET, .sin_port = htons(port_b)};
 	struct feed feed;
 	uint64_t sequence = 1;
 	time_t end = time(NULL) + 20;
@@ -302,8 +327,6 @@ static int try(enum wrong wrong, int *state)
 
 	if (is_stream)
 		listen(listener, 1);
-	to_a.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
-	to_b.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
 	memset(shared, 0, sizeof(*shared));
 	child = fork();
 	if (child == 0) {
@@ -326,11 +349,9 @@ static int try(enum wrong wrong, int *state)
 		}
 		/* Line B lacks every 16th packet and line A every 17th: holes open and close. */
 		if (sequence / 30 % 17)
-			sendto(
-			    fd, feed.data, feed.length, 0, (struct sockaddr *)&to_a, sizeof(to_a));
+			send_packet(fd, port_a, &feed);
 		if (sequence / 30 % 16)
-			sendto(
-			    fd, feed.data, feed.length, 0, (struct sockaddr *)&to_b, sizeof(to_b));
+			send_packet(fd, port_b, &feed);
 		sequence += 30;
 	}
 	*state = atomic_load(&shared->state);
@@ -373,6 +394,16 @@ static int look_for_backend(void)
 	return 1;
 }
 
+/* 0, or the exit status. */
+static int make_wire(void)
+{
+	int status = veth_enter();
+
+	if (!status)
+		wire = conformance_frames_open(VETH_PEER);
+	return wire < 0 && !status ? 1 : status;
+}
+
 int main(int argc, char **argv)
 {
 	int failures = 0;
@@ -384,6 +415,8 @@ int main(int argc, char **argv)
 	} else if (argc > 1) {
 		backend = argv[1];
 		status = look_for_backend();
+		if (!status && !strcmp(backend, "xdp"))
+			status = make_wire();
 		if (status)
 			return status;
 	}
