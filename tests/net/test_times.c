@@ -6,6 +6,7 @@
 #include <errno.h>
 #include <sys/timex.h>
 
+#include "net/socket.h"
 #include "net/udp_test.h"
 #include "wire/capture_files.h"
 
@@ -201,6 +202,50 @@ static void pcap_has_the_captures(void **state)
 	unlink(path);
 }
 
+/* A NIC stamps what it can. Three times come with a packet, the hardware's last; where that is 0, or none
+ * came at all, the packet has the time at which it was read. */
+static void a_packet_without_the_nics_stamp(void **state)
+{
+	union {
+		struct cmsghdr align;
+		uint8_t room[CMSG_SPACE(3 * sizeof(struct timespec))];
+	} control = {.room = {0}};
+	struct msghdr header = {.msg_control = &control, .msg_controllen = sizeof(control)};
+	struct timespec times[3] = {{0}, {0}, {1700000000, 5}};
+	static struct mdfh_sockets sockets;
+	static struct flow flow;
+	struct cmsghdr *c = CMSG_FIRSTHDR(&header);
+
+	(void)state;
+	set_clock(1);
+	sockets.has_times = 1;
+	sockets.cmsg_type = SCM_TIMESTAMPING;
+	sockets.time_flags = MDFH_PACKET_TIME_NIC;
+	sockets.app_flags = mdfh_app_time_flags();
+	c->cmsg_level = SOL_SOCKET;
+	c->cmsg_type = SCM_TIMESTAMPING;
+	c->cmsg_len = CMSG_LEN(sizeof(times));
+	for (int stamped = 1; stamped >= -1; stamped--) {
+		struct mdfh_packet packet = {.time_error_ns = 7};
+
+		times[2].tv_sec = stamped > 0 ? 1700000000 : 0;
+		times[2].tv_nsec = stamped > 0 ? 5 : 0;
+		memcpy(CMSG_DATA(c), times, sizeof(times));
+		if (stamped < 0)
+			header.msg_controllen = 0;
+		mdfh_sockets_read_control(&sockets, &flow, &header, &packet);
+		if (stamped > 0) {
+			assert_true(packet.receive_ns == 1700000000000000005U);
+			assert_int_equal(packet.flags, MDFH_PACKET_TIME_NIC);
+			assert_int_equal(packet.time_error_ns, 7);
+			continue;
+		}
+		assert_true(packet.receive_ns > 1700000001000000000U);
+		assert_int_equal(packet.flags, MDFH_PACKET_TIME_APP | MDFH_PACKET_CLOCK_SYNC);
+		assert_int_equal(packet.time_error_ns, UINT32_MAX);
+	}
+}
+
 static void off_is_off(void **state)
 {
 	struct mdfh_packet packets[4];
@@ -234,6 +279,7 @@ int main(int argc, char **argv)
 	    cmocka_unit_test(tcp_has_both),
 	    cmocka_unit_test(null_and_fault_have_the_programs),
 	    cmocka_unit_test(pcap_has_the_captures),
+	    cmocka_unit_test(a_packet_without_the_nics_stamp),
 	    cmocka_unit_test(off_is_off),
 	};
 	int rc = test_take_backend(argc, argv);
