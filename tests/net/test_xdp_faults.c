@@ -1,0 +1,122 @@
+/* test_xdp_faults.c - make the calls of opening an AF_XDP port fail in turn: nothing stays, neither memory
+ * nor descriptors nor the program on the interface. What libbpf calls itself is not within reach. As root. */
+#include <errno.h>
+
+#include <bpf/bpf.h>
+#include <bpf/libbpf.h>
+
+#include "fault/faults.h"
+#include "modules/module.h"
+#include "net/net_test.h"
+#include "net/veth_test.h"
+
+/* NOLINTBEGIN(bugprone-reserved-identifier): the linker's names */
+int __real_bpf_map_update_elem(int fd, const void *key, const void *value, __u64 flags);
+int __wrap_bpf_map_update_elem(int fd, const void *key, const void *value, __u64 flags);
+int __wrap_bpf_map_update_elem(int fd, const void *key, const void *value, __u64 flags)
+{
+	if (!faults_strike("bpf_map_update_elem"))
+		return __real_bpf_map_update_elem(fd, key, value, flags);
+	errno = ENOMEM;
+	return -ENOMEM;
+}
+
+int __real_bpf_object__load_skeleton(struct bpf_object_skeleton *s);
+int __wrap_bpf_object__load_skeleton(struct bpf_object_skeleton *s);
+int __wrap_bpf_object__load_skeleton(struct bpf_object_skeleton *s)
+{
+	return faults_strike("bpf_object__load_skeleton") ? -EPERM
+							  : __real_bpf_object__load_skeleton(s);
+}
+
+int __real_bpf_link_create(
+    int program, int target, enum bpf_attach_type type, const struct bpf_link_create_opts *options);
+int __wrap_bpf_link_create(
+    int program, int target, enum bpf_attach_type type, const struct bpf_link_create_opts *options);
+int __wrap_bpf_link_create(
+    int program, int target, enum bpf_attach_type type, const struct bpf_link_create_opts *options)
+{
+	if (!faults_strike("bpf_link_create"))
+		return __real_bpf_link_create(program, target, type, options);
+	errno = EPERM;
+	return -EPERM;
+}
+
+/* As libbpf has it, but what the skeleton took in this program is given back in it. */
+void __wrap_bpf_object__destroy_skeleton(struct bpf_object_skeleton *s);
+void __wrap_bpf_object__destroy_skeleton(struct bpf_object_skeleton *s)
+{
+	if (!s)
+		return;
+	if (s->progs)
+		bpf_object__detach_skeleton(s);
+	if (s->obj)
+		bpf_object__close(*s->obj);
+	free(s->maps);
+	free(s->progs);
+	free(s);
+}
+/* NOLINTEND(bugprone-reserved-identifier) */
+
+/* In place of modules/host.c: this program has what the module calls. */
+int mdfh_module_load(const struct mdfh_backend_host *host)
+{
+	(void)host;
+	return 0;
+}
+
+extern const struct mdfh_backend_module mdfh_backend_module;
+
+static int open_it(void *context, void **opened)
+{
+	struct mdfh_bypass_config filled;
+	struct mdfh_bypass *port = NULL;
+	int rc;
+
+	assert_ok(mdfh_bypass_config_defaults(context, &filled));
+	rc = mdfh_backend_module.ops->open(&filled, &port);
+	if (port)
+		port->ops = mdfh_backend_module.ops;
+	*opened = port;
+	return rc;
+}
+
+static void close_it(void *opened)
+{
+	mdfh_bypass_close(opened);
+}
+
+static void fails_at_every_call(void **state)
+{
+	static const struct mdfh_flow flows[] = {
+	    {.group = "239.1.1.1", .source = "10.77.0.1", .port = 26477},
+	    {.group = "ff15::1", .port = 26478},
+	    {.group = "10.77.0.2", .port = 26479},
+	};
+	static const struct mdfh_bypass_config config = {.size = sizeof(config),
+	    .interface = VETH_INTERFACE,
+	    .rx_ring_size = 64,
+	    .flows = flows,
+	    .flow_count = 3};
+
+	(void)state;
+	faults_each(&(const struct faults_case){.name = "xdp",
+	    .open = open_it,
+	    .close = close_it,
+	    .context = (void *)(uintptr_t)&config,
+	    /* Hugepages, the node, how many queues there are, whether zero-copy was granted; a link in
+	     * the driver is tried in the kernel, too. */
+	    .spared = " mmap64 madvise socket fopen64 getsockopt bpf_link_create ",
+	    .least = 20});
+	assert_int_not_equal(system("/bin/ip link show mdfh0 | grep -q xdp"), 0);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {cmocka_unit_test(fails_at_every_call)};
+	int status = veth_enter();
+
+	if (status)
+		return status;
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
