@@ -229,7 +229,7 @@ static const uint8_t *frame_of(const struct place *place, const struct mdfh_flow
 		*length = d->frame_length;
 		return d->frame;
 	}
-	*length = conformance_frame_put(room, &frame);
+	*length = mdfh_conformance_frame_put(room, &frame);
 	return room;
 }
 
@@ -434,8 +434,8 @@ int mdfh_conformance_feed_open(
 		    "conformance: frames need two devices, one that they are written to (peer) and "
 		    "one that they come to (interface): `ip link add mdfh0 type veth peer name "
 		    "mdfh1`");
-	if (is_frames &&
-	    (!conformance_is_virtual(config->interface) || !conformance_is_virtual(config->peer)))
+	if (is_frames && (!mdfh_conformance_is_virtual(config->interface) ||
+			     !mdfh_conformance_is_virtual(config->peer)))
 		return mdfh_error(-EINVAL,
 		    "conformance: interface is %s and peer %s; they must be veth, tap or dummy "
 		    "devices "
@@ -484,7 +484,7 @@ int mdfh_conformance_feed_open(
 		feed->base.flows = feed->flows;
 	}
 	if (is_frames) {
-		feed->wire = conformance_frames_open(config->peer);
+		feed->wire = mdfh_conformance_frames_open(config->peer);
 		if (feed->wire < 0) {
 			rc = feed->wire;
 			goto fail;

@@ -115,7 +115,7 @@ static uint32_t put_ipv6(uint8_t *ip, const struct conformance_frame *f)
 	return length;
 }
 
-uint32_t conformance_frame_put(uint8_t *at, const struct conformance_frame *f)
+uint32_t mdfh_conformance_frame_put(uint8_t *at, const struct conformance_frame *f)
 {
 	int is_v6 = strchr(f->destination, ':') != NULL;
 	uint8_t destination[16];
@@ -144,7 +144,7 @@ uint32_t conformance_frame_put(uint8_t *at, const struct conformance_frame *f)
 
 /* The wire ------------------------------------------------------------------------------------- */
 
-int conformance_is_virtual(const char *interface)
+int mdfh_conformance_is_virtual(const char *interface)
 {
 	static const char *const drivers[] = {"veth", "tun", "dummy"};
 	struct ethtool_drvinfo info = {.cmd = ETHTOOL_GDRVINFO};
@@ -167,7 +167,7 @@ int conformance_is_virtual(const char *interface)
 	return 0;
 }
 
-int conformance_frames_open(const char *interface)
+int mdfh_conformance_frames_open(const char *interface)
 {
 	struct sockaddr_ll to = {
 	    .sll_family = AF_PACKET, .sll_ifindex = (int)if_nametoindex(interface)};

@@ -32,12 +32,12 @@ struct conformance_frame {
 };
 
 /* Writes at most CONFORMANCE_HEADERS_MAX bytes more than the payload, or 60, and returns how many. */
-uint32_t conformance_frame_put(uint8_t *at, const struct conformance_frame *frame);
+uint32_t mdfh_conformance_frame_put(uint8_t *at, const struct conformance_frame *frame);
 
 /* A device that nothing leaves the machine through, or a virtual device of DPDK. */
-int conformance_is_virtual(const char *interface);
+int mdfh_conformance_is_virtual(const char *interface);
 
 /* A socket that frames are written to as they are; -errno with a sentence. */
-int conformance_frames_open(const char *interface);
+int mdfh_conformance_frames_open(const char *interface);
 
 #endif

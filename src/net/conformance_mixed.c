@@ -24,7 +24,7 @@ static void add_frame(struct trial *t, uint16_t flow, struct conformance_frame f
 	    .flow = flow == NOBODY ? 0 : flow,
 	    .flags = flow == NOBODY ? MDFH_CONFORMANCE_STRAY : 0,
 	    .frame = bytes,
-	    .frame_length = conformance_frame_put(bytes, &frame),
+	    .frame_length = mdfh_conformance_frame_put(bytes, &frame),
 	};
 	t->sent++;
 }

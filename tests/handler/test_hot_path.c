@@ -308,7 +308,7 @@ static void send_packet(int fd, uint16_t port, const struct feed *feed)
 	if (wire < 0)
 		sendto(fd, feed->data, feed->length, 0, (struct sockaddr *)&to, sizeof(to));
 	else
-		(void)!write(wire, bytes, conformance_frame_put(bytes, &frame));
+		(void)!write(wire, bytes, mdfh_conformance_frame_put(bytes, &frame));
 }
 
 /* Returns the child's wait status once it is done, dead, or 20 s have passed. */
@@ -400,7 +400,7 @@ static int make_wire(void)
 	int status = veth_enter();
 
 	if (!status)
-		wire = conformance_frames_open(VETH_PEER);
+		wire = mdfh_conformance_frames_open(VETH_PEER);
 	return wire < 0 && !status ? 1 : status;
 }
 

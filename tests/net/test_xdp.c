@@ -56,7 +56,7 @@ static void send_frames(const char *destination, uint16_t port, uint32_t n, uint
 
 	for (uint32_t i = 0; i < n; i++) {
 		memcpy(payload, &i, sizeof(i));
-		assert_true(send(wire, bytes, conformance_frame_put(bytes, &frame), 0) > 0);
+		assert_true(send(wire, bytes, mdfh_conformance_frame_put(bytes, &frame), 0) > 0);
 	}
 }
 
@@ -438,7 +438,7 @@ int main(int argc, char **argv)
 	}
 	while (!umount2("/sys/fs/bpf", MNT_DETACH))
 		;
-	wire = conformance_frames_open(VETH_PEER);
+	wire = mdfh_conformance_frames_open(VETH_PEER);
 	if (wire < 0) {
 		fprintf(stderr, "%s\n", mdfh_error_text());
 		return 1;
