@@ -111,7 +111,7 @@ static void test_local(void **state)
 /* A device behind a PCI bridge of that node: its packets too, from a core of the other. */
 static void test_interface(void **state)
 {
-	static const char *const backends[] = {"socket", "io_uring"};
+	static const char *const backends[] = {"socket", "io_uring", "xdp"};
 
 	(void)state;
 	assert_int_equal(mdfh_interface_node(interface), interface_node);

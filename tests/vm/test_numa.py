@@ -14,7 +14,7 @@ placement, *others = map(os.path.abspath, sys.argv[1:])
 modules = os.path.join(os.environ["MDFH_BUILD"], "modules")
 machine = Machine(
     memory=768, cpus=2, nodes=2, append="hugepages=64", seconds=240, modules=["e1000e"],
-    programs=[placement, *others], files=glob.glob(f"{modules}/mdfh_*.so"),
+    programs=[placement, *others], files=[*glob.glob(f"{modules}/mdfh_*.so"), *glob.glob("/usr/lib/*/bpf/*.o")],
     # A PCI host bridge on either node, with a network device behind each.
     qemu=[word for node in range(2) for word in (
         "-device", f"pxb-pcie,id=bridge{node},bus=pcie.0,bus_nr={64 + 64 * node},numa_node={node}",
@@ -22,6 +22,7 @@ machine = Machine(
         "-netdev", f"hubport,id=net{node},hubid=0",
         "-device", f"e1000e,bus=root{node},netdev=net{node},mac=52:54:00:00:00:0{node}")],
     setup="""
+        mount -t bpf bpf /sys/fs/bpf
         for node in 0 1; do
             test "$(cat /sys/devices/system/node/node$node/cpulist)" = $node
             test "$(cat /sys/devices/system/node/node$node/hugepages/hugepages-2048kB/nr_hugepages)" = 32
