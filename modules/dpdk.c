@@ -269,11 +269,12 @@ static void dpdk_release(struct mdfh_bypass *port, const struct mdfh_packet *pac
 /* A frame around the payload; 0 if it cannot be one. */
 static int build(struct dpdk_port *p, const struct mdfh_packet *packet, struct rte_mbuf *mbuf)
 {
-	struct mdfh_frame_header *header = &p->headers[packet->flow];
+	struct mdfh_frame_header *header;
 	int length;
 
 	if (packet->flow >= p->headers_count || packet->length > p->payload_max)
 		return 0;
+	header = &p->headers[packet->flow];
 	length = mdfh_frame_build(header, packet->data, packet->length,
 	    rte_pktmbuf_mtod(mbuf, uint8_t *), rte_pktmbuf_tailroom(mbuf));
 	if (length < 0)

@@ -87,6 +87,7 @@ struct dpdk_device {
 	uint16_t queues;
 	uint64_t taken; /* bit per queue */
 	uint16_t rx_descriptors, tx_descriptors;
+	int is_foreign;  /* it was there before: of the program, or made by eal= */
 	int is_virtual;  /* a device of software: what it hands out has been copied */
 	int is_pointers; /* ... but net_ring passes packets as they are */
 	int is_one_pool; /* net_af_xdp sends from the memory that it receives to */

@@ -88,7 +88,8 @@ static int probe(struct dpdk_device *device)
 			    device->text, other->text);
 	}
 	dpdk_log_clear();
-	if (!rte_eth_dev_get_port_by_name(name, &device->id)) /* the program's own, or by eal= */
+	device->is_foreign = !rte_eth_dev_get_port_by_name(name, &device->id);
+	if (device->is_foreign)
 		return 0;
 	rc = rte_dev_probe(device->text);
 	if (rc)
@@ -326,7 +327,7 @@ static void destroy(struct dpdk_device *device, int is_known)
 			(void)rte_eth_allmulticast_disable(device->id);
 		if (device->is_started)
 			(void)rte_eth_dev_stop(device->id);
-		if (rte_eth_dev_is_valid_port(device->id)) {
+		if (!device->is_foreign && rte_eth_dev_is_valid_port(device->id)) {
 			struct rte_device *of = device->info.device;
 
 			(void)rte_eth_dev_close(device->id);

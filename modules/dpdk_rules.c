@@ -76,14 +76,25 @@ static int make_pattern(const struct mdfh_flow *flow, struct pattern *p)
 	return 0;
 }
 
-/* IGMP is a protocol of IP like UDP: routers' questions have to come through. */
+/* Routers' questions have to come through, too: IGMP is a protocol of IP like UDP. */
 static void make_igmp_pattern(struct pattern *p)
 {
 	memset(p, 0, sizeof(*p));
 	add(p, RTE_FLOW_ITEM_TYPE_ETH, NULL, NULL);
-	p->v4.hdr.next_proto_id = 2;
-	p->v4_mask.hdr.next_proto_id = 0xff;
+	p->v4.hdr.next_proto_id = IPPROTO_IGMP;
+	p->v4_mask.hdr.next_proto_id = UINT8_MAX;
 	add(p, RTE_FLOW_ITEM_TYPE_IPV4, &p->v4, &p->v4_mask);
+	add(p, RTE_FLOW_ITEM_TYPE_END, NULL, NULL);
+}
+
+/* MLD stands behind a header of hop-by-hop options (RFC 3810, 5). */
+static void make_mld_pattern(struct pattern *p)
+{
+	memset(p, 0, sizeof(*p));
+	add(p, RTE_FLOW_ITEM_TYPE_ETH, NULL, NULL);
+	p->v6.hdr.proto = IPPROTO_HOPOPTS;
+	p->v6_mask.hdr.proto = UINT8_MAX;
+	add(p, RTE_FLOW_ITEM_TYPE_IPV6, &p->v6, &p->v6_mask);
 	add(p, RTE_FLOW_ITEM_TYPE_END, NULL, NULL);
 }
 
@@ -109,9 +120,14 @@ static int make_rule(struct dpdk_port *port, const struct pattern *pattern)
 int dpdk_rules_make(struct dpdk_port *port, const struct mdfh_bypass_config *config)
 {
 	struct pattern pattern;
+	int has_ipv4 = 0, has_ipv6 = 0;
 	int rc = 0;
 
 	for (uint32_t i = 0; !rc && i < config->flow_count; i++) {
+		if (config->flows[i].group && strchr(config->flows[i].group, ':'))
+			has_ipv6 = 1;
+		else
+			has_ipv4 = 1;
 		/* Any unicast address, of either family, at any port: no pattern says that. */
 		if (!config->flows[i].group)
 			rc = mdfh_error(-ENOTSUP,
@@ -123,8 +139,12 @@ int dpdk_rules_make(struct dpdk_port *port, const struct mdfh_bypass_config *con
 		if (!rc)
 			rc = make_rule(port, &pattern);
 	}
-	if (!rc && port->device->is_isolated && port->queue == 0) {
+	if (!rc && has_ipv4 && port->device->is_isolated && port->queue == 0) {
 		make_igmp_pattern(&pattern);
+		rc = make_rule(port, &pattern);
+	}
+	if (!rc && has_ipv6 && port->device->is_isolated && port->queue == 0) {
+		make_mld_pattern(&pattern);
 		rc = make_rule(port, &pattern);
 	}
 	if (rc)

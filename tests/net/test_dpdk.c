@@ -570,12 +570,22 @@ static void other_arguments(void)
 	must_refuse("net_nosuch0", NULL, -ENODEV, "net_nosuch0");
 }
 
+/* A device that is there already stays there. */
+static void device_of_another(void)
+{
+	must_refuse("net_ring5", "eal=--vdev=net_ring5", 0, "");
+	must_refuse("net_ring5", NULL, 0, "");
+	must_refuse("net_ring5", "queues=200", -EINVAL, "queues=200");
+	must_refuse("net_ring5", NULL, 0, "");
+}
+
 static void says_what_is_wrong_and_prints_nothing(void **state)
 {
 	(void)state;
 	prints_nothing(wrong_arguments);
 	prints_nothing(wrong_value);
 	prints_nothing(other_arguments);
+	prints_nothing(device_of_another);
 }
 
 static void without_hugepages(void)
