@@ -97,7 +97,7 @@ static int refused(int error, const char *device, const char *what)
 /* A link in one mode. The descriptor, or a negative errno without a sentence. */
 static int make_link(const struct xdp_interface *interface, uint32_t mode)
 {
-	DECLARE_LIBBPF_OPTS(bpf_link_create_opts, options, .flags = mode);
+	const struct bpf_link_create_opts options = {.sz = sizeof(options), .flags = mode};
 	int fd = bpf_link_create(bpf_program__fd(interface->program->progs.mdfh_xdp),
 	    (int)interface->index, BPF_XDP, &options);
 

@@ -38,21 +38,21 @@ static const struct place {
 	const char *alias;            /* a group with the hardware address of the first flow's */
 } places[] = {
     [MDFH_CONFORMANCE_UDP4] = {"udp4", {"127.0.0.1", "127.0.0.1", "127.0.0.2"}, "127.0.0.1",
-	"127.0.0.9", "127.0.0.77"},
-    [MDFH_CONFORMANCE_UDP6] = {"udp6", {"::1", "::1", "::1"}, "::1", NULL, NULL},
+	"127.0.0.9", "127.0.0.77", NULL},
+    [MDFH_CONFORMANCE_UDP6] = {"udp6", {"::1", "::1", "::1"}, "::1", NULL, NULL, NULL},
     [MDFH_CONFORMANCE_MULTICAST4] = {"multicast4", {"239.255.77.1", "239.255.77.1", "239.255.77.2"},
-	"127.0.0.1", "127.0.0.9", "239.255.77.77"},
+	"127.0.0.1", "127.0.0.9", "239.255.77.77", NULL},
     [MDFH_CONFORMANCE_MULTICAST6] = {"multicast6", {"ff15::77:1", "ff15::77:1", "ff15::77:2"},
-	"::1", NULL, "ff15::77:77"},
+	"::1", NULL, "ff15::77:77", NULL},
     [MDFH_CONFORMANCE_FILE] = {"file", {"239.255.77.1", "239.255.77.1", "239.255.77.2"},
 	"10.77.0.1", "10.77.0.9", "239.255.77.77", "239.127.77.1"},
     [MDFH_CONFORMANCE_FRAMES4] = {"frames4", {"239.255.77.1", "239.255.77.1", "239.255.77.2"},
 	"10.77.0.1", "10.77.0.9", "239.255.77.77", "239.127.77.1"},
     [MDFH_CONFORMANCE_FRAMES6] = {"frames6", {"ff15::77:1", "ff15::77:1", "ff15::77:2"}, "fd77::1",
 	"fd77::9", "ff15::77:77", "ff15::1:77:1"},
-    [MDFH_CONFORMANCE_NONE] = {"none", {NULL, NULL, NULL}, NULL, NULL, NULL},
-    [MDFH_CONFORMANCE_TCP4] = {"tcp4", {"127.0.0.1", NULL, NULL}, NULL, NULL, NULL},
-    [MDFH_CONFORMANCE_TCP6] = {"tcp6", {"::1", NULL, NULL}, NULL, NULL, NULL},
+    [MDFH_CONFORMANCE_NONE] = {"none", {NULL, NULL, NULL}, NULL, NULL, NULL, NULL},
+    [MDFH_CONFORMANCE_TCP4] = {"tcp4", {"127.0.0.1", NULL, NULL}, NULL, NULL, NULL, NULL},
+    [MDFH_CONFORMANCE_TCP6] = {"tcp6", {"::1", NULL, NULL}, NULL, NULL, NULL, NULL},
 };
 
 /* Kernel sockets ------------------------------------------------------- */
