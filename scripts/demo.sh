@@ -84,9 +84,9 @@ elif [ "$backend" = xdp ]; then
 	unshare --net sleep $((seconds + 120)) &
 	exchange=$!
 	until [ "$(readlink /proc/$exchange/ns/net)" != "$(readlink /proc/self/ns/net)" ]; do sleep 0.01; done
-	ip link add mdfh0 type veth peer name mdfh1 netns $exchange
+	ip link add mdfh0 type veth peer name mdfh1 netns "$exchange"
 	ip link set mdfh0 up multicast on
-	there=(nsenter --net=/proc/$exchange/ns/net)
+	there=(nsenter "--net=/proc/$exchange/ns/net")
 	"${there[@]}" ip address add 10.77.0.1/24 dev mdfh1
 	"${there[@]}" ip link set mdfh1 up multicast on
 	"${there[@]}" ip route add 239.0.0.0/8 dev mdfh1
@@ -100,7 +100,7 @@ $mdfh run --protocol itch50 "${receives[@]}" --group $line_a --group $line_b \
 handler=$!
 
 if [ "$backend" = xdp ]; then # the program is on the device just before the handler is ready
-	until ip link show mdfh0 | grep -q xdp || ! kill -0 $handler 2>/dev/null; do sleep 0.05; done
+	until ip link show mdfh0 | grep -q xdp || ! kill -0 "$handler" 2>/dev/null; do sleep 0.05; done
 fi
 "${there[@]}" $mdfh sim "${sends[@]}" --group $line_a --group-b $line_b --rate "$rate" --seconds "$seconds" \
 	--seed "$seed" --linger 1 --books-out "$folder/exchange.tsv" \

@@ -71,11 +71,10 @@ struct mdfh_conformance_feed {
 	int loops;   /* 1 = what a port sends arrives on it again */
 	const struct mdfh_conformance_server *server; /* streams only; open has no datagrams */
 
-	/* Of a feed that carries frames: what its ports are opened with, each flow with its source; an
-	 * address that is no flow's source; a group that is no flow's and has the hardware address of
-	 * one. */
+	/* Of a feed that carries frames: what its ports are opened with, each flow with its source. */
 	const struct mdfh_flow *flows;
-	const char *foreign, *alias;
+	const char *foreign; /* ... an address that is no flow's source */
+	const char *alias;   /* ... a group of no flow that has the hardware address of one */
 
 	/* Open a port with the sizes and switches of wanted and the feed's own backend, flows and
 	 * files, and see to it that the datagrams arrive on it, in this order. with is a set of
