@@ -328,8 +328,11 @@ static void destroy(struct dpdk_device *device, int is_known)
 		if (device->is_started)
 			(void)rte_eth_dev_stop(device->id);
 		if (!device->is_foreign && rte_eth_dev_is_valid_port(device->id)) {
-			struct rte_device *of = device->info.device;
+			struct rte_device *of;
 
+			if (!device->info.device)
+				(void)rte_eth_dev_info_get(device->id, &device->info);
+			of = device->info.device;
 			(void)rte_eth_dev_close(device->id);
 			if (of)
 				(void)rte_dev_remove(of);
