@@ -29,7 +29,7 @@ def fails(machine, commands, *said):
 
 def results():
     """Output and exit codes, byte for byte, of programs that succeed, fail, hang and are killed."""
-    results_ = Machine(seconds=4, environment={"MDFH_WORD": "two words"}).run([
+    results_ = Machine(seconds=10, environment={"MDFH_WORD": "two words"}).run([
         "printf '=1 0 9 9\\nno end of line'; echo error >&2",
         "exit 77",
         "echo before; while true; do :; done",
@@ -73,19 +73,26 @@ def setup():
 def bounded():
     """A machine that never ends is stopped, and nothing of it is left."""
     mark = f"mdfh_mark={os.getpid()}"
-    machine = Machine(append=mark, limit=25)
+    machine = Machine(append=mark, limit=40)
     started = time.monotonic()
     # It stands still after its panic instead of starting again.
     fails(machine, ["echo 0 >/proc/sys/kernel/panic; echo c >/proc/sysrq-trigger"],
           f"did not end in {machine.limit} s and was stopped", "sysrq triggered crash")
-    assert time.monotonic() - started < 90
+    assert time.monotonic() - started < 120
     assert not left(mark)
 
 
 def orphan():
     """A test that is killed takes its machine along."""
     mark = f"mdfh_mark=orphan{os.getpid()}"
-    process = subprocess.Popen([sys.executable, VM, "--append", mark, "--", "sleep", "1000"])
+    # What it has no time to remove goes where it is removed.
+    with tempfile.TemporaryDirectory() as folder:
+        check_orphan(mark, dict(os.environ, TMPDIR=folder))
+
+
+def check_orphan(mark, environment):
+    process = subprocess.Popen([sys.executable, VM, "--append", mark, "--", "sleep", "1000"],
+                               env=environment)
     deadline = time.monotonic() + 60
     while not left(mark) and time.monotonic() < deadline:
         time.sleep(0.1)
@@ -114,7 +121,7 @@ def from_the_command_line():
     one = command_line("--", "sh", "-c", "echo out; echo err >&2; exit 3")
     assert (one.returncode, one.stdout) == (3, "out\n") and one.stderr.startswith("err\n"), one
     two = command_line("--memory", "256", "--", "true", "+", "sh", "-c", "exit 77")
-    assert two.returncode == 0 and "exit code 77" in two.stdout, two
+    assert two.returncode == SKIP and "exit code 77" in two.stdout, two
     none = command_line("--", "no-such-program")
     assert none.returncode == SKIP and none.stdout == "no-such-program is not installed\n", none
 

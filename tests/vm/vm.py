@@ -15,8 +15,8 @@ usage: vm.py [OPTION...] -- PROGRAM [ARGUMENT...] [+ PROGRAM [ARGUMENT...]]...
 
 A program is found and named inside as it is outside, and comes with the shared libraries that it is
 linked with; what it opens by name (modules, providers, data) is named with --file. Its output and
-its exit code come back: the exit code is that of the programs, 1 where several differ and one
-failed. Where QEMU or the kernel package is missing that is said, and the exit code is 77.
+its exit code come back. Of several programs: 1 where one failed, else 77 where one was skipped. Where
+QEMU or the kernel package is missing that is said, and the exit code is 77.
 
 Emulation needs no privilege and no KVM. Inside, everything is root. The machine has no network but
 what --qemu gives it, and no disk: its root is memory and ends with it.
@@ -396,8 +396,8 @@ def soft_roce(**options):
 
 def main():
     parser = argparse.ArgumentParser(usage=__doc__.split("usage: ", 1)[1].split("\n\n")[0],
-                                     epilog=__doc__, add_help=True,
-                                     formatter_class=argparse.RawDescriptionHelpFormatter)
+                                     add_help=False)
+    parser.add_argument("-h", "--help", action="store_true")
     parser.add_argument("--memory", type=int, default=512)
     parser.add_argument("--cpus", type=int, default=1)
     parser.add_argument("--nodes", type=int, default=1)
@@ -409,6 +409,9 @@ def main():
     parser.add_argument("--seconds", type=int, default=120)
     parser.add_argument("words", nargs=argparse.REMAINDER)
     given = parser.parse_args()
+    if given.help:
+        print(__doc__)
+        return 0
     programs = [[]]
     for word in given.words[1:] if given.words[:1] == ["--"] else given.words:
         if word == "+":
@@ -441,7 +444,7 @@ def main():
         print(f"--- log of the kernel\n{machine.console}", file=sys.stderr)
     if len(codes) == 1:
         return codes.pop()
-    return 0 if codes == {0, SKIP} else 1
+    return 1 if codes - {0, SKIP} else SKIP
 
 
 if __name__ == "__main__":
