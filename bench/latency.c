@@ -168,7 +168,7 @@ static void report(struct way *way)
 	printf("{\"bench\":\"latency\",\"backend\":\"%s\",\"options\":\"%s\",\"interface\":\"%s\","
 	       "\"rate\":%llu,\"datagrams\":%llu,\"lost\":%llu",
 	    way->backend, way->options ? way->options : "", way->interface,
-	    (unsigned long long)rate, (unsigned long long)(rate * seconds * rounds),
+	    (unsigned long long)rate, (unsigned long long)rate * seconds * rounds,
 	    (unsigned long long)way->lost);
 	report_from("due", way->due_ns);
 	report_from("sent", way->sent_ns);

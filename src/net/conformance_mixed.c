@@ -10,7 +10,7 @@
 enum { ROUNDS = 3, PAYLOAD = 24, NOBODY = MDFH_CONFORMANCE_FLOWS };
 
 /* One more frame, of a flow or of NOBODY. */
-static void add_frame(struct trial *t, uint16_t flow, struct conformance_frame frame)
+static void add_frame(struct trial *t, int flow, struct conformance_frame frame)
 {
 	struct mdfh_conformance_datagram *d = &t->datagrams[t->sent];
 	uint8_t *bytes = t->data[t->sent] + PAYLOAD;
@@ -21,7 +21,7 @@ static void add_frame(struct trial *t, uint16_t flow, struct conformance_frame f
 	*d = (struct mdfh_conformance_datagram){
 	    .data = t->data[t->sent],
 	    .length = PAYLOAD,
-	    .flow = flow == NOBODY ? 0 : flow,
+	    .flow = flow == NOBODY ? 0 : (uint16_t)flow,
 	    .flags = flow == NOBODY ? MDFH_CONFORMANCE_STRAY : 0,
 	    .frame = bytes,
 	    .frame_length = mdfh_conformance_frame_put(bytes, &frame),
@@ -63,7 +63,7 @@ int mdfh_check_mixed(struct trial *t)
 	if (!flows)
 		NOT_APPLICABLE("the feed carries no frames");
 	for (int round = 0; round < ROUNDS; round++)
-		for (uint16_t f = 0; f < MDFH_CONFORMANCE_FLOWS; f++) {
+		for (int f = 0; f < MDFH_CONFORMANCE_FLOWS; f++) {
 			struct conformance_frame frame;
 
 			for (int odd = 0; odd < ODDITIES; odd++) {
@@ -113,7 +113,7 @@ int mdfh_check_vlans(struct trial *t)
 	for (int i = 0; i < MDFH_CONFORMANCE_FLOWS; i++)
 		t->last_serial[i] = -1;
 	for (size_t i = 0; i < sizeof(tags) / sizeof(tags[0]); i++)
-		for (uint16_t f = 0; f < MDFH_CONFORMANCE_FLOWS; f++) {
+		for (int f = 0; f < MDFH_CONFORMANCE_FLOWS; f++) {
 			struct conformance_frame frame = frame_of(&flows[f]);
 
 			memcpy(frame.vlan, tags[i].vlan, sizeof(frame.vlan));

@@ -38,7 +38,7 @@ static void make(struct setup *s)
 		.levels_max = 1024,
 		.trades_max = 1024},
 	};
-	for (int c = 0; c < 2; c++)
+	for (size_t c = 0; c < 2; c++)
 		s->channels[c] = (struct mdfh_handler_channel_config){
 		    .protocol = protocol, .lines = &s->lines[2 * c], .lines_count = 2};
 	for (int l = 0; l < 4; l++)
