@@ -104,6 +104,7 @@ inside() {
 	check "manual pages" has_pages
 	check "mdfh backends finds io_uring" sh -c 'mdfh backends | grep -E "^io_uring +available"'
 	check "mdfh backends finds dpdk" sh -c 'mdfh backends | grep -E "^dpdk +available"'
+	check "mdfh backends finds xdp" sh -c 'mdfh backends | grep -E "^xdp +available"'
 	check "programs outside the tree, the command, its modules" \
 		python3 mdfh/tests/install/test_outside.py installed mdfh /usr "lib/$(dpkg-architecture -qDEB_HOST_MULTIARCH)"
 	names=$(for deb in *.deb; do dpkg-deb -f "$deb" Package; done)
