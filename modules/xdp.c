@@ -20,23 +20,6 @@
 
 enum { COPY_COOKIE = 1 << 30 }; /* a cookie is a chunk's number, or this and a copy's */
 
-static void top_up(struct xdp_port *x)
-{
-	uint32_t n = x->free_count, at;
-
-	if (!n)
-		return;
-	at = xsk_prod_nb_free(&x->fill, n);
-	if (at < n)
-		n = at;
-	if (!n || xsk_ring_prod__reserve(&x->fill, n, &at) != n)
-		return;
-	for (uint32_t i = 0; i < n; i++)
-		*xsk_ring_prod__fill_addr(&x->fill, at + i) =
-		    (uint64_t)x->free[--x->free_count] * XDP_CHUNK;
-	xsk_ring_prod__submit(&x->fill, n);
-}
-
 /* Let the driver run. What it may answer says nothing: it may be busy, or the interface down, which
  * stats finds out. */
 static void wake(struct xdp_port *x)
@@ -140,7 +123,7 @@ static int xdp_recv(struct mdfh_bypass *port, struct mdfh_packet *packets, int n
 	struct xdp_port *x = (struct xdp_port *)port;
 	int got = 0;
 
-	top_up(x);
+	mdfh_xdp_top_up(x);
 	if (x->held_count < x->hold_max + x->batch_size || x->zero_copy)
 		got = receive(x, packets, n);
 	else /* what comes waits in the ring */

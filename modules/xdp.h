@@ -70,6 +70,24 @@ struct xdp_port {
 	char warning[256];
 };
 
+/* Give the kernel as many free chunks as the fill ring has room for. */
+static inline void mdfh_xdp_top_up(struct xdp_port *x)
+{
+	uint32_t n = x->free_count, at;
+
+	if (!n)
+		return;
+	at = xsk_prod_nb_free(&x->fill, n);
+	if (at < n)
+		n = at;
+	if (!n || xsk_ring_prod__reserve(&x->fill, n, &at) != n)
+		return;
+	for (uint32_t i = 0; i < n; i++)
+		*xsk_ring_prod__fill_addr(&x->fill, at + i) =
+		    (uint64_t)x->free[--x->free_count] * XDP_CHUNK;
+	xsk_ring_prod__submit(&x->fill, n);
+}
+
 /* xdp_setup.c ------------------------------------------------------------------------------- */
 
 int mdfh_xdp_probe(void);

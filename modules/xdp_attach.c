@@ -3,11 +3,9 @@
  *
  * Attached by a link, which the kernel takes away with the process whatever ends it. Where another
  * program is attached already and that is libxdp's dispatcher, ours is put beside it. Such a place
- * outlives a process that is killed, but without a socket the program lets every packet pass; the next
- * one to attach there takes its place. */
+ * outlives a process that is killed, but without a socket the program lets every packet pass. */
 #include <errno.h>
 #include <pthread.h>
-#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -134,9 +132,7 @@ static int attach_by_link(struct xdp_interface *interface, const struct xdp_atta
 	return refused(rc, config->device, "attaching the XDP program");
 }
 
-/* A program of ours whose process is gone: its sockets are closed, so it does nothing any more. The
- * program's own name says that it is ours; a live one holds a reference to its maps, which a program
- * in the kernel alone does not tell. So the queues decide: see mdfh_xdp_take_queue. */
+/* libxdp loads the program itself, as one that extends its dispatcher. */
 static int attach_by_dispatcher(
     struct xdp_interface *interface, const struct xdp_attach_config *config)
 {

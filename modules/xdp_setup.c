@@ -331,19 +331,6 @@ static int make_rings(struct xdp_port *x, uint32_t entries)
 	return 0;
 }
 
-/* All that are free up to the ring's size: the kernel finds memory from the first packet on. */
-static void fill(struct xdp_port *x)
-{
-	uint32_t n = x->free_count < x->fill.size ? x->free_count : x->fill.size, at;
-
-	if (xsk_ring_prod__reserve(&x->fill, n, &at) != n)
-		return;
-	for (uint32_t i = 0; i < n; i++)
-		*xsk_ring_prod__fill_addr(&x->fill, at + i) =
-		    (uint64_t)x->free[--x->free_count] * XDP_CHUNK;
-	xsk_ring_prod__submit(&x->fill, n);
-}
-
 /* The kernel lets go of a queue a moment after its socket has been closed. */
 static int bind_patiently(int fd, const struct sockaddr_xdp *address)
 {
@@ -482,7 +469,7 @@ static int open_port(struct xdp_port *x, const struct mdfh_bypass_config *config
 	rc = mdfh_xdp_attach(&options.attach, &x->interface);
 	if (rc)
 		return rc;
-	fill(x);
+	mdfh_xdp_top_up(x);
 	rc = bind_to_queue(x, config);
 	if (!rc)
 		rc = set_busy_poll(x, config, options.budget);
