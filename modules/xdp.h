@@ -65,6 +65,7 @@ struct xdp_port {
 	struct mdfh_region region, copy_region;
 	struct xdp_ring_map rx_map, fill_map, completion_map;
 	uint32_t queue;
+	int has_queue; /* among this process's ports */
 	char device[IFNAMSIZ];
 	char mode[96];
 	char warning[256];
@@ -111,8 +112,10 @@ int mdfh_xdp_attach(const struct xdp_attach_config *config, struct xdp_interface
 void mdfh_xdp_detach(struct xdp_interface *interface);
 /* "native", "generic"; "pinned" */
 const char *mdfh_xdp_attached_as(const struct xdp_interface *interface);
-/* -EBUSY: a port of this process has the queue. Filters of the port's flows become effective. */
+/* -EBUSY: a port of this process has the queue. */
 int mdfh_xdp_take_queue(struct xdp_port *port);
+/* The filters of the port's flows become effective: packets begin to come. */
+int mdfh_xdp_begin(struct xdp_port *port);
 void mdfh_xdp_give_queue_back(struct xdp_port *port);
 /* The sum over all processors, since the program was attached; 0 on failure. */
 uint64_t mdfh_xdp_verdicts(const struct xdp_interface *interface, enum xdp_verdict verdict);

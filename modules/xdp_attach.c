@@ -377,17 +377,26 @@ static int fill_filters(struct xdp_port *port)
 int mdfh_xdp_take_queue(struct xdp_port *port)
 {
 	struct xdp_interface *interface = port->interface;
-	int rc;
+	int rc = 0;
 
 	pthread_mutex_lock(&lock);
-	if (interface->taken[port->queue]) {
+	if (interface->taken[port->queue])
 		rc = mdfh_error(-EBUSY,
 		    "xdp: queue %u of %s has a port in this process; give that port all the flows",
 		    port->queue, port->device);
-	} else {
-		rc = fill_filters(port);
-		interface->taken[port->queue] = !rc;
-	}
+	else
+		interface->taken[port->queue] = 1;
+	pthread_mutex_unlock(&lock);
+	port->has_queue = !rc;
+	return rc;
+}
+
+int mdfh_xdp_begin(struct xdp_port *port)
+{
+	int rc;
+
+	pthread_mutex_lock(&lock);
+	rc = fill_filters(port);
 	pthread_mutex_unlock(&lock);
 	return rc;
 }

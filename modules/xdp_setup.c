@@ -27,7 +27,7 @@
 enum {
 	BUDGET_DEFAULT = 64,
 	COMPLETIONS = 64, /* nothing is sent; the kernel wants the ring */
-	BIND_TRIES = 50,
+	BIND_TRIES = 1000,
 	RING_MIN = 512, /* there is no queue behind the ring: a smaller one loses every burst */
 };
 
@@ -331,7 +331,8 @@ static int make_rings(struct xdp_port *x, uint32_t entries)
 	return 0;
 }
 
-/* The kernel lets go of a queue a moment after its socket has been closed. */
+/* The kernel lets go of a queue some time after its socket has been closed: on a busy machine it takes
+ * more than 100 ms. */
 static int bind_patiently(int fd, const struct sockaddr_xdp *address)
 {
 	const struct timespec nap = {.tv_nsec = 2000000};
@@ -408,7 +409,7 @@ void mdfh_xdp_close(struct mdfh_bypass *port)
 {
 	struct xdp_port *x = (struct xdp_port *)port;
 
-	if (x->base.capabilities.queues) /* it had the queue */
+	if (x->has_queue)
 		mdfh_xdp_give_queue_back(x);
 	mdfh_membership_close(&x->membership);
 	unmap_ring(&x->rx_map);
@@ -467,6 +468,8 @@ static int open_port(struct xdp_port *x, const struct mdfh_bypass_config *config
 		return rc;
 	options.attach.device = x->device;
 	rc = mdfh_xdp_attach(&options.attach, &x->interface);
+	if (!rc)
+		rc = mdfh_xdp_take_queue(x);
 	if (rc)
 		return rc;
 	mdfh_xdp_top_up(x);
@@ -478,7 +481,7 @@ static int open_port(struct xdp_port *x, const struct mdfh_bypass_config *config
 	if (!rc)
 		rc = mdfh_membership_open(&x->membership, "xdp", config);
 	if (!rc)
-		rc = mdfh_xdp_take_queue(x);
+		rc = mdfh_xdp_begin(x);
 	if (!rc)
 		report(x, config);
 	return rc;

@@ -255,7 +255,7 @@ static void a_queue_has_one_port(void **state)
 
 	(void)state;
 	assert_int_equal(try_xdp((struct mdfh_bypass_config){0}), -EBUSY);
-	assert_error("queue 0 of mdfh0");
+	assert_error("queue 0 of mdfh0 has a port in this process");
 	assert_int_equal(try_xdp((struct mdfh_bypass_config){.queue = 2}), -EINVAL);
 	assert_error("queue is 2; mdfh0 has 2, counted from 0 (`ethtool -l mdfh0`)");
 	send_frames("239.1.1.1", 26477, 5, 100); /* the port that is open has lost nothing by it */
