@@ -13,8 +13,8 @@ format)
 	;;
 tidy)
 	[ -f build-clang/build.ninja ] || CC=clang scripts/build.sh build-clang
-	# Generated files are not ours to read; fuzzers are built elsewhere.
-	git ls-files 'src/*.c' 'modules/*.c' 'bench/*.c' 'examples/*.c' |
+	# Generated files are not ours to read; fuzzers and BPF programs are built elsewhere.
+	git ls-files 'src/*.c' 'modules/*.c' 'bench/*.c' 'examples/*.c' ':!*.bpf.c' |
 		xargs -P "$(nproc)" -n 4 clang-tidy -p build-clang --quiet 2>&1 |
 		{ grep -v -E '^[0-9]+ warnings? (generated|treated)|^Suppressed|^Use -header-filter' || true; } |
 		tee build-clang/tidy.log
