@@ -144,27 +144,47 @@ uint32_t mdfh_conformance_frame_put(uint8_t *at, const struct conformance_frame 
 
 /* The wire ------------------------------------------------------------------------------------- */
 
-int mdfh_conformance_is_virtual(const char *interface)
+/* A device of the kernel's that nothing leaves the machine through. */
+static int is_virtual_device(const char *name, size_t length)
 {
 	static const char *const drivers[] = {"veth", "tun", "dummy"};
 	struct ethtool_drvinfo info = {.cmd = ETHTOOL_GDRVINFO};
 	struct ifreq request = {.ifr_data = (void *)&info};
 	int fd, rc;
 
-	if (!strncmp(interface, "net_", 4))
-		return 1;
-	if (strlen(interface) >= IFNAMSIZ)
+	if (!length || length >= IFNAMSIZ)
 		return 0;
 	fd = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
 	if (fd < 0)
 		return 0;
-	snprintf(request.ifr_name, sizeof(request.ifr_name), "%s", interface);
+	memcpy(request.ifr_name, name, length);
 	rc = ioctl(fd, SIOCETHTOOL, &request);
 	close(fd);
 	for (size_t i = 0; !rc && i < sizeof(drivers) / sizeof(drivers[0]); i++)
 		if (!strcmp(info.driver, drivers[i]))
 			return 1;
 	return 0;
+}
+
+int mdfh_conformance_is_virtual(const char *interface)
+{
+	static const char *const within[] = {"net_memif", "net_ring", "net_null"};
+	static const char *const onto[] = {"net_af_packet", "net_af_xdp"};
+
+	for (size_t i = 0; i < sizeof(within) / sizeof(within[0]); i++)
+		if (!strncmp(interface, within[i], strlen(within[i])))
+			return 1;
+	/* One of DPDK's on top of a device of the kernel's. */
+	for (size_t i = 0; i < sizeof(onto) / sizeof(onto[0]); i++)
+		if (!strncmp(interface, onto[i], strlen(onto[i]))) {
+			const char *device = strstr(interface, ",iface=");
+
+			if (!device || strstr(device + 1, ",iface="))
+				return 0;
+			device += strlen(",iface=");
+			return is_virtual_device(device, strcspn(device, ","));
+		}
+	return is_virtual_device(interface, strlen(interface));
 }
 
 int mdfh_conformance_frames_open(const char *interface)

@@ -34,7 +34,8 @@ struct conformance_frame {
 /* Writes at most CONFORMANCE_HEADERS_MAX bytes more than the payload, or 60, and returns how many. */
 uint32_t mdfh_conformance_frame_put(uint8_t *at, const struct conformance_frame *frame);
 
-/* A device that nothing leaves the machine through, or a virtual device of DPDK. */
+/* 1 if nothing leaves the machine through it: a device of the kernel, or one of DPDK of memory or on top of
+ * such a device. */
 int mdfh_conformance_is_virtual(const char *interface);
 
 /* A socket that frames are written to as they are; -errno with a sentence. */

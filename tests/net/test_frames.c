@@ -47,6 +47,14 @@ static void refuses_devices_that_lead_out(void **state)
 	(void)state;
 	assert_int_equal(mdfh_conformance_feed_open(&config, &feed), -EINVAL);
 	assert_error("interface is lo and peer mdfh1; they must be veth, tap or dummy devices");
+	without.interface = "net_af_packet0,iface=lo";
+	assert_int_equal(mdfh_conformance_feed_open(&without, &feed), -EINVAL);
+	assert_error("interface is net_af_packet0,iface=lo and peer mdfh1; they must be");
+	without.interface = "net_af_packet0,iface=mdfh0,iface=lo";
+	assert_int_equal(mdfh_conformance_feed_open(&without, &feed), -EINVAL);
+	without.interface = "net_pcap0,iface=mdfh0";
+	assert_int_equal(mdfh_conformance_feed_open(&without, &feed), -EINVAL);
+	without = config;
 	without.peer = NULL;
 	assert_int_equal(mdfh_conformance_feed_open(&without, &feed), -EINVAL);
 	assert_error("frames need two devices");
