@@ -159,6 +159,7 @@ unshare --mount --pid --fork -- sh -c '
 	mount -t overlay overlay -o "lowerdir=/,upperdir=$1/layer/upper,workdir=$1/layer/work" "$1/root"
 	mount --rbind /dev "$1/root/dev"
 	mount -t proc proc "$1/root/proc"
+	mount --rbind /sys "$1/root/sys" # where DPDK finds the processors
 	mount --bind "$1" "$1/root$1"
 	exec chroot "$1/root" "$1/mdfh/scripts/check_package.sh" --inside "$1"
 ' sh "$work" >"$inside_log" 2>&1 || true # the count says it
