@@ -7,8 +7,8 @@
 #
 # Everything runs in a network namespace of its own, on loopback, and ends by itself. With --backend
 # dpdk the exchange sends and the handler receives through DPDK's net_memif, which is memory that both
-# share, in hugepages where some are free. With --backend
-# xdp they are on the two ends of a veth pair between two namespaces; that needs root. The last line says whether the books agree; the exit status
+# share, in hugepages where some are free. With --backend xdp they are on the two ends of a veth pair
+# between two namespaces; that needs root. The last line says whether the books agree; the exit status
 # is 0 only if they do and nothing was lost.
 set -euo pipefail
 cd "$(dirname "$0")/.."
