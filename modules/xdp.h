@@ -63,9 +63,10 @@ struct xdp_port {
 	uint32_t filter_count;
 	struct mdfh_membership membership;
 	struct mdfh_region region, copy_region;
-	struct xdp_ring_map rx_map, fill_map, completion_map;
+	struct xdp_ring_map rx_map, fill_map;
 	uint32_t queue;
 	int has_queue; /* among this process's ports */
+	int has_begun; /* the program's maps have entries of this port */
 	char device[IFNAMSIZ];
 	char mode[96];
 	char warning[256];

@@ -25,8 +25,6 @@
 #endif
 #include <xdp_program.skel.h> /* made by bpftool */
 
-#define PROGRAM_NAME "mdfh_xdp"
-
 struct xdp_interface {
 	struct xdp_interface *next;
 	unsigned index;
@@ -201,28 +199,50 @@ static int attach(struct xdp_interface *interface, const struct xdp_attach_confi
 	return 0;
 }
 
-static int open_pinned(const char *folder, const char *map, int *fd)
+/* A map of the kind that the program has. Another would be written past its ends, or read. */
+static int open_pinned(const char *folder, const char *map, uint32_t type, uint32_t key_bytes,
+    uint32_t value_bytes, uint32_t entries, int *fd)
 {
+	struct bpf_map_info info = {0};
+	uint32_t length = sizeof(info);
 	char path[320];
 
 	snprintf(path, sizeof(path), "%s/%s", folder, map);
 	*fd = bpf_obj_get(path);
-	return *fd < 0 ? mdfh_error_errno(-errno,
-			     "xdp: the map %s; docs/backend-xdp.md shows how it is pinned", path)
-		       : 0;
+	if (*fd < 0)
+		return mdfh_error_errno(
+		    -errno, "xdp: the map %s; docs/backend-xdp.md shows how it is pinned", path);
+	if (bpf_obj_get_info_by_fd(*fd, &info, &length))
+		return mdfh_error_errno(-errno, "xdp: %s is no map", path);
+	if (info.type != type || info.key_size != key_bytes || info.value_size != value_bytes ||
+	    info.max_entries != entries)
+		return mdfh_error(-EINVAL,
+		    "xdp: the map %s is not this version's: type %u, keys of %u bytes, values of "
+		    "%u "
+		    "and %u entries, instead of %u, %u, %u and %u; attach the mdfh_xdp.bpf.o that "
+		    "came with this module",
+		    path, info.type, info.key_size, info.value_size, info.max_entries, type,
+		    key_bytes, value_bytes, entries);
+	return 0;
 }
 
 static int attach_to_pinned(struct xdp_interface *interface, const char *folder)
 {
-	int rc = open_pinned(folder, "sockets", &interface->sockets);
+	const uint32_t word = sizeof(uint32_t);
+	int rc;
 
 	snprintf(interface->pinned, sizeof(interface->pinned), "%s", folder);
+	rc = open_pinned(folder, "sockets", BPF_MAP_TYPE_XSKMAP, word, word, XDP_QUEUES_MAX,
+	    &interface->sockets);
 	if (!rc)
-		rc = open_pinned(folder, "filters", &interface->filters);
+		rc = open_pinned(folder, "filters", BPF_MAP_TYPE_HASH, sizeof(struct xdp_filter),
+		    word, XDP_FILTERS_MAX, &interface->filters);
 	if (!rc)
-		rc = open_pinned(folder, "kinds", &interface->kinds);
+		rc = open_pinned(folder, "kinds", BPF_MAP_TYPE_ARRAY, word, word, XDP_QUEUES_MAX,
+		    &interface->kinds);
 	if (!rc)
-		rc = open_pinned(folder, "verdicts", &interface->verdicts);
+		rc = open_pinned(folder, "verdicts", BPF_MAP_TYPE_PERCPU_ARRAY, word,
+		    sizeof(uint64_t), XDP_VERDICTS, &interface->verdicts);
 	return rc;
 }
 
@@ -361,7 +381,6 @@ static int fill_filters(struct xdp_port *port)
 
 	sweep(interface, port->queue);
 	for (uint32_t i = 0; i < port->filter_count; i++) {
-		port->filters[i].queue = port->queue;
 		if (bpf_map_update_elem(interface->filters, &port->filters[i], &i, BPF_ANY))
 			return mdfh_error_errno(-errno, "xdp: filter of flows[%u]", i);
 		kinds |= 1u << port->filters[i].kind;
@@ -396,6 +415,7 @@ int mdfh_xdp_begin(struct xdp_port *port)
 	int rc;
 
 	pthread_mutex_lock(&lock);
+	port->has_begun = 1;
 	rc = fill_filters(port);
 	pthread_mutex_unlock(&lock);
 	return rc;
@@ -407,10 +427,13 @@ void mdfh_xdp_give_queue_back(struct xdp_port *port)
 	uint32_t none = 0;
 
 	pthread_mutex_lock(&lock);
-	(void)bpf_map_update_elem(interface->kinds, &port->queue, &none, BPF_ANY);
-	(void)bpf_map_delete_elem(interface->sockets, &port->queue);
-	for (uint32_t i = 0; i < port->filter_count; i++)
-		(void)bpf_map_delete_elem(interface->filters, &port->filters[i]);
+	/* Before it has begun, what stands there is another process's. */
+	if (port->has_begun) {
+		(void)bpf_map_update_elem(interface->kinds, &port->queue, &none, BPF_ANY);
+		(void)bpf_map_delete_elem(interface->sockets, &port->queue);
+		for (uint32_t i = 0; i < port->filter_count; i++)
+			(void)bpf_map_delete_elem(interface->filters, &port->filters[i]);
+	}
 	interface->taken[port->queue] = 0;
 	pthread_mutex_unlock(&lock);
 }

@@ -147,6 +147,7 @@ static int compile_filters(struct xdp_port *x, const struct mdfh_bypass_config *
 		const struct mdfh_flow *flow = &config->flows[i];
 		struct xdp_filter *filter = &x->filters[x->filter_count++];
 
+		filter->queue = config->queue;
 		if (flow->group) {
 			filter->kind |= XDP_KIND_DESTINATION;
 			rc = mdfh_frame_address(flow->group, filter->destination);
@@ -390,8 +391,8 @@ static int set_busy_poll(
 	    setsockopt(x->fd, SOL_SOCKET, SO_BUSY_POLL, &us, sizeof(us)) ||
 	    setsockopt(x->fd, SOL_SOCKET, SO_BUSY_POLL_BUDGET, &packets, sizeof(packets)))
 		return mdfh_error_errno(-errno,
-		    "xdp: preferred busy polling of %d us and %d packets (Linux 5.11, and "
-		    "CAP_NET_ADMIN for a budget above 64)",
+		    "xdp: preferred busy polling of %d us and %d packets (it needs Linux "
+		    "5.11 and CAP_NET_ADMIN)",
 		    us, packets);
 	x->is_polled = 1;
 	return 0;

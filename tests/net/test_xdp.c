@@ -289,6 +289,21 @@ static void queues_have_a_port_each(void **state)
 	assert_false(is_attached());
 }
 
+/* What fails takes nothing away from who is there. */
+static void a_failed_open_leaves_other_queues_alone(void **state)
+{
+	struct mdfh_bypass *port = open_xdp((struct mdfh_bypass_config){0});
+
+	(void)state;
+	/* Refused when the queue is bound, with the same flow. */
+	assert_int_equal(
+	    try_xdp((struct mdfh_bypass_config){.queue = 1, .require_zero_copy = MDFH_ON}),
+	    -ENOTSUP);
+	send_frames("239.1.1.1", 26477, 5, 100);
+	assert_int_equal(receive_all(port), 5);
+	mdfh_bypass_close(port);
+}
+
 static void counts_what_a_full_ring_drops(void **state)
 {
 	struct mdfh_bypass *port = open_xdp((struct mdfh_bypass_config){.rx_ring_size = 64});
@@ -347,23 +362,80 @@ static void says_what_is_wrong(void **state)
 
 /* Without privilege ----------------------------------------------------------------------------- */
 
-/* The program has been attached by somebody else, who has pinned its maps and made a socket. */
+/* The program attached by somebody else, who has pinned its maps. */
+static void attach_pinned(void)
+{
+	char load[512];
+
+	assert_int_equal(mount("bpf", "/sys/fs/bpf", "bpf", 0, NULL), 0);
+	snprintf(load, sizeof(load),
+	    "PATH=$PATH:/usr/sbin; bpftool prog load %s/modules/mdfh_xdp.bpf.o /sys/fs/bpf/program "
+	    "type xdp pinmaps /sys/fs/bpf/mdfh && "
+	    "bpftool net attach xdp pinned /sys/fs/bpf/program dev mdfh0 && "
+	    "chmod 755 /sys/fs/bpf && chown -R nobody /sys/fs/bpf/mdfh",
+	    getenv("MDFH_BUILD"));
+	assert_int_equal(system(load), 0);
+}
+
+static void detach_pinned(void)
+{
+	assert_int_equal(system("PATH=$PATH:/usr/sbin; bpftool net detach xdp dev mdfh0"), 0);
+	assert_int_equal(umount("/sys/fs/bpf"), 0);
+}
+
+/* A process that is refused the queue of another takes nothing away from it. */
+static void a_refused_process_leaves_the_other_alone(void **state)
+{
+	static const struct mdfh_bypass_config config = {
+	    .backend_options = "pinned=/sys/fs/bpf/mdfh"};
+	struct mdfh_bypass *port;
+	int go[2], status;
+	pid_t child;
+
+	(void)state;
+	attach_pinned();
+	assert_int_equal(pipe(go), 0);
+	child = fork(); /* before this process has a port, so that it knows of none */
+	if (!child) {
+		char byte;
+
+		if (read(go[0], &byte, 1) != 1)
+			_exit(1);
+		_exit(try_xdp(config) == -EBUSY ? 0 : 2);
+	}
+	port = open_xdp(config);
+	assert_int_equal(write(go[1], "x", 1), 1);
+	assert_int_equal(waitpid(child, &status, 0), child);
+	assert_true(WIFEXITED(status));
+	assert_int_equal(WEXITSTATUS(status), 0);
+	send_frames("239.1.1.1", 26477, 10, 100);
+	assert_int_equal(receive_all(port), 10);
+	mdfh_bypass_close(port);
+	close(go[0]);
+	close(go[1]);
+	detach_pinned();
+}
+
+static void refuses_maps_of_another_layout(void **state)
+{
+	(void)state;
+	attach_pinned();
+	assert_int_equal(system("cd /sys/fs/bpf/mdfh && mv filters kept && mv kinds filters"), 0);
+	assert_int_equal(
+	    try_xdp((struct mdfh_bypass_config){.backend_options = "pinned=/sys/fs/bpf/mdfh"}),
+	    -EINVAL);
+	assert_error("the map /sys/fs/bpf/mdfh/filters is not this version's");
+	detach_pinned();
+}
+
 static void works_without_privilege(void **state)
 {
-	char load[512], options[128];
+	char options[128];
 	int fd, status;
 	pid_t child;
 
 	(void)state;
-	assert_int_equal(mount("bpf", "/sys/fs/bpf", "bpf", 0, NULL), 0);
-	snprintf(load, sizeof(load),
-	    "PATH=$PATH:/usr/sbin; bpftool prog load %s/modules/mdfh_xdp.bpf.o /sys/fs/bpf/program "
-	    "type xdp "
-	    "pinmaps /sys/fs/bpf/mdfh && bpftool net attach xdp pinned /sys/fs/bpf/program dev "
-	    "mdfh0 && "
-	    "chmod 755 /sys/fs/bpf && chown -R nobody /sys/fs/bpf/mdfh",
-	    getenv("MDFH_BUILD"));
-	assert_int_equal(system(load), 0);
+	attach_pinned();
 	fd = socket(AF_XDP, SOCK_RAW, 0);
 	assert_true(fd >= 0);
 	snprintf(options, sizeof(options), "pinned=/sys/fs/bpf/mdfh,socket_fd=%d", fd);
@@ -397,8 +469,7 @@ static void works_without_privilege(void **state)
 	}
 	assert_int_equal(waitpid(child, &status, 0), child);
 	close(fd);
-	assert_int_equal(system("PATH=$PATH:/usr/sbin; bpftool net detach xdp dev mdfh0"), 0);
-	assert_int_equal(umount("/sys/fs/bpf"), 0);
+	detach_pinned();
 	assert_true(WIFEXITED(status));
 	assert_int_equal(WEXITSTATUS(status), 0);
 }
@@ -421,8 +492,11 @@ int main(int argc, char **argv)
 	    cmocka_unit_test(needs_a_file_system_for_the_dispatcher),
 	    cmocka_unit_test(a_queue_has_one_port),
 	    cmocka_unit_test(queues_have_a_port_each),
+	    cmocka_unit_test(a_failed_open_leaves_other_queues_alone),
 	    cmocka_unit_test(counts_what_a_full_ring_drops),
 	    cmocka_unit_test(says_what_is_wrong),
+	    cmocka_unit_test(a_refused_process_leaves_the_other_alone),
+	    cmocka_unit_test(refuses_maps_of_another_layout),
 	    cmocka_unit_test(works_without_privilege),
 	};
 	int status = test_take_backend(2, arguments);
