@@ -22,15 +22,15 @@
 
 static void lend(struct uring_port *u)
 {
-	struct mdfh_frames *frames = &u->frames;
-	int mask = io_uring_buf_ring_mask(frames->count);
+	struct mdfh_pool *pool = &u->frames.pool;
+	int mask = io_uring_buf_ring_mask(pool->count);
 	int n = 0;
 
-	for (; u->lent < u->lent_max && frames->free_count; u->lent++) {
-		uint32_t frame = frames->free[--frames->free_count];
+	for (; u->lent < u->lent_max && pool->free_count; u->lent++) {
+		uint32_t frame = mdfh_pool_take(pool);
 
-		io_uring_buf_ring_add(u->lent_ring, frames->base + (size_t)frame * frames->stride,
-		    frames->size, (unsigned short)frame, mask, n++);
+		io_uring_buf_ring_add(u->lent_ring, mdfh_pool_at(pool, frame), u->frames.size,
+		    (unsigned short)frame, mask, n++);
 	}
 	if (n)
 		io_uring_buf_ring_advance(u->lent_ring, n);
@@ -79,13 +79,13 @@ static int is_passing(int error)
 static int take(struct uring_port *u, const struct io_uring_cqe *cqe, struct mdfh_packet *packet)
 {
 	uint32_t frame = cqe->flags >> IORING_CQE_BUFFER_SHIFT;
-	uint8_t *data = u->frames.base + (size_t)frame * u->frames.stride;
+	uint8_t *data = mdfh_pool_at(&u->frames.pool, frame);
 	const struct io_uring_recvmsg_out *out = (const struct io_uring_recvmsg_out *)data;
 	struct msghdr control;
 
 	u->lent--;
 	if (cqe->res < (int)u->payload_at) { /* an error, too, may come with a frame */
-		u->frames.free[u->frames.free_count++] = frame;
+		mdfh_pool_put(&u->frames.pool, frame);
 		return 0;
 	}
 	*packet = (struct mdfh_packet){
@@ -102,7 +102,7 @@ static int take(struct uring_port *u, const struct io_uring_cqe *cqe, struct mdf
 	control =
 	    (struct msghdr){.msg_control = data + sizeof(*out), .msg_controllen = out->controllen};
 	mdfh_sockets_read_control(&u->sockets, &u->sockets.flows[cqe->user_data], &control, packet);
-	u->frames.held[frame] = 1;
+	u->frames.pool.held[frame] = 1;
 	return 1;
 }
 
@@ -206,7 +206,7 @@ static int uring_wait(struct mdfh_bypass *port, uint32_t timeout_us)
 	struct io_uring_cqe *cqe;
 	int rc;
 
-	if (!u->has_ring || (!u->lent && !u->frames.free_count)) { /* nothing can come */
+	if (!u->has_ring || (!u->lent && !u->frames.pool.free_count)) { /* nothing can come */
 		nanosleep(&nap, NULL);
 		return 0;
 	}

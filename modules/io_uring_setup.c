@@ -268,14 +268,14 @@ static int map_frames(struct uring_port *u, const struct mdfh_bypass_config *con
 		return rc;
 	/* For one flow no more than recv takes, so that nothing stays behind in the queue. */
 	u->lent_max = config->flow_count * LENT_PER_FLOW;
-	if (u->lent_max > u->frames.count || u->is_polled)
-		u->lent_max = u->frames.count;
-	region.bytes = u->frames.count * sizeof(struct io_uring_buf);
+	if (u->lent_max > u->frames.pool.count || u->is_polled)
+		u->lent_max = u->frames.pool.count;
+	region.bytes = u->frames.pool.count * sizeof(struct io_uring_buf);
 	rc = mdfh_region_map(&region, &u->lent_region);
 	if (rc)
 		return rc;
 	u->lent_ring = u->lent_region.base;
-	rc = register_buffers(&u->ring, u->lent_ring, u->frames.count);
+	rc = register_buffers(&u->ring, u->lent_ring, u->frames.pool.count);
 	if (!rc)
 		io_uring_buf_ring_init(u->lent_ring);
 	return rc;

@@ -34,12 +34,12 @@ static const uint8_t *copy_out(
 	uint32_t copy;
 	uint8_t *to;
 
-	if (!x->copy_free_count)
+	if (!x->copies.free_count)
 		return NULL;
-	copy = x->copy_free[--x->copy_free_count];
-	to = x->copies + (size_t)copy * x->copy_bytes;
+	copy = mdfh_pool_take(&x->copies);
+	to = mdfh_pool_at(&x->copies, copy);
 	memcpy(to, payload, length);
-	x->copy_held[copy] = 1;
+	x->copies.held[copy] = 1;
 	*cookie = COPY_COOKIE | copy;
 	return to;
 }
@@ -50,7 +50,7 @@ static int take(
 {
 	struct mdfh_bypass_stats *stats = &x->base.stats;
 	uint32_t chunk = (uint32_t)(desc->addr / XDP_CHUNK);
-	const uint8_t *bytes = x->umem + desc->addr;
+	const uint8_t *bytes = x->chunks.base + desc->addr;
 	struct mdfh_frame frame;
 	const uint8_t *data;
 	uint64_t cookie = chunk;
@@ -59,7 +59,7 @@ static int take(
 
 	if (!mdfh_frame_path(
 		stats, &x->flows, MDFH_LINK_ETHERNET, bytes, desc->len, desc->len, &frame, &flow)) {
-		x->free[x->free_count++] = chunk;
+		mdfh_pool_put(&x->chunks, chunk);
 		return 0;
 	}
 	length = frame.payload_length;
@@ -78,11 +78,11 @@ static int take(
 			header = 0;
 			flags |= MDFH_PACKET_COPIED;
 			stats->rx_copied++;
-			x->free[x->free_count++] = chunk;
+			mdfh_pool_put(&x->chunks, chunk);
 		}
 	}
 	if (cookie == chunk) {
-		x->held[chunk] = 1;
+		x->chunks.held[chunk] = 1;
 		x->held_count++;
 	}
 	*packet = (struct mdfh_packet){
@@ -110,7 +110,7 @@ static int receive(struct xdp_port *x, struct mdfh_packet *packets, int n)
 	for (uint32_t i = 0; i < ready; i++) {
 		if (i + 1 < ready)
 			__builtin_prefetch(
-			    x->umem + xsk_ring_cons__rx_desc(&x->rx, at + i + 1)->addr);
+			    x->chunks.base + xsk_ring_cons__rx_desc(&x->rx, at + i + 1)->addr);
 		got += take(x, xsk_ring_cons__rx_desc(&x->rx, at + i), now_ns, &packets[got]);
 	}
 	if (ready)
@@ -146,19 +146,10 @@ static void xdp_release(struct mdfh_bypass *port, const struct mdfh_packet *pack
 	for (int i = 0; i < n; i++) {
 		uint64_t cookie = packets[i].cookie;
 
-		if (cookie & COPY_COOKIE) {
-			cookie &= ~(uint64_t)COPY_COOKIE;
-			if (cookie >= x->copy_count || !x->copy_held[cookie])
-				continue;
-			x->copy_held[cookie] = 0;
-			x->copy_free[x->copy_free_count++] = (uint32_t)cookie;
-			continue;
-		}
-		if (cookie >= x->chunk_count || !x->held[cookie])
-			continue;
-		x->held[cookie] = 0;
-		x->held_count--;
-		x->free[x->free_count++] = (uint32_t)cookie;
+		if (cookie & COPY_COOKIE)
+			mdfh_pool_release(&x->copies, cookie & ~(uint64_t)COPY_COOKIE);
+		else
+			x->held_count -= (uint32_t)mdfh_pool_release(&x->chunks, cookie);
 	}
 }
 

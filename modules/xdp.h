@@ -7,10 +7,10 @@
 
 #include <xdp/xsk.h>
 
-#include "mdfh/memory.h"
 #include "modules/xdp_filter.h"
 #include "net/membership.h"
 #include "net/net.h"
+#include "net/pool.h"
 #include "wire/flow.h"
 #include "wire/trailer.h"
 
@@ -36,11 +36,7 @@ struct xdp_port {
 	/* The receiving thread's. */
 	struct xsk_ring_cons rx;
 	struct xsk_ring_prod fill;
-	uint8_t *umem;
-	uint32_t *free; /* stack of chunks that the kernel does not have and nobody holds */
-	uint8_t *held;  /* by chunk: handed out and not yet released */
-	uint32_t free_count;
-	uint32_t chunk_count;
+	struct mdfh_pool chunks; /* free are those that the kernel does not have and nobody holds */
 	uint32_t ring_size;
 	uint32_t hold_max;
 	uint32_t held_count;
@@ -52,17 +48,13 @@ struct xdp_port {
 	uint16_t time_flags; /* of every packet; 0 = receive_ns is to be 0 */
 	int zero_copy;
 	/* Copies of packets that must not stay in the NIC's buffers. */
-	uint8_t *copies;
-	uint32_t copy_bytes, copy_count, copy_free_count;
-	uint32_t *copy_free;
-	uint8_t *copy_held;
+	struct mdfh_pool copies;
 
 	/* Control path. */
 	struct xdp_interface *interface;
 	struct xdp_filter filters[MDFH_BYPASS_FLOWS_MAX];
 	uint32_t filter_count;
 	struct mdfh_membership membership;
-	struct mdfh_region region, copy_region;
 	struct xdp_ring_map rx_map, fill_map;
 	uint32_t queue;
 	int has_queue; /* among this process's ports */
@@ -75,7 +67,7 @@ struct xdp_port {
 /* Give the kernel as many free chunks as the fill ring has room for. */
 static inline void mdfh_xdp_top_up(struct xdp_port *x)
 {
-	uint32_t n = x->free_count, at;
+	uint32_t n = x->chunks.free_count, at;
 
 	if (!n)
 		return;
@@ -86,7 +78,7 @@ static inline void mdfh_xdp_top_up(struct xdp_port *x)
 		return;
 	for (uint32_t i = 0; i < n; i++)
 		*xsk_ring_prod__fill_addr(&x->fill, at + i) =
-		    (uint64_t)x->free[--x->free_count] * XDP_CHUNK;
+		    (uint64_t)mdfh_pool_take(&x->chunks) * XDP_CHUNK;
 	xsk_ring_prod__submit(&x->fill, n);
 }
 

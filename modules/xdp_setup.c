@@ -14,7 +14,6 @@
 #include <linux/sockios.h>
 
 #include "core/lines.h"
-#include "mdfh/cpu.h"
 #include "mdfh/error.h"
 #include "mdfh/frame.h"
 #include "modules/xdp.h"
@@ -172,50 +171,17 @@ static int compile_filters(struct xdp_port *x, const struct mdfh_bypass_config *
 
 static int map_chunks(struct xdp_port *x, const struct mdfh_bypass_config *config)
 {
-	struct mdfh_region_config region = {.size = sizeof(region), .hugepages = config->hugepages};
-	int rc;
-
-	if (config->enable_numa_awareness != MDFH_OFF)
-		region.numa_node = mdfh_interface_node(config->interface) + 1;
 	x->hold_max = config->hold_max ? config->hold_max : config->rx_ring_size;
 	x->ring_size = config->rx_ring_size < RING_MIN ? RING_MIN : config->rx_ring_size;
-	x->chunk_count = x->ring_size + x->hold_max + config->batch_size;
-	region.bytes = (size_t)x->chunk_count * XDP_CHUNK;
-	rc = mdfh_region_map(&region, &x->region);
-	if (rc)
-		return rc;
-	x->umem = x->region.base;
-	x->free = mdfh_lines_alloc(x->chunk_count, sizeof(*x->free));
-	x->held = mdfh_lines_alloc(x->chunk_count, sizeof(*x->held));
-	if (!x->free || !x->held)
-		return mdfh_error(-ENOMEM, "xdp: %u packets", x->chunk_count);
-	for (uint32_t i = 0; i < x->chunk_count; i++)
-		x->free[x->free_count++] = x->chunk_count - 1 - i;
-	return 0;
+	return mdfh_pool_map(
+	    &x->chunks, "xdp", x->ring_size + x->hold_max + config->batch_size, XDP_CHUNK, config);
 }
 
 /* Where packets stay in the NIC's buffers, there is room for copies of as many as may be held. */
 static int map_copies(struct xdp_port *x, const struct mdfh_bypass_config *config)
 {
-	struct mdfh_region_config region = {.size = sizeof(region), .hugepages = config->hugepages};
-	int rc;
-
-	x->copy_bytes = (x->frame_size + MDFH_CACHE_LINE - 1) / MDFH_CACHE_LINE * MDFH_CACHE_LINE;
-	x->copy_count = x->hold_max + config->batch_size;
-	region.bytes = (size_t)x->copy_count * x->copy_bytes;
-	if (config->enable_numa_awareness != MDFH_OFF)
-		region.numa_node = mdfh_interface_node(config->interface) + 1;
-	rc = mdfh_region_map(&region, &x->copy_region);
-	if (rc)
-		return rc;
-	x->copies = x->copy_region.base;
-	x->copy_free = mdfh_lines_alloc(x->copy_count, sizeof(*x->copy_free));
-	x->copy_held = mdfh_lines_alloc(x->copy_count, sizeof(*x->copy_held));
-	if (!x->copy_free || !x->copy_held)
-		return mdfh_error(-ENOMEM, "xdp: %u copies", x->copy_count);
-	for (uint32_t i = 0; i < x->copy_count; i++)
-		x->copy_free[x->copy_free_count++] = x->copy_count - 1 - i;
-	return 0;
+	return mdfh_pool_map(
+	    &x->copies, "xdp", x->hold_max + config->batch_size, x->frame_size, config);
 }
 
 /* The socket and its rings -------------------------------------------------------------------- */
@@ -279,16 +245,17 @@ static int map_ring(const struct xdp_port *x, const struct xdp_ring_offset *offs
 
 static int make_rings(struct xdp_port *x, uint32_t entries)
 {
-	const struct xdp_umem_reg umem = {
-	    .addr = (uintptr_t)x->umem, .len = x->region.bytes, .chunk_size = XDP_CHUNK};
+	const struct xdp_umem_reg umem = {.addr = (uintptr_t)x->chunks.base,
+	    .len = x->chunks.region.bytes,
+	    .chunk_size = XDP_CHUNK};
 	struct xdp_mmap_offsets offsets;
 	socklen_t length = sizeof(offsets);
 	uint8_t *base;
 	int rc;
 
 	if (setsockopt(x->fd, SOL_XDP, XDP_UMEM_REG, &umem, sizeof(umem))) {
-		rc = mdfh_error_errno(
-		    -errno, "xdp: giving the kernel %zu bytes of packet memory", x->region.bytes);
+		rc = mdfh_error_errno(-errno, "xdp: giving the kernel %zu bytes of packet memory",
+		    x->chunks.region.bytes);
 		return rc == -ENOBUFS
 			   ? mdfh_error(rc,
 				 "%s; raise the limit of locked memory (`ulimit -l`), or "
@@ -418,14 +385,8 @@ void mdfh_xdp_close(struct mdfh_bypass *port)
 	if (x->fd >= 0)
 		close(x->fd);
 	mdfh_xdp_detach(x->interface);
-	if (x->umem)
-		mdfh_region_unmap(&x->region);
-	if (x->copies)
-		mdfh_region_unmap(&x->copy_region);
-	free(x->free);
-	free(x->held);
-	free(x->copy_free);
-	free(x->copy_held);
+	mdfh_pool_unmap(&x->chunks);
+	mdfh_pool_unmap(&x->copies);
 	free(x);
 }
 
@@ -446,8 +407,8 @@ static void report(struct xdp_port *x, const struct mdfh_bypass_config *config)
 	    .hold_max = x->hold_max,
 	    .frame_size = config->frame_size,
 	    .poll_fd = x->fd,
-	    .numa_node = x->region.node,
-	    .hugepages = x->region.reserved_hugepages,
+	    .numa_node = x->chunks.region.node,
+	    .hugepages = x->chunks.region.reserved_hugepages,
 	    .warning = "",
 	};
 }

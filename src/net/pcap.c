@@ -18,9 +18,9 @@
 #include "core/lines.h"
 #include "mdfh/capture.h"
 #include "mdfh/error.h"
-#include "mdfh/memory.h"
 #include "net/frame_path.h"
 #include "net/net.h"
+#include "net/pool.h"
 
 enum {
 	HEADER_ROOM = 128, /* frame bytes kept before the payload; a longer header is left out */
@@ -45,13 +45,7 @@ struct pcap_port {
 	uint16_t flow;
 	struct mdfh_capture_frame frame;
 	struct mdfh_frame parsed;
-	struct mdfh_region memory;
-	uint8_t *slots;
-	uint32_t *free; /* stack of slot numbers */
-	uint8_t *held;  /* by slot: handed out and not yet released */
-	uint32_t free_count;
-	uint32_t slot_count;
-	uint32_t slot_bytes;
+	struct mdfh_pool slots;
 	uint32_t frame_size;
 	char warning[256];
 };
@@ -91,27 +85,12 @@ static int check(const struct mdfh_bypass_config *config)
 static int take_slots(struct pcap_port *pcap, const struct mdfh_bypass_config *config)
 {
 	uint32_t hold = config->hold_max ? config->hold_max : config->rx_ring_size;
-	struct mdfh_region_config region = {
-	    .size = sizeof(region),
-	    .hugepages = config->hugepages,
-	};
-	int error;
-
 	/* A batch more than may be held, so that a caller at the limit still receives. */
-	pcap->slot_count = hold + config->batch_size;
-	pcap->slot_bytes = (HEADER_ROOM + config->frame_size + MDFH_CACHE_LINE - 1) /
-			   MDFH_CACHE_LINE * MDFH_CACHE_LINE;
-	region.bytes = (size_t)pcap->slot_count * pcap->slot_bytes;
-	error = mdfh_region_map(&region, &pcap->memory);
+	int error = mdfh_pool_map(&pcap->slots, "pcap", hold + config->batch_size,
+	    HEADER_ROOM + config->frame_size, config);
+
 	if (error)
 		return error;
-	pcap->slots = pcap->memory.base;
-	pcap->free = mdfh_lines_alloc(pcap->slot_count, sizeof(*pcap->free));
-	pcap->held = mdfh_lines_alloc(pcap->slot_count, sizeof(*pcap->held));
-	if (!pcap->free || !pcap->held)
-		return mdfh_error(-ENOMEM, "pcap: %u slots", pcap->slot_count);
-	for (uint32_t i = 0; i < pcap->slot_count; i++)
-		pcap->free[pcap->free_count++] = pcap->slot_count - 1 - i;
 	pcap->base.capabilities.hold_max = hold;
 	return 0;
 }
@@ -121,10 +100,7 @@ static void pcap_close_port(struct mdfh_bypass *port)
 	struct pcap_port *pcap = (struct pcap_port *)port;
 
 	mdfh_capture_close(pcap->capture);
-	if (pcap->slots)
-		mdfh_region_unmap(&pcap->memory);
-	free(pcap->free);
-	free(pcap->held);
+	mdfh_pool_unmap(&pcap->slots);
 	free(pcap);
 }
 
@@ -159,8 +135,8 @@ static int pcap_open_port(const struct mdfh_bypass_config *config, struct mdfh_b
 	error = take_slots(pcap, config);
 	if (error)
 		goto fail;
-	pcap->base.capabilities.hugepages = pcap->memory.reserved_hugepages;
-	pcap->base.capabilities.numa_node = pcap->memory.node;
+	pcap->base.capabilities.hugepages = pcap->slots.region.reserved_hugepages;
+	pcap->base.capabilities.numa_node = pcap->slots.region.node;
 	pcap->frame_size = config->frame_size;
 	pcap->trailer.kind = config->trailer;
 	pcap->stamps = config->timestamps != MDFH_TIMESTAMPS_OFF;
@@ -237,12 +213,13 @@ static void hand_out(struct pcap_port *pcap, struct mdfh_packet *packet)
 {
 	const struct mdfh_frame *parsed = &pcap->parsed;
 	struct mdfh_bypass_stats *stats = &pcap->base.stats;
-	uint32_t slot = pcap->free[--pcap->free_count];
-	uint8_t *data = pcap->slots + (size_t)slot * pcap->slot_bytes + HEADER_ROOM;
+	uint32_t slot = mdfh_pool_take(&pcap->slots);
+	uint8_t *data = mdfh_pool_at(&pcap->slots, slot) + HEADER_ROOM;
 	uint32_t header = parsed->payload_offset <= HEADER_ROOM ? parsed->payload_offset : 0;
 	uint32_t length = parsed->payload_length;
 	int truncated = parsed->truncated;
-	int held_over = pcap->slot_count - pcap->free_count > pcap->base.capabilities.hold_max;
+	int held_over =
+	    pcap->slots.count - pcap->slots.free_count > pcap->base.capabilities.hold_max;
 
 	if (length > pcap->frame_size) {
 		length = pcap->frame_size;
@@ -265,7 +242,7 @@ static void hand_out(struct pcap_port *pcap, struct mdfh_packet *packet)
 	};
 	mdfh_frame_trailer(stats, &pcap->trailer, pcap->frame.data, pcap->frame.captured,
 	    pcap->frame.wire_length, parsed, packet);
-	pcap->held[slot] = 1;
+	pcap->slots.held[slot] = 1;
 	stats->rx_bytes += length;
 	stats->rx_truncated += (unsigned)truncated;
 	stats->rx_copied += (unsigned)held_over;
@@ -281,7 +258,7 @@ static int pcap_recv(struct mdfh_bypass *port, struct mdfh_packet *packets, int 
 
 	if (pcap->inverse > 0)
 		now = pcap->now(pcap->clock_context);
-	while (got < n && pcap->free_count) {
+	while (got < n && pcap->slots.free_count) {
 		if (!pcap->pending && !next_packet(pcap, &budget))
 			break;
 		if (!pcap->started) {
@@ -297,7 +274,7 @@ static int pcap_recv(struct mdfh_bypass *port, struct mdfh_packet *packets, int 
 		int over = pcap->ended && !pcap->pending;
 
 		port->stats.rx_empty++;
-		port->stats.rx_starved += !pcap->free_count && !over;
+		port->stats.rx_starved += !pcap->slots.free_count && !over;
 		return over ? -ENODATA : 0;
 	}
 	port->stats.rx_packets += (uint64_t)got;
@@ -333,14 +310,8 @@ static void pcap_release(struct mdfh_bypass *port, const struct mdfh_packet *pac
 {
 	struct pcap_port *pcap = (struct pcap_port *)port;
 
-	for (int i = 0; i < n; i++) {
-		uint64_t slot = packets[i].cookie;
-
-		if (slot >= pcap->slot_count || !pcap->held[slot])
-			continue;
-		pcap->held[slot] = 0;
-		pcap->free[pcap->free_count++] = (uint32_t)slot;
-	}
+	for (int i = 0; i < n; i++)
+		mdfh_pool_release(&pcap->slots, packets[i].cookie);
 }
 
 const struct mdfh_bypass_ops mdfh_pcap_ops = {

@@ -454,7 +454,7 @@ static void stamp(const struct tcp_port *p, struct mdfh_packet *packet)
 static void put_mark(const struct tcp_port *p, struct mdfh_packet *packet, unsigned flag)
 {
 	*packet = (struct mdfh_packet){
-	    .data = p->frames.base,
+	    .data = p->frames.pool.base,
 	    .cookie = UINT64_MAX, /* of no frame: release has nothing to do */
 	    .time_error_ns = UINT32_MAX,
 	    .flags = (uint16_t)(MDFH_PACKET_STREAM | flag),
