@@ -265,15 +265,24 @@ static int count_entries(const char *path)
 	return n;
 }
 
-/* Those of this test: other programs may make some meanwhile. */
+const char *faults_shared(const char *name)
+{
+	static char text[64];
+
+	snprintf(text, sizeof(text), "/mdfh-faults-%d-%s", (int)getpid(), name);
+	return text;
+}
+
+/* Those of this process: others may make some meanwhile. */
 static int count_names(void)
 {
+	const char *mine = faults_shared("") + 1;
 	DIR *folder = opendir("/dev/shm");
 	const struct dirent *entry;
 	int n = 0;
 
 	while (folder && (entry = readdir(folder)))
-		n += !strncmp(entry->d_name, "mdfh-faults", 11);
+		n += !strncmp(entry->d_name, mine, strlen(mine));
 	if (folder)
 		closedir(folder);
 	return n;

@@ -19,6 +19,9 @@ void faults_mark(void);
 /* What there is more of than at the mark, in words; NULL = nothing. */
 const char *faults_left(void);
 
+/* A name for shared memory that counts as this process's; valid until the next call. */
+const char *faults_shared(const char *name);
+
 /* What is opened, and how it is closed. Returns 0 or a negative errno value as the library does. */
 struct faults_case {
 	const char *name;

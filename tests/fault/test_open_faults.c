@@ -1,7 +1,7 @@
 /* test_open_faults.c - every open and create of the library, with each of its calls made to fail.
  *
  * Sockets and TCP stand in tests/net/test_socket_faults.c. mdfh_clock_start has no call that can
- * fail. In shared memory all names begin with "mdfh-faults". */
+ * fail. */
 #include <errno.h>
 #include <fcntl.h>
 #include <setjmp.h>
@@ -363,9 +363,10 @@ static const struct {
 
 static void test_shareable(void **state)
 {
-	static char shared[] = "/mdfh-faults-shared";
+	char shared[64];
 
 	(void)state;
+	snprintf(shared, sizeof(shared), "%s", faults_shared("shared"));
 	for (size_t i = 0; i < sizeof(shareable) / sizeof(shareable[0]); i++) {
 		struct faults_case c = {.name = shareable[i].name,
 		    .open = shareable[i].open,
@@ -564,32 +565,34 @@ static void test_histograms(void **state)
 
 /* Handlers ------------------------------------------------------------------------------------ */
 
-static const char yaml[] = "session_date: \"2026-11-25\"\n"
-			   "depth_levels: 2\n"
-			   "instruments_max: 100\n"
-			   "orders_max: 1000\n"
-			   "levels_max: 100\n"
-			   "trades_max: 100\n"
-			   "instruments_shared_name: /mdfh-faults-instruments\n"
-			   "channels:\n"
-			   "  - protocol: itch50\n"
-			   "    lines:\n"
-			   "      - backend: \"null\"\n"
-			   "      - group: 127.0.0.1:39876\n"
-			   "consumers:\n"
-			   "  - name: one\n"
-			   "    slots: 64\n"
-			   "    symbols: [A, B]\n"
-			   "  - name: two\n"
-			   "    slots: 64\n"
-			   "    kind: raw\n"
-			   "    shared_name: /mdfh-faults-ring\n";
+static char yaml[1024];
+/* With the beginning of its names in shared memory. */
+static const char yaml_format[] = "session_date: \"2026-11-25\"\n"
+				  "depth_levels: 2\n"
+				  "instruments_max: 100\n"
+				  "orders_max: 1000\n"
+				  "levels_max: 100\n"
+				  "trades_max: 100\n"
+				  "instruments_shared_name: %s-instruments\n"
+				  "channels:\n"
+				  "  - protocol: itch50\n"
+				  "    lines:\n"
+				  "      - backend: \"null\"\n"
+				  "      - group: 127.0.0.1:39876\n"
+				  "consumers:\n"
+				  "  - name: one\n"
+				  "    slots: 64\n"
+				  "    symbols: [A, B]\n"
+				  "  - name: two\n"
+				  "    slots: 64\n"
+				  "    kind: raw\n"
+				  "    shared_name: %s-ring\n";
 
 static int parse(void *context, void **opened)
 {
 	(void)context;
 	return mdfh_handler_config_parse(
-	    yaml, sizeof(yaml) - 1, "text", (struct mdfh_handler_config **)opened);
+	    yaml, strlen(yaml), "text", (struct mdfh_handler_config **)opened);
 }
 
 static int load(void *context, void **opened)
@@ -629,12 +632,13 @@ static void close_handler(void *opened)
 
 static void test_handler(void **state)
 {
-	const char *path = path_of("handler.yaml");
+	const char *path = path_of("handler.yaml"), *names = faults_shared("handler");
 	struct mdfh_handler_config *config;
 	FILE *file = fopen(path, "w");
 
 	(void)state;
 	assert_non_null(file);
+	snprintf(yaml, sizeof(yaml), yaml_format, names, names);
 	assert_true(fputs(yaml, file) >= 0);
 	assert_int_equal(fclose(file), 0);
 	/* What libcyaml allocates is beyond the linker: its own calls are not made to fail. */
