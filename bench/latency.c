@@ -34,7 +34,7 @@ static const double percentiles[] = {50, 99, 99.9, 99.99, 100};
 enum { PERCENTILES = sizeof(percentiles) / sizeof(percentiles[0]) };
 
 struct way {
-	const char *backend, *options, *interface;
+	struct wire_way way;
 	struct mdfh_histogram *due, *sent; /* of one round */
 	uint64_t due_ns[PERCENTILES][ROUNDS_MAX], sent_ns[PERCENTILES][ROUNDS_MAX];
 	uint64_t lost;
@@ -48,22 +48,9 @@ static uint64_t rate, seconds, rounds, run_number;
 
 static int parse_way(char *text, struct way *way)
 {
-	int rc;
+	int rc = mdfh_histogram_create(LATENCY_MAX, &way->due);
 
-	way->backend = text;
-	way->options = NULL;
-	way->interface = WIRE_INTERFACE;
-	text = strchr(text, '/');
-	if (text) {
-		*text++ = '\0';
-		way->options = *text && *text != '/' ? text : NULL;
-		text = strchr(text, '/');
-	}
-	if (text) {
-		*text++ = '\0';
-		way->interface = text;
-	}
-	rc = mdfh_histogram_create(LATENCY_MAX, &way->due);
+	way->way = wire_parse_way(text);
 	return rc ? rc : mdfh_histogram_create(LATENCY_MAX, &way->sent);
 }
 
@@ -118,17 +105,8 @@ static int receive_run(struct way *way, struct mdfh_bypass *port)
 
 static int run(struct way *way, uint64_t round)
 {
-	const struct mdfh_flow flow = {.group = WIRE_GROUP, .port = WIRE_PORT};
-	const struct mdfh_bypass_config config = {.size = sizeof(config),
-	    .backend = way->backend,
-	    .backend_options = way->options,
-	    .interface = way->interface,
-	    .flows = &flow,
-	    .flow_count = 1,
-	    .batch_size = BATCH,
-	    .direction = MDFH_DIRECTION_RECEIVE};
 	struct mdfh_bypass *port;
-	int rc = mdfh_bypass_open(&config, &port);
+	int rc = wire_open_port(&way->way, BATCH, &port);
 
 	if (rc)
 		return rc;
@@ -167,7 +145,7 @@ static void report(struct way *way)
 {
 	printf("{\"bench\":\"latency\",\"backend\":\"%s\",\"options\":\"%s\",\"interface\":\"%s\","
 	       "\"rate\":%llu,\"datagrams\":%llu,\"lost\":%llu",
-	    way->backend, way->options ? way->options : "", way->interface,
+	    way->way.backend, way->way.options ? way->way.options : "", way->way.interface,
 	    (unsigned long long)rate, (unsigned long long)rate * seconds * rounds,
 	    (unsigned long long)way->lost);
 	report_from("due", way->due_ns);

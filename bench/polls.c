@@ -7,6 +7,7 @@
  *
  * Usage: bench_polls RATE DATAGRAMS WAY [PAUSE_US], as root. WAY is BACKEND[/OPTIONS[/INTERFACE]], INTERFACE as
  * the backend wants it named (default: rx0, the device), or "bare-af_xdp", DPDK's driver. */
+#include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -40,30 +41,14 @@ static int receive_batch(void)
 	return got;
 }
 
-static int open_way(char *way)
+static int open_way(char *text)
 {
-	struct mdfh_flow flow = {.group = WIRE_GROUP, .port = WIRE_PORT};
-	struct mdfh_bypass_config config = {.size = sizeof(config),
-	    .backend = way,
-	    .interface = WIRE_INTERFACE,
-	    .flows = &flow,
-	    .flow_count = 1,
-	    .batch_size = BATCH,
-	    .direction = MDFH_DIRECTION_RECEIVE};
-	char *options = strchr(way, '/');
-	char *interface = options ? strchr(options + 1, '/') : NULL;
+	struct wire_way way;
 
-	if (!strcmp(way, "bare-af_xdp"))
+	if (!strcmp(text, "bare-af_xdp"))
 		return bare_dpdk_open("net_af_xdp0,iface=" WIRE_INTERFACE);
-	if (options)
-		*options++ = '\0';
-	if (interface)
-		*interface++ = '\0';
-	if (options && *options)
-		config.backend_options = options;
-	if (interface)
-		config.interface = interface;
-	return mdfh_bypass_open(&config, &port);
+	way = wire_parse_way(text);
+	return wire_open_port(&way, BATCH, &port);
 }
 
 int main(int argc, char **argv)
@@ -125,7 +110,7 @@ int main(int argc, char **argv)
 		    (unsigned long long)empty,
 		    (double)mdfh_clock_ticks_to_ns(ticks) / (double)packets);
 	else if (rc >= 0)
-		rc = mdfh_error(-5, "%s: nothing came", argv[3]);
+		rc = mdfh_error(-EIO, "%s: nothing came", argv[3]);
 out:
 	if (rc < 0)
 		fprintf(stderr, "bench_polls: %s\n", mdfh_error_text());

@@ -159,3 +159,35 @@ void wire_wait(void)
 {
 	sem_wait(&sender.done);
 }
+
+struct wire_way wire_parse_way(char *text)
+{
+	struct wire_way way = {.backend = text, .interface = WIRE_INTERFACE};
+
+	text = strchr(text, '/');
+	if (!text)
+		return way;
+	*text++ = '\0';
+	way.options = *text && *text != '/' ? text : NULL;
+	text = strchr(text, '/');
+	if (text) {
+		*text++ = '\0';
+		way.interface = text;
+	}
+	return way;
+}
+
+int wire_open_port(const struct wire_way *way, uint32_t batch, struct mdfh_bypass **port)
+{
+	const struct mdfh_flow flow = {.group = WIRE_GROUP, .port = WIRE_PORT};
+	const struct mdfh_bypass_config config = {.size = sizeof(config),
+	    .backend = way->backend,
+	    .backend_options = way->options,
+	    .interface = way->interface,
+	    .flows = &flow,
+	    .flow_count = 1,
+	    .batch_size = batch,
+	    .direction = MDFH_DIRECTION_RECEIVE};
+
+	return mdfh_bypass_open(&config, port);
+}

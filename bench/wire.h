@@ -8,6 +8,8 @@
 
 #include <stdint.h>
 
+#include "mdfh/bypass.h"
+
 #define WIRE_GROUP     "239.77.0.1"
 #define WIRE_INTERFACE "rx0"
 
@@ -25,5 +27,15 @@ void wire_close(void);
  * whatever became of those before. wire_wait returns when all have been sent. */
 void wire_start(uint64_t run, uint64_t first_ns, uint64_t rate, uint64_t count);
 void wire_wait(void);
+
+/* What a benchmark's argument BACKEND[/OPTIONS[/INTERFACE]] names; INTERFACE is WIRE_INTERFACE where it
+ * is left out. The text is cut up, and must stay. */
+struct wire_way {
+	const char *backend, *options, *interface;
+};
+
+struct wire_way wire_parse_way(char *text);
+/* A port that receives what is sent, in batches of up to batch packets. */
+int wire_open_port(const struct wire_way *way, uint32_t batch, struct mdfh_bypass **port);
 
 #endif
