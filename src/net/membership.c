@@ -9,7 +9,7 @@
 
 #include "mdfh/error.h"
 
-static int join(
+int mdfh_membership_join(
     int fd, unsigned interface, const struct mdfh_address *group, const struct mdfh_address *source)
 {
 	int level = group->any.sa_family == AF_INET ? IPPROTO_IP : IPPROTO_IPV6;
@@ -50,7 +50,8 @@ int mdfh_membership_open(
 		if (!rc && flow->source && !mdfh_address_parse(flow->source, 0, &source))
 			rc = -EINVAL;
 		if (!rc)
-			rc = join(fd, interface, &group, flow->source ? &source : NULL);
+			rc = mdfh_membership_join(
+			    fd, interface, &group, flow->source ? &source : NULL);
 		if (rc) {
 			mdfh_membership_close(membership);
 			return mdfh_error_errno(rc, "%s: join %s%s%s on %s", name, flow->group,

@@ -18,4 +18,9 @@ int mdfh_membership_open(
     struct mdfh_membership *membership, const char *name, const struct mdfh_bypass_config *config);
 void mdfh_membership_close(struct mdfh_membership *membership); /* a zeroed one, too */
 
+/* Have a socket join a group, from one source or any (NULL), on an interface (0 = the kernel's choice). 0
+ * or -errno without a sentence. */
+int mdfh_membership_join(int fd, unsigned interface, const struct mdfh_address *group,
+    const struct mdfh_address *source);
+
 #endif

@@ -3,6 +3,7 @@
  *
  * A socket is shut by a filter from its making until its memberships and sources are complete, so
  * that nothing of another group or source is ever queued on it. */
+#include "net/membership.h"
 #include "net/socket.h"
 
 #include <errno.h>
@@ -174,21 +175,14 @@ int mdfh_sockets_set_timestamps(
 static int join(const struct mdfh_sockets *s, const struct flow *flow)
 {
 	int v4 = flow->to.any.sa_family == AF_INET;
-	int level = v4 ? IPPROTO_IP : IPPROTO_IPV6;
-	struct group_source_req with_source = {.gsr_interface = s->interface_index};
-	struct group_req any_source = {.gr_interface = s->interface_index};
-	int failed;
+	int rc;
 
-	if (mdfh_socket_set_int(flow->fd, level, v4 ? IP_MULTICAST_ALL : IPV6_MULTICAST_ALL, 0))
+	if (mdfh_socket_set_int(flow->fd, v4 ? IPPROTO_IP : IPPROTO_IPV6,
+		v4 ? IP_MULTICAST_ALL : IPV6_MULTICAST_ALL, 0))
 		return mdfh_error_errno(-errno, "socket: IP_MULTICAST_ALL");
-	memcpy(&any_source.gr_group, &flow->to.storage, sizeof(any_source.gr_group));
-	memcpy(&with_source.gsr_group, &flow->to.storage, sizeof(with_source.gsr_group));
-	memcpy(&with_source.gsr_source, &flow->source.storage, sizeof(with_source.gsr_source));
-	failed = flow->source.length ? setsockopt(flow->fd, level, MCAST_JOIN_SOURCE_GROUP,
-					   &with_source, sizeof(with_source))
-				     : setsockopt(flow->fd, level, MCAST_JOIN_GROUP, &any_source,
-					   sizeof(any_source));
-	return failed ? mdfh_socket_join_error(-errno, s, flow) : 0;
+	rc = mdfh_membership_join(
+	    flow->fd, s->interface_index, &flow->to, flow->source.length ? &flow->source : NULL);
+	return rc ? mdfh_socket_join_error(rc, s, flow) : 0;
 }
 
 /* A packet belongs to the first flow that it matches: block in this any-source flow the sources
