@@ -89,6 +89,7 @@ int mdfh_lines_share(const struct mdfh_line_config *a, const struct mdfh_line_co
 	       a->frame_size == b->frame_size && a->busy_poll_us == b->busy_poll_us &&
 	       a->hold_max == b->hold_max && a->zero_copy_threshold == b->zero_copy_threshold &&
 	       a->zero_copy == b->zero_copy && a->require_zero_copy == b->require_zero_copy &&
+	       a->receive_buffer_bytes == b->receive_buffer_bytes &&
 	       a->timestamps == b->timestamps && a->trailer == b->trailer &&
 	       is_same_fault(a->fault, &b->fault);
 }

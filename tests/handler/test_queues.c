@@ -121,6 +121,9 @@ static void lines_of_a_port_have_equal_settings(void **state)
 	s.lines[1].frame_size = 4096;
 	assert_refused(&s, "channel 0 line A and channel 0 line B want queue 0 of dev0");
 	make(&s);
+	s.lines[1].receive_buffer_bytes = 65536;
+	assert_refused(&s, "channel 0 line A and channel 0 line B");
+	make(&s);
 	s.lines[2].fault.loss_ppm = 10;
 	assert_refused(&s, "channel 0 line A and channel 1 line A");
 }
