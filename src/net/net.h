@@ -64,4 +64,8 @@ int mdfh_kernel_drops_open(void);
 int mdfh_kernel_drops_read(int fd, uint64_t *total);
 uint64_t mdfh_kernel_drops_parse(const char *text); /* of /proc/net/softnet_stat */
 
+/* Once a socket has asked for stamps: wait until the kernel makes them as packets come in, some 20 ms
+ * at most. 0, also where there is no loopback to see it by. */
+int mdfh_kernel_stamps_wait(void);
+
 #endif

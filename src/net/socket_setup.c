@@ -167,7 +167,9 @@ int mdfh_sockets_set_timestamps(
 	s->cmsg_type = SCM_TIMESTAMPNS;
 	s->time_flags = MDFH_PACKET_TIME_KERNEL;
 	s->base.capabilities.timestamps = MDFH_PLACE_KERNEL;
-	return rc ? mdfh_error_errno(rc, "socket: SO_TIMESTAMPNS") : 0;
+	if (rc)
+		return mdfh_error_errno(rc, "socket: SO_TIMESTAMPNS");
+	return flow ? 0 : mdfh_kernel_stamps_wait();
 }
 
 /* Membership and filters ---------------------------------------- */

@@ -54,6 +54,25 @@ static void receives_what_was_sent(const char *address)
 	mdfh_bypass_close(port);
 }
 
+/* The kernel stamps from the first packet on, as it comes in and not as it is read. */
+static void stamps_the_first_packet(void **state)
+{
+	struct mdfh_bypass *port = open_port((struct mdfh_bypass_config){.host = "127.0.0.1"});
+	int fd = open_sender("127.0.0.1");
+	struct mdfh_packet packet;
+	struct timespec after;
+
+	(void)state;
+	send_to(fd, "127.0.0.1", mdfh_bypass_local_port(port, 0), "x", 1);
+	clock_gettime(CLOCK_REALTIME, &after);
+	receive(port, &packet, 1);
+	assert_true(
+	    packet.receive_ns <= (uint64_t)after.tv_sec * 1000000000 + (uint64_t)after.tv_nsec);
+	mdfh_bypass_release(port, &packet, 1);
+	close(fd);
+	mdfh_bypass_close(port);
+}
+
 static void receives_ipv4(void **state)
 {
 	(void)state;
@@ -544,6 +563,7 @@ static void waits_and_times_out(void **state)
 int main(int argc, char **argv)
 {
 	const struct CMUnitTest tests[] = {
+	    cmocka_unit_test(stamps_the_first_packet),
 	    cmocka_unit_test(receives_ipv4),
 	    cmocka_unit_test(receives_ipv6),
 	    cmocka_unit_test(receives_any_address),
