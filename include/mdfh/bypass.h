@@ -70,7 +70,9 @@ struct mdfh_flow {
 	    *source;   /* numeric, needs group; NULL = any source. On a multicast group it makes
 	                     * the membership source-specific, else it is a filter */
 	uint16_t port; /* UDP port, host order; 0 = any free port (unicast, one flow) */
-	uint16_t vlan; /* VLAN id 1..4094, 0 = any; frame backends only */
+	/* VLAN id 1..4094, 0 = any. Sockets receive from the device that interface has for it, all
+	 * flows of a port from one. */
+	uint16_t vlan;
 };
 
 /* Faults per million packets, drawn from one seeded generator: equal seeds, equal faults. */

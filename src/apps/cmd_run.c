@@ -97,7 +97,7 @@ static const struct argp_option options[] = {
     {"join-newest", KEY_JOIN_NEWEST, 0, 0,
 	"Streams: begin with the newest message instead of the day's first", 0},
     {"source", KEY_SOURCE, "ADDRESS", 0, "Only packets from this sender", 0},
-    {"vlan", KEY_VLAN, "ID", 0, "Only packets with this VLAN tag (backends that see frames)", 0},
+    {"vlan", KEY_VLAN, "ID", 0, "Only packets of this VLAN", 0},
     {"trailer", KEY_TRAILER, "KIND", 0,
 	"Take times from the trailers of a tap or switch: metamako, exablaze", 0},
     {"interface", KEY_INTERFACE, "DEVICE", 0, "Network device, as the backend names it", 0},

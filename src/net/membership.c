@@ -27,11 +27,23 @@ int mdfh_membership_join(
 	return 0;
 }
 
+/* Where a flow's group is joined: of a VLAN, on the kernel's device for it where there is one, so that
+ * reports carry its tag and reach the routers of that VLAN. */
+static unsigned interface_of(const struct mdfh_flow *flow, const char *interface)
+{
+	char device[IFNAMSIZ];
+
+	if (!interface)
+		return 0;
+	return if_nametoindex(
+	    flow->vlan && mdfh_vlan_device(interface, flow->vlan, device, sizeof(device))
+		? device
+		: interface);
+}
+
 int mdfh_membership_open(
     struct mdfh_membership *membership, const char *name, const struct mdfh_bypass_config *config)
 {
-	unsigned interface = config->interface ? if_nametoindex(config->interface) : 0;
-
 	membership->count = 0;
 	for (uint32_t i = 0; i < config->flow_count; i++) {
 		const struct mdfh_flow *flow = &config->flows[i];
@@ -50,8 +62,8 @@ int mdfh_membership_open(
 		if (!rc && flow->source && !mdfh_address_parse(flow->source, 0, &source))
 			rc = -EINVAL;
 		if (!rc)
-			rc = mdfh_membership_join(
-			    fd, interface, &group, flow->source ? &source : NULL);
+			rc = mdfh_membership_join(fd, interface_of(flow, config->interface), &group,
+			    flow->source ? &source : NULL);
 		if (rc) {
 			mdfh_membership_close(membership);
 			return mdfh_error_errno(rc, "%s: join %s%s%s on %s", name, flow->group,

@@ -58,6 +58,10 @@ int mdfh_backend_is_exclusive(const char *name);
  * works, or cannot be asked. */
 int mdfh_interface_trouble(const char *interface, char *text, size_t size);
 
+/* 1 and the name of the kernel's device for a VLAN of interface, which may be that device itself; 0 = there is
+ * none. device has room for IFNAMSIZ. */
+int mdfh_vlan_device(const char *interface, uint16_t vlan, char *device, size_t size);
+
 /* Packets dropped by the kernel's queues ahead of the sockets, of all cores, since boot. open: a
  * descriptor, or negative where the kernel does not say. read: 1 and the total, or 0. */
 int mdfh_kernel_drops_open(void);

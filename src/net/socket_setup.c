@@ -153,7 +153,7 @@ int mdfh_sockets_set_timestamps(
 	if (config->timestamps == MDFH_TIMESTAMPS_OFF)
 		return 0;
 	if (config->timestamps == MDFH_TIMESTAMPS_HARDWARE) {
-		rc = flow ? 0 : start_hardware_stamps(fd, config->interface);
+		rc = flow ? 0 : start_hardware_stamps(fd, *s->interface ? s->interface : NULL);
 		if (rc)
 			return rc;
 		rc = mdfh_socket_set_int(fd, SOL_SOCKET, SO_TIMESTAMPING,
@@ -371,8 +371,8 @@ static int open_flow(
 		return mdfh_error_errno(-errno, "socket: SO_REUSEPORT");
 	if (flow->any && mdfh_socket_set_int(flow->fd, IPPROTO_IP, IP_MULTICAST_ALL, 0))
 		return mdfh_error_errno(-errno, "socket: IP_MULTICAST_ALL");
-	if (flow->any && config->interface) {
-		rc = mdfh_socket_bind_to_device(flow->fd, config->interface);
+	if (flow->any && *s->interface) {
+		rc = mdfh_socket_bind_to_device(flow->fd, s->interface);
 		if (rc)
 			return rc;
 	}
@@ -541,12 +541,12 @@ int mdfh_sockets_check_any(const struct mdfh_bypass_config *config, const char *
 	if (config->queue)
 		return mdfh_error(
 		    -ENOTSUP, "%s: queue is %u; a socket has no queues", name, config->queue);
-	for (uint32_t i = 0; i < config->flow_count; i++)
-		if (config->flows[i].vlan)
+	for (uint32_t i = 1; i < config->flow_count; i++)
+		if (config->flows[i].vlan != config->flows[0].vlan)
 			return mdfh_error(-ENOTSUP,
-			    "%s: flows[%u].vlan is %u; a socket does not see VLANs: set "
-			    "interface to the VLAN's device instead",
-			    name, i, config->flows[i].vlan);
+			    "%s: flows[0].vlan is %u and flows[%u].vlan is %u; the sockets of a "
+			    "port receive from one VLAN: open a port for each",
+			    name, config->flows[0].vlan, i, config->flows[i].vlan);
 	if (config->hold_max > config->rx_ring_size - config->batch_size)
 		return mdfh_error(-EINVAL,
 		    "%s: hold_max is %u; with rx_ring_size %u and batch_size %u at most %u "
@@ -579,9 +579,42 @@ void mdfh_sockets_update_clock(struct mdfh_sockets *s)
 		s->time_flags |= MDFH_PACKET_CLOCK_SYNC;
 }
 
+/* The interface that sockets join on: of a VLAN, the kernel's device for it, since a socket sees no tag. */
+static int choose_interface(struct mdfh_sockets *s, const struct mdfh_bypass_config *config)
+{
+	unsigned vlan = config->flow_count ? config->flows[0].vlan : 0;
+	const char *on = config->interface;
+
+	if (vlan && !on)
+		return mdfh_error(-EINVAL,
+		    "%s: flows[0].vlan is %u and interface is not set; name the interface that the "
+		    "VLAN is on",
+		    s->name, vlan);
+	if (!on)
+		return 0;
+	s->interface_index = if_nametoindex(on);
+	if (!s->interface_index)
+		return mdfh_socket_interface_error(-errno, s->name, on);
+	snprintf(s->interface, sizeof(s->interface), "%s", on);
+	if (!vlan)
+		return 0;
+	if (!mdfh_vlan_device(on, (uint16_t)vlan, s->interface, sizeof(s->interface)))
+		return mdfh_error(-ENODEV,
+		    "%s: flows[0].vlan is %u and %s has no device for that VLAN, which a socket "
+		    "needs: run "
+		    "`ip link add link %s name %.8s.%u type vlan id %u && ip link set %.8s.%u up`, "
+		    "or use "
+		    "a backend that sees frames",
+		    s->name, vlan, on, on, on, vlan, vlan, on, vlan);
+	s->interface_index = if_nametoindex(s->interface);
+	return 0;
+}
+
 int mdfh_sockets_prepare(
     struct mdfh_sockets *s, const char *name, const struct mdfh_bypass_config *config)
 {
+	int rc;
+
 	s->name = name;
 	s->tx_fd[0] = s->tx_fd[1] = -1;
 	s->has_times = config->timestamps != MDFH_TIMESTAMPS_OFF;
@@ -594,12 +627,9 @@ int mdfh_sockets_prepare(
 	s->base.capabilities.poll_fd = -1;
 	s->base.capabilities.warning = s->warning;
 	s->base.stats.known_drops = DROPS_KNOWN_SOCKET;
-	if (config->interface) {
-		s->interface_index = if_nametoindex(config->interface);
-		if (!s->interface_index)
-			return mdfh_socket_interface_error(-errno, name, config->interface);
-		snprintf(s->interface, sizeof(s->interface), "%s", config->interface);
-	}
+	rc = choose_interface(s, config);
+	if (rc)
+		return rc;
 	for (uint32_t i = 0; i < config->flow_count; i++)
 		fill_flow(&s->flows[i], &config->flows[i], s->interface_index);
 	s->flow_count = config->flow_count;

@@ -323,6 +323,35 @@ static void receives_64_groups(void **state)
 	mdfh_bypass_close(port);
 }
 
+/* What receives in a VLAN is in a test of filters, on a kernel that has devices for them. */
+static void refuses_a_vlan_without_a_device(void **state)
+{
+	struct mdfh_flow flows[] = {
+	    {.group = "239.1.1.1", .port = PORT, .vlan = 100},
+	    {.group = "239.1.1.2", .port = PORT, .vlan = 100},
+	};
+	struct mdfh_bypass_config config = {.size = sizeof(config),
+	    .backend = test_backend,
+	    .backend_options = test_options,
+	    .interface = "lo",
+	    .flows = flows,
+	    .flow_count = 2};
+	struct mdfh_bypass *port;
+
+	(void)state;
+	assert_int_equal(mdfh_bypass_open(&config, &port), -ENODEV);
+	assert_error(
+	    "flows[0].vlan is 100 and lo has no device for that VLAN, which a socket needs: "
+	    "run `ip link add link lo name lo.100 type vlan id 100 && ip link set lo.100 up`");
+	config.interface = NULL;
+	assert_int_equal(mdfh_bypass_open(&config, &port), -EINVAL);
+	assert_error("flows[0].vlan is 100 and interface is not set");
+	config.interface = "lo";
+	flows[1].vlan = 0;
+	assert_int_equal(mdfh_bypass_open(&config, &port), -ENOTSUP);
+	assert_error("flows[0].vlan is 100 and flows[1].vlan is 0; the sockets of a port");
+}
+
 int main(int argc, char **argv)
 {
 	const struct CMUnitTest tests[] = {
@@ -335,6 +364,7 @@ int main(int argc, char **argv)
 	    cmocka_unit_test(gives_the_rest_to_the_any_source_flow),
 	    cmocka_unit_test(joins_an_ipv6_source),
 	    cmocka_unit_test(receives_64_groups),
+	    cmocka_unit_test(refuses_a_vlan_without_a_device),
 	};
 	int rc;
 
