@@ -1,12 +1,14 @@
 /* cmd_backends.c - mdfh backends: which ways to get packets there are here, what each can do, and
  * why a missing one is missing. Capabilities are those of a port that is opened for the purpose, on
- * a loopback address or an empty capture: they are reported, never assumed. */
+ * a loopback address or an empty capture, or on the interface that was named: they are reported, never
+ * assumed. */
 #include <argp.h>
 #include <errno.h>
 #include <jansson.h>
 #include <stdio.h>
 #include <string.h>
 
+#include "apps/backends_probe.h"
 #include "apps/commands.h"
 #include "mdfh/conformance.h"
 #include "mdfh/error.h"
@@ -15,9 +17,11 @@ enum { BACKENDS_MAX = 64 };
 
 struct options {
 	int json;
+	const char *interface; /* NULL = none was named */
 };
 
 static const struct argp_option argp_options[] = {
+    {"interface", 'i', "DEVICE", 0, "Open each backend there, and say what is missing", 0},
     {"json", 'j', NULL, 0, "Print a JSON array", 0},
     {0},
 };
@@ -29,6 +33,11 @@ static error_t parse_option(int key, char *arg, struct argp_state *state)
 	switch (key) {
 	case 'j':
 		options->json = 1;
+		return 0;
+	case 'i':
+		if (!*arg)
+			argp_error(state, "--interface is empty; it must name a device");
+		options->interface = arg;
 		return 0;
 	case ARGP_KEY_ARG:
 		argp_error(state, "'%s' is one argument too many", arg);
@@ -96,6 +105,45 @@ static void print_text(const struct mdfh_bypass_backend *backend)
 	mdfh_bypass_close(port);
 }
 
+/* On one device of an interface; how many ports can be opened is counted. */
+static void print_probe(const char *backend, const char *device, int *opened)
+{
+	struct probe probe;
+	int rc = mdfh_probe(backend, device, &probe);
+
+	if (rc) {
+		printf("%-10s %-13s %s: %s\n", backend, "unknown", device, strerror(-rc));
+		return;
+	}
+	printf(
+	    "%-10s %-13s %s\n", backend, probe.port.opened ? "available" : "not available", device);
+	if (!probe.port.opened) {
+		printf("    %s\n", probe.port.error);
+		return;
+	}
+	++*opened;
+	print_port(&probe.port.can);
+	for (int i = 0; i < probe.missing_count; i++)
+		printf("    no %s: %s\n", probe.missing[i].what, probe.missing[i].why);
+}
+
+static void print_on(const struct mdfh_bypass_backend *backend, const char *interface, int *opened)
+{
+	char devices[PROBE_DEVICES_MAX][PROBE_DEVICE_MAX];
+	char hint[1024];
+	int n = mdfh_probe_devices(backend->name, interface, devices);
+
+	if (n && !backend->available) {
+		printf(
+		    "%-10s not available %s\n    %s\n", backend->name, interface, backend->reason);
+		return;
+	}
+	for (int i = 0; i < n; i++)
+		print_probe(backend->name, devices[i], opened);
+	if (n && mdfh_probe_hint(backend->name, interface, hint, sizeof(hint)))
+		printf("    %s\n", hint);
+}
+
 /* JSON -------------------------------------------------------------------- */
 
 static json_t *json_of_port(const struct mdfh_bypass_capabilities *can)
@@ -129,6 +177,67 @@ static json_t *json_of(const struct mdfh_bypass_backend *backend)
 	return object;
 }
 
+static json_t *json_of_probe(const char *name, const char *device, int *opened)
+{
+	json_t *object = json_pack("{s:s, s:s}", "name", name, "interface", device);
+	json_t *missing = json_array();
+	struct probe probe;
+	int rc = mdfh_probe(name, device, &probe);
+
+	if (rc)
+		snprintf(
+		    probe.port.error, sizeof(probe.port.error), "a process: %s", strerror(-rc));
+	*opened += probe.port.opened;
+	json_object_set_new(object, "available", json_boolean(probe.port.opened));
+	json_object_set_new(object, "reason", json_string(probe.port.error));
+	if (probe.port.opened)
+		json_object_set_new(object, "capabilities", json_of_port(&probe.port.can));
+	for (int i = 0; i < probe.missing_count; i++)
+		json_array_append_new(
+		    missing, json_pack("{s:s, s:s}", "what", probe.missing[i].what, "reason",
+				 probe.missing[i].why));
+	json_object_set_new(object, "missing", missing);
+	return object;
+}
+
+static json_t *json_on(
+    const struct mdfh_bypass_backend *backends, int count, const char *interface, int *opened)
+{
+	json_t *array = json_array();
+
+	for (int i = 0; i < count; i++) {
+		char devices[PROBE_DEVICES_MAX][PROBE_DEVICE_MAX], hint[1024];
+		const struct mdfh_bypass_backend *backend = &backends[i];
+		int n = mdfh_probe_devices(backend->name, interface, devices);
+
+		if (n && !backend->available) {
+			json_array_append_new(
+			    array, json_pack("{s:s, s:s, s:b, s:s, s:[]}", "name", backend->name,
+				       "interface", interface, "available", 0, "reason",
+				       backend->reason, "missing"));
+			continue;
+		}
+		(void)mdfh_probe_hint(backend->name, interface, hint, sizeof(hint));
+		for (int d = 0; d < n; d++) {
+			json_t *object = json_of_probe(backend->name, devices[d], opened);
+
+			if (*hint)
+				json_object_set_new(object, "hint", json_string(hint));
+			json_array_append_new(array, object);
+		}
+	}
+	return array;
+}
+
+static int print_array(json_t *array)
+{
+	int rc = array ? json_dumpf(array, stdout, JSON_INDENT(2)) : -1;
+
+	putchar('\n');
+	json_decref(array);
+	return rc;
+}
+
 static int print_json(const struct mdfh_bypass_backend *backends, int n)
 {
 	json_t *array = json_array();
@@ -137,10 +246,24 @@ static int print_json(const struct mdfh_bypass_backend *backends, int n)
 	for (int i = 0; i < n && !rc; i++)
 		rc = json_array_append_new(array, json_of(&backends[i]));
 	if (!rc)
-		rc = json_dumpf(array, stdout, JSON_INDENT(2));
-	putchar('\n');
+		return print_array(array);
 	json_decref(array);
 	return rc;
+}
+
+/* Every backend that receives from interfaces, on this one. The exit status. */
+static int list_on(const struct mdfh_bypass_backend *backends, int n, const struct options *options)
+{
+	int opened = 0;
+
+	if (!options->json)
+		for (int i = 0; i < n; i++)
+			print_on(&backends[i], options->interface, &opened);
+	else if (print_array(json_on(backends, n, options->interface, &opened))) {
+		fprintf(stderr, "mdfh backends: the list cannot be made\n");
+		return 2;
+	}
+	return opened ? 0 : 1;
 }
 
 int mdfh_command_backends(int argc, char **argv)
@@ -151,7 +274,11 @@ int mdfh_command_backends(int argc, char **argv)
 	    .doc =
 		"List the backends: those built in, the modules of the install folder, and those "
 		"that this build lacks.\vA backend that works is opened on a loopback address "
-		"or an empty capture and says what it can do.",
+		"or an empty capture and says what it can do. With --interface, those that receive "
+		"from interfaces are opened on that one instead, and say what they lack there: an "
+		"interface of the kernel's, or for dpdk a PCI address or a device of software.\n\n"
+		"Exit status: 0; 1 if no backend can be opened on the interface; 2 if the list "
+		"cannot be made.",
 	};
 	static struct mdfh_bypass_backend backends[BACKENDS_MAX];
 	struct options options = {0};
@@ -162,6 +289,8 @@ int mdfh_command_backends(int argc, char **argv)
 	n = mdfh_bypass_backends(backends, BACKENDS_MAX);
 	if (n > BACKENDS_MAX)
 		n = BACKENDS_MAX;
+	if (options.interface)
+		return list_on(backends, n, &options);
 	if (options.json) {
 		if (print_json(backends, n)) {
 			fprintf(stderr, "mdfh backends: the list cannot be made\n");
