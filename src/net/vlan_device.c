@@ -13,8 +13,7 @@
 
 #include "net/net.h"
 
-static int ask(
-    int fd, enum vlan_ioctl_cmds what, const char *device, struct vlan_ioctl_args *answer)
+static int ask(int fd, int what, const char *device, struct vlan_ioctl_args *answer)
 {
 	*answer = (struct vlan_ioctl_args){.cmd = what};
 	snprintf(answer->device1, sizeof(answer->device1), "%s", device);
