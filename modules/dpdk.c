@@ -52,15 +52,18 @@ static void register_thread(struct dpdk_port *p)
 /* Data path: no system call but the driver's, no lock, no allocation ----------------------------- */
 
 /* Sums that the device found wrong are looked at here, too: it calls a sum wrong that is not there. */
-static int has_wrong_sums(
-    struct dpdk_port *p, const struct rte_mbuf *mbuf, const struct mdfh_frame *frame)
+static int has_wrong_sums(struct dpdk_port *p, const struct rte_mbuf *mbuf)
 {
+	const uint8_t *bytes = rte_pktmbuf_mtod(mbuf, const uint8_t *);
+	struct mdfh_frame frame;
 	uint64_t ip = mbuf->ol_flags & RTE_MBUF_F_RX_IP_CKSUM_MASK;
 	uint64_t udp = mbuf->ol_flags & RTE_MBUF_F_RX_L4_CKSUM_MASK;
 
 	if (ip != RTE_MBUF_F_RX_IP_CKSUM_BAD && udp != RTE_MBUF_F_RX_L4_CKSUM_BAD)
 		return 0;
-	if (mdfh_frame_checksums(rte_pktmbuf_mtod(mbuf, const uint8_t *), frame) == MDFH_FRAME_OK)
+	if (mdfh_frame_parse(MDFH_LINK_ETHERNET, bytes, mbuf->data_len, mbuf->pkt_len, &frame) ==
+		MDFH_FRAME_OK &&
+	    mdfh_frame_checksums(bytes, &frame) == MDFH_FRAME_OK)
 		return 0;
 	p->base.stats.rx_malformed++;
 	p->base.stats.malformed[MDFH_FRAME_CHECKSUM]++;
@@ -77,7 +80,7 @@ static int classify(
 	if (mdfh_frame_path(&p->base.stats, &p->flows, MDFH_LINK_ETHERNET,
 		rte_pktmbuf_mtod(*mbuf, const uint8_t *), (*mbuf)->data_len, (*mbuf)->pkt_len,
 		frame, flow))
-		return !has_wrong_sums(p, *mbuf, frame);
+		return !has_wrong_sums(p, *mbuf);
 	if (p->speaks && (frame->protocol == IPPROTO_IGMP || frame->protocol == IPPROTO_ICMPV6))
 		(void)mdfh_igmp_input(&p->igmp, rte_pktmbuf_mtod(*mbuf, const uint8_t *),
 		    (*mbuf)->data_len, frame, p->now_ns);

@@ -2,8 +2,9 @@
  * before the kernel's network stack sees them, into memory that this process shares with the kernel.
  *
  * A chunk of that memory is in one place at a time: in the fill ring (or with the NIC), in the receive
- * ring, held by the caller, or on the stack of free ones, from which every recv tops the fill ring up.
- * The stack gives back first the chunk released last, which is still in cache.
+ * ring, held by the caller, or in reserve. What is released goes straight back to the fill ring; for
+ * what is held a chunk of the reserve takes its place there, so that it stays full, and no more memory
+ * is in use, and in cache, than that.
  *
  * recv makes no system call while packets come. Where none has come it enters the kernel only if the
  * driver asked for it (need_wakeup), or if preferred busy polling is on, where the driver runs in that
@@ -27,107 +28,166 @@ static void wake(struct xdp_port *x)
 	(void)recvfrom(x->fd, NULL, 0, MSG_DONTWAIT, NULL, NULL);
 }
 
-/* A copy of the payload, so that the chunk can go back at once. NULL = there is no room. */
-static const uint8_t *copy_out(
-    struct xdp_port *x, const uint8_t *payload, uint32_t length, uint64_t *cookie)
+/* How many packets can be handed out: in place, and of zero-copy also as copies. */
+static uint32_t room_for(const struct xdp_port *x)
 {
+	uint32_t in_place = x->zero_copy ? x->hold_max : x->hold_max + x->batch_size;
+
+	return (x->held_count < in_place ? in_place - x->held_count : 0) + x->copies.free_count;
+}
+
+/* Zero-copy: a packet must not stay in the NIC's buffer if it is short, or if so many are held that
+ * the NIC would run out of them. Where copies run out there is room in place. */
+static void copy_where_needed(struct xdp_port *x, struct mdfh_packet *packet)
+{
+	uint64_t chunk = packet->cookie;
 	uint32_t copy;
 	uint8_t *to;
 
-	if (!x->copies.free_count)
-		return NULL;
+	if ((packet->length >= x->threshold && x->held_count < x->hold_max) ||
+	    !x->copies.free_count) {
+		x->chunks.held[chunk] = 1;
+		x->held_count++;
+		return;
+	}
 	copy = mdfh_pool_take(&x->copies);
 	to = mdfh_pool_at(&x->copies, copy);
-	memcpy(to, payload, length);
+	memcpy(to, packet->data, packet->length);
 	x->copies.held[copy] = 1;
-	*cookie = COPY_COOKIE | copy;
-	return to;
+	mdfh_xdp_give(x, chunk);
+	packet->data = to;
+	packet->header_length = 0;
+	packet->cookie = COPY_COOKIE | copy;
+	packet->flags |= MDFH_PACKET_COPIED;
+	x->base.stats.rx_copied++;
 }
 
-/* One descriptor. 1 if a packet was made of it; else its chunk is free again. */
-static int take(
+static inline void make_packet(uint64_t chunk, const uint8_t *bytes, uint32_t offset,
+    uint32_t length, uint16_t flow, uint16_t flags, uint64_t now_ns, struct mdfh_packet *packet)
+{
+	packet->data = bytes + offset;
+	packet->receive_ns = now_ns;
+	packet->cookie = chunk;
+	packet->length = length;
+	packet->time_error_ns = UINT32_MAX;
+	packet->flow = flow;
+	packet->flags = flags;
+	packet->header_length = (uint16_t)offset;
+	packet->reserved = 0;
+}
+
+/* A descriptor as it may be: a frame that is not plain or of no flow, too long, or with a trailer, a
+ * packet to be copied. 1 if a packet was made of it; else its chunk goes back. */
+static __attribute__((noinline)) int take_any(
     struct xdp_port *x, const struct xdp_desc *desc, uint64_t now_ns, struct mdfh_packet *packet)
 {
 	struct mdfh_bypass_stats *stats = &x->base.stats;
-	uint32_t chunk = (uint32_t)(desc->addr / XDP_CHUNK);
-	const uint8_t *bytes = x->chunks.base + desc->addr;
+	uint64_t chunk = desc->addr / XDP_CHUNK;
+	const uint8_t *bytes;
 	struct mdfh_frame frame;
-	const uint8_t *data;
-	uint64_t cookie = chunk;
-	uint32_t length;
-	uint16_t flow, flags = x->time_flags, header;
+	uint16_t flow;
 
-	if (!mdfh_frame_path(
-		stats, &x->flows, MDFH_LINK_ETHERNET, bytes, desc->len, desc->len, &frame, &flow)) {
-		mdfh_pool_put(&x->chunks, chunk);
+	/* Outside of the memory that the kernel was given: no chunk, so nothing to give back. */
+	if (chunk >= x->chunks.count || desc->len > XDP_CHUNK - desc->addr % XDP_CHUNK) {
+		x->bad_descriptors++;
 		return 0;
 	}
-	length = frame.payload_length;
-	data = bytes + frame.payload_offset;
-	header = (uint16_t)frame.payload_offset;
-	if (length > x->frame_size) {
-		length = x->frame_size;
-		flags |= MDFH_PACKET_TRUNCATED;
+	bytes = x->chunks.base + desc->addr;
+	if (!mdfh_frame_path(
+		stats, &x->flows, MDFH_LINK_ETHERNET, bytes, desc->len, desc->len, &frame, &flow)) {
+		mdfh_xdp_give(x, chunk);
+		return 0;
+	}
+	make_packet(chunk, bytes, frame.payload_offset, frame.payload_length, flow, x->time_flags,
+	    now_ns, packet);
+	if (packet->length > x->frame_size) {
+		packet->length = x->frame_size;
+		packet->flags |= MDFH_PACKET_TRUNCATED;
 		stats->rx_truncated++;
 	}
-	if (x->zero_copy && (length < x->threshold || x->held_count >= x->hold_max)) {
-		const uint8_t *copy = copy_out(x, data, length, &cookie);
-
-		if (copy) {
-			data = copy;
-			header = 0;
-			flags |= MDFH_PACKET_COPIED;
-			stats->rx_copied++;
-			mdfh_pool_put(&x->chunks, chunk);
-		}
-	}
-	if (cookie == chunk) {
+	/* Before the frame may be given back. */
+	mdfh_frame_trailer(stats, &x->trailer, bytes, desc->len, desc->len, &frame, packet);
+	stats->rx_bytes += packet->length;
+	if (x->zero_copy) {
+		copy_where_needed(x, packet);
+	} else {
 		x->chunks.held[chunk] = 1;
 		x->held_count++;
 	}
-	*packet = (struct mdfh_packet){
-	    .data = data,
-	    .receive_ns = now_ns,
-	    .cookie = cookie,
-	    .length = length,
-	    .time_error_ns = UINT32_MAX,
-	    .flow = flow,
-	    .flags = flags,
-	    .header_length = header,
-	};
-	/* A chunk that was copied out of is still whole: the device gets it with the next call. */
-	mdfh_frame_trailer(stats, &x->trailer, bytes, desc->len, desc->len, &frame, packet);
-	stats->rx_bytes += length;
 	return 1;
 }
 
-static int receive(struct xdp_port *x, struct mdfh_packet *packets, int n)
+static int receive(struct xdp_port *x, struct mdfh_packet *packets, uint32_t n)
 {
-	uint32_t at, ready = xsk_ring_cons__peek(&x->rx, (uint32_t)n, &at);
+	uint32_t at = 0, ready = xsk_ring_cons__peek(&x->rx, n, &at);
 	uint64_t now_ns = ready && x->time_flags ? mdfh_clock_now_ns() : 0;
-	int got = 0;
+	/* None of these is written while packets are, which the compiler cannot know. */
+	const struct xdp_desc *ring = x->rx.ring, *desc, *next;
+	const uint32_t mask = x->rx.mask, frame_size = x->frame_size;
+	const uint16_t flags = x->time_flags;
+	const uint8_t *base = x->chunks.base;
+	uint8_t *held = x->chunks.held;
+	/* 0 = no packet is simply handed out in place. */
+	const uint64_t memory_bytes = x->zero_copy || x->trailer.kind != MDFH_TRAILER_NONE
+					  ? 0
+					  : (uint64_t)x->chunks.count * XDP_CHUNK;
+	struct mdfh_packet *packet = packets;
+	uint64_t total_bytes = 0;
+	uint32_t others = 0;
 
-	for (uint32_t i = 0; i < ready; i++) {
-		if (i + 1 < ready)
-			__builtin_prefetch(
-			    x->chunks.base + xsk_ring_cons__rx_desc(&x->rx, at + i + 1)->addr);
-		got += take(x, xsk_ring_cons__rx_desc(&x->rx, at + i), now_ns, &packets[got]);
+	next = &ring[at & mask];
+	for (uint32_t end = at + ready; at != end; at++) {
+		uint64_t addr;
+		uint32_t length;
+		uint16_t flow = MDFH_FLOW_NONE;
+		int32_t payload = -1;
+
+		desc = next;
+		next = &ring[(at + 1) & mask];
+		__builtin_prefetch(base + next->addr);
+		addr = desc->addr;
+		length = desc->len;
+		if (addr < memory_bytes && addr % XDP_CHUNK + length <= XDP_CHUNK)
+			payload = mdfh_frame_path_plain(&x->flows, base + addr, length, &flow);
+		if (payload < 0 || flow == MDFH_FLOW_NONE || (uint32_t)payload > frame_size) {
+			int made = take_any(x, desc, now_ns, packet);
+
+			packet += made;
+			others += (uint32_t)made;
+			continue;
+		}
+		make_packet(addr / XDP_CHUNK, base + addr, MDFH_PLAIN_PAYLOAD, (uint32_t)payload,
+		    flow, flags, now_ns, packet);
+		packet++;
+		held[addr / XDP_CHUNK] = 1;
+		total_bytes += (uint32_t)payload;
 	}
 	if (ready)
 		xsk_ring_cons__release(&x->rx, ready);
-	return got;
+	x->base.stats.rx_bytes += total_bytes;
+	x->held_count += (uint32_t)(packet - packets) - others;
+	return (int)(packet - packets);
+}
+
+/* Keep the fill ring full: a chunk of the reserve for every one that is held. */
+static void top_up(struct xdp_port *x)
+{
+	while (x->chunks.free_count && x->held_count + x->chunks.free_count > x->reserve)
+		mdfh_xdp_give(x, mdfh_pool_take(&x->chunks));
+	mdfh_xdp_publish(x);
 }
 
 static int xdp_recv(struct mdfh_bypass *port, struct mdfh_packet *packets, int n)
 {
 	struct xdp_port *x = (struct xdp_port *)port;
+	uint32_t room = room_for(x);
 	int got = 0;
 
-	mdfh_xdp_top_up(x);
-	if (x->held_count < x->hold_max + x->batch_size || x->zero_copy)
-		got = receive(x, packets, n);
+	if (room)
+		got = receive(x, packets, room < (uint32_t)n ? room : (uint32_t)n);
 	else /* what comes waits in the ring */
 		port->stats.rx_starved++;
+	top_up(x);
 	if (!got) {
 		port->stats.rx_empty++;
 		if (x->is_polled || xsk_ring_prod__needs_wakeup(&x->fill))
@@ -142,15 +202,25 @@ static int xdp_recv(struct mdfh_bypass *port, struct mdfh_packet *packets, int n
 static void xdp_release(struct mdfh_bypass *port, const struct mdfh_packet *packets, int n)
 {
 	struct xdp_port *x = (struct xdp_port *)port;
+	uint8_t *held = x->chunks.held;
+	uint64_t *ring = x->fill.ring;
+	uint32_t at = x->fill.cached_prod;
+	const uint32_t mask = x->fill.mask, count = x->chunks.count;
 
 	for (int i = 0; i < n; i++) {
 		uint64_t cookie = packets[i].cookie;
 
-		if (cookie & COPY_COOKIE)
+		if (cookie < count) {
+			ring[at & mask] = cookie * XDP_CHUNK; /* there is room for one more */
+			at += held[cookie];                   /* 0: was released before */
+			held[cookie] = 0;
+		} else if (cookie & COPY_COOKIE) {
 			mdfh_pool_release(&x->copies, cookie & ~(uint64_t)COPY_COOKIE);
-		else
-			x->held_count -= (uint32_t)mdfh_pool_release(&x->chunks, cookie);
+		}
 	}
+	x->held_count -= at - x->fill.cached_prod;
+	x->fill.cached_prod = at;
+	mdfh_xdp_publish(x);
 }
 
 /* --------------------------------------------------------------------------------------------- */

@@ -36,16 +36,18 @@ struct xdp_port {
 	/* The receiving thread's. */
 	struct xsk_ring_cons rx;
 	struct xsk_ring_prod fill;
-	struct mdfh_pool chunks; /* free are those that the kernel does not have and nobody holds */
+	struct mdfh_pool chunks; /* free are those that have not yet been needed */
 	uint32_t ring_size;
+	uint32_t reserve; /* chunks beyond those that the fill ring is to have */
 	uint32_t hold_max;
 	uint32_t held_count;
 	uint32_t batch_size;
 	uint32_t frame_size; /* longest payload handed out */
 	uint32_t threshold;  /* zero-copy: shorter packets are copied */
 	int fd;
-	int is_polled;       /* every empty recv enters the kernel (preferred busy polling) */
-	uint16_t time_flags; /* of every packet; 0 = receive_ns is to be 0 */
+	uint64_t bad_descriptors; /* not of the memory that the kernel was given */
+	int is_polled;            /* every empty recv enters the kernel (preferred busy polling) */
+	uint16_t time_flags;      /* of every packet; 0 = receive_ns is to be 0 */
 	int zero_copy;
 	/* Copies of packets that must not stay in the NIC's buffers. */
 	struct mdfh_pool copies;
@@ -64,22 +66,16 @@ struct xdp_port {
 	char warning[256];
 };
 
-/* Give the kernel as many free chunks as the fill ring has room for. */
-static inline void mdfh_xdp_top_up(struct xdp_port *x)
+/* Put a chunk into the fill ring, which has room for all that there are; the kernel sees it after
+ * mdfh_xdp_publish. */
+static inline void mdfh_xdp_give(struct xdp_port *x, uint64_t chunk)
 {
-	uint32_t n = x->chunks.free_count, at;
+	*xsk_ring_prod__fill_addr(&x->fill, x->fill.cached_prod++) = chunk * XDP_CHUNK;
+}
 
-	if (!n)
-		return;
-	at = xsk_prod_nb_free(&x->fill, n);
-	if (at < n)
-		n = at;
-	if (!n || xsk_ring_prod__reserve(&x->fill, n, &at) != n)
-		return;
-	for (uint32_t i = 0; i < n; i++)
-		*xsk_ring_prod__fill_addr(&x->fill, at + i) =
-		    (uint64_t)mdfh_pool_take(&x->chunks) * XDP_CHUNK;
-	xsk_ring_prod__submit(&x->fill, n);
+static inline void mdfh_xdp_publish(struct xdp_port *x)
+{
+	__atomic_store_n(x->fill.producer, x->fill.cached_prod, __ATOMIC_RELEASE);
 }
 
 /* xdp_setup.c ------------------------------------------------------------------------------- */

@@ -173,8 +173,8 @@ static int map_chunks(struct xdp_port *x, const struct mdfh_bypass_config *confi
 {
 	x->hold_max = config->hold_max ? config->hold_max : config->rx_ring_size;
 	x->ring_size = config->rx_ring_size < RING_MIN ? RING_MIN : config->rx_ring_size;
-	return mdfh_pool_map(
-	    &x->chunks, "xdp", x->ring_size + x->hold_max + config->batch_size, XDP_CHUNK, config);
+	x->reserve = x->hold_max + config->batch_size;
+	return mdfh_pool_map(&x->chunks, "xdp", x->ring_size + x->reserve, XDP_CHUNK, config);
 }
 
 /* Where packets stay in the NIC's buffers, there is room for copies of as many as may be held. */
@@ -243,8 +243,10 @@ static int map_ring(const struct xdp_port *x, const struct xdp_ring_offset *offs
 	return 0;
 }
 
+/* The fill ring has room for every chunk that there is, and one more. */
 static int make_rings(struct xdp_port *x, uint32_t entries)
 {
+	uint32_t fill_entries = entries;
 	const struct xdp_umem_reg umem = {.addr = (uintptr_t)x->chunks.base,
 	    .len = x->chunks.region.bytes,
 	    .chunk_size = XDP_CHUNK};
@@ -253,6 +255,8 @@ static int make_rings(struct xdp_port *x, uint32_t entries)
 	uint8_t *base;
 	int rc;
 
+	while (fill_entries <= x->chunks.count)
+		fill_entries *= 2;
 	if (setsockopt(x->fd, SOL_XDP, XDP_UMEM_REG, &umem, sizeof(umem))) {
 		rc = mdfh_error_errno(-errno, "xdp: giving the kernel %zu bytes of packet memory",
 		    x->chunks.region.bytes);
@@ -263,7 +267,7 @@ static int make_rings(struct xdp_port *x, uint32_t entries)
 				 mdfh_error_text())
 			   : rc;
 	}
-	rc = set_ring(x, XDP_UMEM_FILL_RING, "fill", entries);
+	rc = set_ring(x, XDP_UMEM_FILL_RING, "fill", fill_entries);
 	if (!rc)
 		rc = set_ring(x, XDP_UMEM_COMPLETION_RING, "completion", COMPLETIONS);
 	if (!rc)
@@ -277,8 +281,8 @@ static int make_rings(struct xdp_port *x, uint32_t entries)
 	rc = map_ring(
 	    x, &offsets.rx, entries, sizeof(struct xdp_desc), XDP_PGOFF_RX_RING, &x->rx_map);
 	if (!rc)
-		rc = map_ring(x, &offsets.fr, entries, sizeof(uint64_t), XDP_UMEM_PGOFF_FILL_RING,
-		    &x->fill_map);
+		rc = map_ring(x, &offsets.fr, fill_entries, sizeof(uint64_t),
+		    XDP_UMEM_PGOFF_FILL_RING, &x->fill_map);
 	if (rc)
 		return rc;
 	base = x->rx_map.base;
@@ -289,9 +293,9 @@ static int make_rings(struct xdp_port *x, uint32_t entries)
 	    .flags = (void *)(base + offsets.rx.flags),
 	    .ring = base + offsets.rx.desc};
 	base = x->fill_map.base;
-	x->fill = (struct xsk_ring_prod){.mask = entries - 1,
-	    .size = entries,
-	    .cached_cons = entries,
+	x->fill = (struct xsk_ring_prod){.mask = fill_entries - 1,
+	    .size = fill_entries,
+	    .cached_cons = fill_entries,
 	    .producer = (void *)(base + offsets.fr.producer),
 	    .consumer = (void *)(base + offsets.fr.consumer),
 	    .flags = (void *)(base + offsets.fr.flags),
@@ -434,7 +438,9 @@ static int open_port(struct xdp_port *x, const struct mdfh_bypass_config *config
 		rc = mdfh_xdp_take_queue(x);
 	if (rc)
 		return rc;
-	mdfh_xdp_top_up(x);
+	while (x->chunks.free_count > x->reserve)
+		mdfh_xdp_give(x, mdfh_pool_take(&x->chunks));
+	mdfh_xdp_publish(x);
 	rc = bind_to_queue(x, config);
 	if (!rc)
 		rc = set_busy_poll(x, config, options.budget);
@@ -479,7 +485,7 @@ int mdfh_xdp_open(const struct mdfh_bypass_config *config, struct mdfh_bypass **
 
 /* Counters ------------------------------------------------------------------------------------ */
 
-/* Older kernels have the first three only. */
+/* The bytes of it that this kernel filled in: older ones have the first three counters only. */
 static int read_statistics(const struct xdp_port *x, struct xdp_statistics *statistics)
 {
 	socklen_t length = sizeof(*statistics);
@@ -488,18 +494,19 @@ static int read_statistics(const struct xdp_port *x, struct xdp_statistics *stat
 	if (getsockopt(x->fd, SOL_XDP, XDP_STATISTICS, statistics, &length))
 		return mdfh_error_errno(
 		    -errno, "xdp: counters of queue %u of %s", x->queue, x->device);
-	return 0;
+	return (int)length;
 }
 
 int mdfh_xdp_stats(struct mdfh_bypass *port)
 {
 	struct xdp_port *x = (struct xdp_port *)port;
 	struct xdp_statistics statistics;
-	int rc = read_statistics(x, &statistics);
+	int length = read_statistics(x, &statistics);
 
-	if (rc)
-		return rc;
-	/* What found no chunk to go to or no room in the receive ring. */
+	if (length < 0)
+		return length;
+	/* What found no chunk to go to or no room in the receive ring. A kernel that does not tell them
+	 * apart counts both as the first. */
 	port->stats.rx_dropped_socket = statistics.rx_dropped + statistics.rx_ring_full;
 	port->stats.known_drops = 4;
 	if (x->time_flags)
@@ -507,6 +514,17 @@ int mdfh_xdp_stats(struct mdfh_bypass *port)
 	port->capabilities.warning =
 	    mdfh_interface_trouble(x->device, x->warning, sizeof(x->warning)) ? x->warning : "";
 	return 0;
+}
+
+/* One more of those that there are, written down where there is room. */
+static void count(
+    struct mdfh_bypass_counter *counters, int max, int *n, const char *name, uint64_t value)
+{
+	if (*n < max) {
+		snprintf(counters[*n].name, sizeof(counters[*n].name), "%s", name);
+		counters[*n].value = value;
+	}
+	(*n)++;
 }
 
 int mdfh_xdp_counters(struct mdfh_bypass *port, struct mdfh_bypass_counter *counters, int max)
@@ -521,31 +539,26 @@ int mdfh_xdp_counters(struct mdfh_bypass *port, struct mdfh_bypass_counter *coun
 	};
 	struct xdp_port *x = (struct xdp_port *)port;
 	struct xdp_statistics statistics;
-	int rc = read_statistics(x, &statistics);
+	int length = read_statistics(x, &statistics);
 	int n = 0;
 
-	if (rc)
-		return rc;
+	if (length < 0)
+		return length;
 	const struct {
 		const char *name;
-		uint64_t value;
+		const __u64 *value;
 	} own[] = {
-	    {"rx_dropped", statistics.rx_dropped},
-	    {"rx_invalid_descs", statistics.rx_invalid_descs},
-	    {"rx_ring_full", statistics.rx_ring_full},
-	    {"rx_fill_ring_empty_descs", statistics.rx_fill_ring_empty_descs},
+	    {"rx_dropped", &statistics.rx_dropped},
+	    {"rx_invalid_descs", &statistics.rx_invalid_descs},
+	    {"rx_ring_full", &statistics.rx_ring_full},
+	    {"rx_fill_ring_empty_descs", &statistics.rx_fill_ring_empty_descs},
 	};
-	for (size_t i = 0; i < sizeof(own) / sizeof(own[0]); i++, n++) {
-		if (n >= max)
-			continue;
-		snprintf(counters[n].name, sizeof(counters[n].name), "%s", own[i].name);
-		counters[n].value = own[i].value;
-	}
-	for (int i = 0; i < XDP_VERDICTS; i++, n++) {
-		if (n >= max)
-			continue;
-		snprintf(counters[n].name, sizeof(counters[n].name), "%s", verdicts[i]);
-		counters[n].value = mdfh_xdp_verdicts(x->interface, (enum xdp_verdict)i);
-	}
+	for (size_t i = 0; i < sizeof(own) / sizeof(own[0]); i++)
+		if ((const char *)(own[i].value + 1) - (const char *)&statistics <= length)
+			count(counters, max, &n, own[i].name, *own[i].value);
+	count(counters, max, &n, "bad descriptors", x->bad_descriptors);
+	for (int i = 0; i < XDP_VERDICTS; i++)
+		count(counters, max, &n, verdicts[i],
+		    mdfh_xdp_verdicts(x->interface, (enum xdp_verdict)i));
 	return n;
 }

@@ -3,28 +3,73 @@
 #ifndef MDFH_NET_FRAME_PATH_H
 #define MDFH_NET_FRAME_PATH_H
 
+#include "core/bytes.h"
 #include "mdfh/backend.h"
 #include "mdfh/frame.h"
 #include "wire/flow.h"
 #include "wire/trailer.h"
 
+enum {
+	MDFH_PLAIN_IP = 14,      /* where the IPv4 header of a plain frame is */
+	MDFH_PLAIN_PAYLOAD = 42, /* and its payload */
+};
+
+/* A plain frame is what a feed consists of: whole, untagged, IPv4 without options, no fragment, UDP.
+ * The payload's length and the flow as mdfh_frame_path has it, or -1 = it is another, or unsound: look
+ * again in full. */
+static inline int32_t mdfh_frame_path_plain(
+    const struct mdfh_flow_table *flows, const uint8_t *bytes, uint32_t length, uint16_t *flow)
+{
+	enum { IPV4 = 20, UDP = 8 };
+	const uint8_t *ip = bytes + MDFH_PLAIN_IP;
+	uint32_t packet, datagram;
+	uint16_t type, fragment;
+
+	if (length < MDFH_PLAIN_PAYLOAD)
+		return -1;
+	memcpy(&type, bytes + 12, sizeof(type));
+	memcpy(&fragment, ip + 6, sizeof(fragment));
+	packet = mdfh_load_be16(ip + 2);
+	datagram = mdfh_load_be16(ip + IPV4 + 4);
+	if (type != htobe16(0x0800) || ip[0] != 0x45 || ip[9] != MDFH_PROTOCOL_UDP ||
+	    fragment & htobe16(0x3fff) || packet > length - MDFH_PLAIN_IP || datagram < UDP ||
+	    datagram + IPV4 > packet)
+		return -1;
+	*flow = mdfh_flow_find_ipv4(flows, ip);
+	return (int32_t)(datagram - UDP);
+}
+
 /* 1 and the flow, MDFH_FLOW_NONE of a port without flows; 0 if the frame is no sound UDP packet or
- * of no flow, which is then counted. */
+ * of no flow, which is then counted. Of a sound frame, protocol, ip_version and ip_offset, payload_offset
+ * and _length, and truncated are filled in; of another all that was found. */
 static inline int mdfh_frame_path(struct mdfh_bypass_stats *stats,
     const struct mdfh_flow_table *flows, uint32_t link_type, const uint8_t *bytes,
     uint32_t captured, uint32_t wire_length, struct mdfh_frame *frame, uint16_t *flow)
 {
-	enum mdfh_frame_error error =
-	    mdfh_frame_parse(link_type, bytes, captured, wire_length, frame);
+	int32_t length = link_type == MDFH_LINK_ETHERNET && captured == wire_length
+			     ? mdfh_frame_path_plain(flows, bytes, captured, flow)
+			     : -1;
 
-	if (!error && frame->protocol != MDFH_PROTOCOL_UDP)
-		error = MDFH_FRAME_NOT_UDP;
-	if (error) {
-		stats->rx_malformed++;
-		stats->malformed[error]++;
-		return 0;
+	if (length >= 0) {
+		frame->protocol = MDFH_PROTOCOL_UDP;
+		frame->ip_version = 4;
+		frame->ip_offset = MDFH_PLAIN_IP;
+		frame->payload_offset = MDFH_PLAIN_PAYLOAD;
+		frame->payload_length = (uint32_t)length;
+		frame->truncated = 0;
+	} else {
+		enum mdfh_frame_error error =
+		    mdfh_frame_parse(link_type, bytes, captured, wire_length, frame);
+
+		if (!error && frame->protocol != MDFH_PROTOCOL_UDP)
+			error = MDFH_FRAME_NOT_UDP;
+		if (error) {
+			stats->rx_malformed++;
+			stats->malformed[error]++;
+			return 0;
+		}
+		*flow = mdfh_flow_find(flows, frame);
 	}
-	*flow = mdfh_flow_find(flows, frame);
 	if (*flow == MDFH_FLOW_NONE && flows->count) {
 		stats->rx_filtered++;
 		return 0;

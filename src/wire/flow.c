@@ -1,8 +1,8 @@
 /* flow.c - flows compiled to masks and values, then compared in order. */
 #include "wire/flow.h"
 
+#include <arpa/inet.h>
 #include <errno.h>
-#include <string.h>
 
 #include "mdfh/error.h"
 
@@ -20,6 +20,35 @@ static int compile_address(
 	memcpy(value, address, sizeof(address));
 	mask[0] = mask[1] = UINT64_MAX;
 	return 0;
+}
+
+/* Of an address that is set: its half of struct mdfh_flow_ipv4, at 0 or 4. 0 if it is IPv6. */
+static int set_ipv4(struct mdfh_flow_ipv4 *to, const uint64_t value[2], size_t half)
+{
+	uint8_t address[16];
+
+	memcpy(address, value, sizeof(address));
+	if (!mdfh_frame_is_ipv4(address))
+		return 0;
+	memcpy((uint8_t *)&to->addresses + half, address + 12, 4);
+	memset((uint8_t *)&to->addresses_mask + half, 0xff, 4);
+	return 1;
+}
+
+static void add_ipv4(struct mdfh_flow_table *table, uint32_t index)
+{
+	const struct mdfh_flow_entry *entry = &table->entries[index];
+	struct mdfh_flow_ipv4 flow = {
+	    .flow = (uint16_t)index, .is_unicast = !entry->destination_mask[0]};
+
+	if (entry->vlan || (entry->source_mask[0] && !set_ipv4(&flow, entry->source, 0)) ||
+	    (entry->destination_mask[0] && !set_ipv4(&flow, entry->destination, 4)))
+		return;
+	if (entry->port) {
+		flow.ports = htonl(entry->port);
+		flow.ports_mask = htonl(UINT16_MAX);
+	}
+	table->ipv4[table->ipv4_count++] = flow;
 }
 
 int mdfh_flow_table_compile(
@@ -41,7 +70,9 @@ int mdfh_flow_table_compile(
 			return error;
 		entry->port = flows[i].port;
 		entry->vlan = flows[i].vlan;
+		add_ipv4(table, i);
 	}
+	table->ipv4[table->ipv4_count].flow = MDFH_FLOW_NONE;
 	table->count = count;
 	return 0;
 }
