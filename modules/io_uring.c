@@ -1,5 +1,7 @@
-/* io_uring.c - kernel UDP sockets, received from through io_uring: one multishot request per flow,
- * into buffers that the kernel takes from a ring and that are handed out in place.
+/* io_uring.c - kernel UDP sockets, received from by io_uring itself: one multishot request per flow,
+ * into buffers that the kernel takes from a ring and that are handed out in place. These are the modes
+ * defer, coop and sqpoll; in mode=poll, which costs less where one flow is busy, recvmmsg receives
+ * (io_uring_poll.c).
  *
  * A request stays in the kernel and posts one completion per datagram. The work is done when this
  * thread asks for it (IORING_SETUP_DEFER_TASKRUN), so recv makes one system call for a batch. A flag
@@ -36,7 +38,7 @@ static void lend(struct uring_port *u)
 		io_uring_buf_ring_advance(u->lent_ring, n);
 }
 
-void mdfh_uring_arm(struct uring_port *u)
+static void arm(struct uring_port *u)
 {
 	lend(u);
 	if (!u->unarmed)
@@ -58,13 +60,6 @@ void mdfh_uring_arm(struct uring_port *u)
 		sqe->user_data = flow;
 		u->unarmed &= ~(UINT64_C(1) << flow);
 	}
-}
-
-/* 1 if the kernel waits for us to let it work, or for room in the completion queue. */
-static int has_work(const struct uring_port *u)
-{
-	return (IO_URING_READ_ONCE(*u->ring.sq.kflags) &
-		   (IORING_SQ_TASKRUN | IORING_SQ_CQ_OVERFLOW)) != 0;
 }
 
 /* Errors that end a request and say nothing about the socket. */
@@ -134,25 +129,13 @@ static int reap(struct uring_port *u, struct mdfh_packet *packets, int n)
 	return got ? got : rc; /* after an error the next call meets it again */
 }
 
-/* What io_uring_enter refused, as an answer of recv or wait. */
-static int refused(int error)
-{
-	if (error == -EINTR || error == -EAGAIN || error == -EBUSY || error == -ETIME)
-		return 0;
-	if (error == -EEXIST)
-		return mdfh_error(-EIO,
-		    "io_uring: recv is called by another thread than the first time; one thread "
-		    "receives from a port");
-	return mdfh_error_errno(-EIO, "io_uring: io_uring_enter (%d)", error);
-}
-
 static int enter(struct uring_port *u)
 {
 	/* The kernel's thread has to be told only if it sleeps, which submit finds out. */
-	int rc = u->is_polled && !has_work(u) ? io_uring_submit(&u->ring)
-					      : io_uring_submit_and_get_events(&u->ring);
+	int rc = u->is_polled && !mdfh_uring_has_work(u) ? io_uring_submit(&u->ring)
+							 : io_uring_submit_and_get_events(&u->ring);
 
-	return rc < 0 ? refused(rc) : 0;
+	return rc < 0 ? mdfh_uring_refused(rc) : 0;
 }
 
 /* The first call of all, and the first that asks for less than may have come. */
@@ -176,8 +159,8 @@ static int receive(struct uring_port *u, struct mdfh_packet *packets, int n)
 	got = reap(u, packets, n);
 	if (got)
 		return got;
-	mdfh_uring_arm(u);
-	if (!has_work(u) && !io_uring_sq_ready(&u->ring))
+	arm(u);
+	if (!mdfh_uring_has_work(u) && !io_uring_sq_ready(&u->ring))
 		return 0;
 	rc = enter(u);
 	return rc ? rc : reap(u, packets, n);
@@ -213,9 +196,9 @@ static int uring_wait(struct mdfh_bypass *port, uint32_t timeout_us)
 	rc = prepare(u, (int)port->batch_size);
 	if (rc)
 		return rc;
-	mdfh_uring_arm(u);
+	arm(u);
 	rc = io_uring_submit_and_wait_timeout(&u->ring, &cqe, 1, &limit, NULL);
-	return rc < 0 ? refused(rc) : 1;
+	return rc < 0 ? mdfh_uring_refused(rc) : 1;
 }
 
 static void uring_release(struct mdfh_bypass *port, const struct mdfh_packet *packets, int n)

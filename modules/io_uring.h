@@ -1,9 +1,11 @@
-/* io_uring.h - the port of backend io_uring, shared by its setup and its data path. */
+/* io_uring.h - the port of backend io_uring, shared by its setup and its two data paths: mode=poll
+ * (io_uring_poll.c), and the modes in which the kernel receives (io_uring.c). */
 #ifndef MDFH_MODULES_IO_URING_H
 #define MDFH_MODULES_IO_URING_H
 
 #include <liburing.h>
 
+#include "net/datagrams.h"
 #include "net/frames.h"
 #include "net/socket.h"
 
@@ -12,9 +14,16 @@ struct uring_port {
 
 	struct io_uring ring;
 	int has_ring;
-	int is_enabled;       /* the receiving thread has made itself known to the kernel */
-	int is_polled;        /* a kernel thread does the work: mode=sqpoll */
-	uint64_t unarmed;     /* bit f: flow f has no request in the kernel */
+	int is_enabled;   /* the receiving thread has made itself known to the kernel */
+	int is_polled;    /* a kernel thread does the work: mode=sqpoll */
+	uint64_t unarmed; /* bit f: flow f has no request in the kernel */
+
+	/* mode=poll */
+	int polls;
+	uint64_t ready; /* bit f: flow f may have something */
+	struct mdfh_datagrams datagrams;
+
+	/* The other modes. */
 	struct msghdr header; /* what every request asks for: room for control messages */
 	uint32_t payload_at;  /* where a datagram begins in its frame */
 
@@ -43,7 +52,17 @@ int mdfh_uring_enable(struct uring_port *u);
 /* Have poll_fd wake for completions that were left in the queue, too. */
 int mdfh_uring_watch_ring(struct uring_port *u);
 
-/* io_uring.c: give free buffers to the kernel, and every flow that lacks a request a new one. */
-void mdfh_uring_arm(struct uring_port *u);
+/* 1 if the kernel waits for us to let it work, or for room in the completion queue. */
+static inline int mdfh_uring_has_work(const struct uring_port *u)
+{
+	return (IO_URING_READ_ONCE(*u->ring.sq.kflags) &
+		   (IORING_SQ_TASKRUN | IORING_SQ_CQ_OVERFLOW)) != 0;
+}
+
+/* What io_uring_enter refused, as an answer of recv or wait. */
+int mdfh_uring_refused(int error);
+
+/* io_uring_poll.c: the operations of mode=poll. */
+extern const struct mdfh_bypass_ops mdfh_uring_poll_ops;
 
 #endif

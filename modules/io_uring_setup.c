@@ -26,17 +26,18 @@ enum {
 
 /* Options ------------------------------------------------------------------------------------- */
 
-enum mode { DEFER, COOP, SQPOLL };
+enum mode { POLL, DEFER, COOP, SQPOLL };
 
 struct options {
 	enum mode mode;
 	uint64_t core; /* + 1; 0 = any */
+	int is_gro;
 };
 
 static int read_options(const char *text, struct options *options)
 {
-	static const char *const known[] = {"mode", "sqpoll_core", NULL};
-	static const char *const modes[] = {"defer", "coop", "sqpoll"};
+	static const char *const known[] = {"mode", "sqpoll_core", "gro", NULL};
+	static const char *const modes[] = {"poll", "defer", "coop", "sqpoll"};
 	uint64_t core = UINT64_MAX;
 	char mode[32];
 	int rc = mdfh_option_known(text, "io_uring", known);
@@ -47,11 +48,11 @@ static int read_options(const char *text, struct options *options)
 	if (mdfh_option_get(text, "mode", mode, sizeof(mode))) {
 		size_t i = 0;
 
-		while (i < 3 && strcmp(mode, modes[i]) != 0)
+		while (i < 4 && strcmp(mode, modes[i]) != 0)
 			i++;
-		if (i == 3)
+		if (i == 4)
 			return mdfh_error(-EINVAL,
-			    "io_uring: mode is '%s'; it must be defer, coop or sqpoll", mode);
+			    "io_uring: mode is '%s'; it must be poll, defer, coop or sqpoll", mode);
 		options->mode = (enum mode)i;
 	}
 	rc = mdfh_option_number(text, "sqpoll_core", 0, 65535, &core);
@@ -61,6 +62,15 @@ static int read_options(const char *text, struct options *options)
 		return mdfh_error(
 		    -EINVAL, "io_uring: sqpoll_core is set; it is for mode=sqpoll only");
 	options->core = core + 1;
+	rc = mdfh_datagrams_read_gro(text, "io_uring");
+	if (rc < 0)
+		return rc;
+	options->is_gro = rc;
+	if (rc && options->mode != POLL)
+		return mdfh_error(-ENOTSUP,
+		    "io_uring: gro is on and mode is %s; datagrams that come together are taken "
+		    "apart in mode=poll only",
+		    modes[options->mode]);
 	return 0;
 }
 
@@ -105,7 +115,7 @@ static int make_ring(struct io_uring *ring, unsigned completions, const struct o
 		IORING_SETUP_SINGLE_ISSUER | IORING_SETUP_COOP_TASKRUN | IORING_SETUP_TASKRUN_FLAG,
 	    [SQPOLL] = IORING_SETUP_SQPOLL,
 	};
-	enum mode mode = options->mode;
+	enum mode mode = options->mode == POLL ? DEFER : options->mode;
 	int rc;
 
 	do {
@@ -229,13 +239,13 @@ static uint32_t power_of_two(uint32_t at_least)
 	return n;
 }
 
-static int check(const struct mdfh_bypass_config *config)
+static int check(const struct mdfh_bypass_config *config, const struct options *options)
 {
 	int rc = mdfh_sockets_check(config, "io_uring");
 
 	if (rc)
 		return rc;
-	if (config->rx_ring_size > RING_MAX)
+	if (config->rx_ring_size > RING_MAX && options->mode != POLL)
 		return mdfh_error(-EINVAL,
 		    "io_uring: rx_ring_size is %u; a ring of buffers has at most %d",
 		    config->rx_ring_size, RING_MAX);
@@ -307,20 +317,28 @@ int mdfh_uring_watch_ring(struct uring_port *u)
 }
 
 /* The sockets say what recv would receive: the work is done there, so that the ring alone would never
- * wake anybody. The ring says what has been received and was not taken, which costs a wake-up for
+ * wake anybody; with mode=poll they say all but what is left of trains. The ring says what has been received and was not taken, which costs a wake-up for
  * each batch: it is watched only where that can be. Without DEFER_TASKRUN the kernel does the work
  * whenever this thread returns from it, be it from an interrupt. */
 static int watch_all(struct uring_port *u, const struct mdfh_bypass_config *config)
 {
 	struct epoll_event event = {.events = EPOLLIN};
 
+	u->sockets.base.capabilities.poll_fd = u->sockets.flows[0].fd;
+	if (u->polls && u->sockets.flow_count == 1 && !u->datagrams.is_gro)
+		return 0;
 	u->poll_fd = epoll_create1(EPOLL_CLOEXEC);
 	if (u->poll_fd < 0)
 		return mdfh_error_errno(-errno, "io_uring: epoll_create1");
+	u->sockets.base.capabilities.poll_fd = u->poll_fd;
 	for (uint32_t i = 0; i < u->sockets.flow_count; i++)
 		if (epoll_ctl(u->poll_fd, EPOLL_CTL_ADD, u->sockets.flows[i].fd, &event))
 			return mdfh_error_errno(-errno, "io_uring: epoll_ctl");
-	u->sockets.base.capabilities.poll_fd = u->poll_fd;
+	if (u->datagrams.is_gro &&
+	    epoll_ctl(u->poll_fd, EPOLL_CTL_ADD, u->datagrams.left_fd, &event))
+		return mdfh_error_errno(-errno, "io_uring: epoll_ctl");
+	if (u->polls)
+		return 0;
 	return u->lent_max > config->batch_size || !(u->ring.flags & IORING_SETUP_DEFER_TASKRUN)
 		   ? mdfh_uring_watch_ring(u)
 		   : 0;
@@ -329,14 +347,16 @@ static int watch_all(struct uring_port *u, const struct mdfh_bypass_config *conf
 static int open_receiving(
     struct uring_port *u, const struct mdfh_bypass_config *config, const struct options *options)
 {
-	/* A completion per buffer, and the end of every request. */
-	int rc = make_ring(&u->ring, power_of_two(config->rx_ring_size + 2 * SUBMISSIONS), options);
+	/* A completion per buffer, or per flow, and the end of every request. */
+	uint32_t buffers = u->polls ? 0 : config->rx_ring_size;
+	int rc = make_ring(&u->ring, power_of_two(buffers + 2 * SUBMISSIONS), options);
 
 	if (rc)
 		return rc;
 	u->has_ring = 1;
 	u->is_polled = options->mode == SQPOLL;
-	rc = map_frames(u, config);
+	if (!u->polls)
+		rc = map_frames(u, config);
 	if (!rc)
 		rc = watch_end(u);
 	if (!rc)
@@ -350,10 +370,10 @@ int mdfh_uring_open(const struct mdfh_bypass_config *config, struct mdfh_bypass 
 {
 	struct options options;
 	struct uring_port *u;
-	int rc = check(config);
+	int rc = read_options(config->backend_options, &options);
 
 	if (!rc)
-		rc = read_options(config->backend_options, &options);
+		rc = check(config, &options);
 	if (rc)
 		return rc;
 	u = mdfh_lines_alloc(1, sizeof(*u));
@@ -361,7 +381,14 @@ int mdfh_uring_open(const struct mdfh_bypass_config *config, struct mdfh_bypass 
 		return mdfh_error(-ENOMEM, "io_uring: %zu bytes", sizeof(*u));
 	u->poll_fd = u->gone_fd = -1;
 	u->sockets.base.capabilities.numa_node = -1;
-	rc = mdfh_sockets_open(&u->sockets, "io_uring", config);
+	u->polls = options.mode == POLL;
+	if (u->polls)
+		u->sockets.base.ops = &mdfh_uring_poll_ops;
+	if (u->polls && config->direction != MDFH_DIRECTION_SEND)
+		rc = mdfh_datagrams_open(
+		    &u->datagrams, &u->sockets, "io_uring", config, options.is_gro);
+	if (!rc)
+		rc = mdfh_sockets_open(&u->sockets, "io_uring", config);
 	if (!rc && u->sockets.receives)
 		rc = open_receiving(u, config, &options);
 	if (rc) {
@@ -424,6 +451,7 @@ void mdfh_uring_close(struct mdfh_bypass *port)
 	if (u->gone_fd >= 0)
 		close(u->gone_fd);
 	mdfh_sockets_close(&u->sockets);
+	mdfh_datagrams_close(&u->datagrams);
 	mdfh_frames_unmap(&u->frames);
 	if (u->lent_region.base)
 		mdfh_region_unmap(&u->lent_region);

@@ -138,7 +138,8 @@ struct mdfh_bypass_config {
 	const struct mdfh_bypass_config *lower; /* the port under the faults */
 	struct mdfh_fault_config fault;
 
-	/* "key=value,key=value", read by the backend. Of "socket" with TCP: reconnect_min_ms (100)
+	/* "key=value,key=value", read by the backend. Of "socket" with UDP: gro (off), take datagrams
+	 * that the kernel delivers together. Of "socket" with TCP: reconnect_min_ms (100)
 	 * and reconnect_max_ms (5000), the pauses between attempts, which double and are drawn from
 	 * their upper half by reconnect_seed; connect_timeout_ms (5000); keepalive_s (10). */
 	const char *backend_options;

@@ -8,16 +8,23 @@
 #include <time.h>
 
 #include <linux/errqueue.h>
+#include <netinet/udp.h>
 #include <sys/socket.h>
 #include <sys/uio.h>
 
 #include "mdfh/clock.h"
 #include "net/net.h"
 
-/* Room for every control message that is asked for: three timestamps and a drop count. */
+#ifndef UDP_GRO
+#define UDP_GRO 104
+#endif
+
+/* Room for every control message that is asked for: three timestamps, a drop count, and how long the
+ * datagrams of a train are. */
 union control {
 	struct cmsghdr align;
-	char room[CMSG_SPACE(sizeof(struct scm_timestamping)) + CMSG_SPACE(sizeof(uint32_t))];
+	char room[CMSG_SPACE(sizeof(struct scm_timestamping)) + CMSG_SPACE(sizeof(uint32_t)) +
+		  CMSG_SPACE(sizeof(int))];
 };
 
 struct flow {
@@ -36,6 +43,7 @@ struct mdfh_sockets {
 	struct mdfh_bypass base; /* first, so a port pointer is one to its sockets */
 	const char *name;        /* of the backend, for its sentences */
 	int receives;
+	int is_gro; /* the receiving sockets take trains of datagrams: set before they are opened */
 	uint32_t flow_count;
 	unsigned interface_index; /* 0 = the kernel's choice */
 
@@ -125,11 +133,16 @@ static inline void mdfh_sockets_count_drops(uint32_t *seen, uint32_t now, uint64
 	*total += (uint32_t)grown;
 }
 
-/* The time and the drop count that came with a packet of flow. */
-static inline void mdfh_sockets_read_control(
+/* The time and the drop count that came with a packet of flow. Returns how long each datagram of a train
+ * is (UDP_GRO), 0 = it is one datagram. */
+static inline uint32_t mdfh_sockets_read_control(
     struct mdfh_sockets *s, struct flow *flow, struct msghdr *header, struct mdfh_packet *packet)
 {
+	int size = 0;
+
 	for (struct cmsghdr *c = CMSG_FIRSTHDR(header); c; c = CMSG_NXTHDR(header, c)) {
+		if (c->cmsg_level == SOL_UDP && c->cmsg_type == UDP_GRO)
+			memcpy(&size, CMSG_DATA(c), sizeof(size));
 		if (c->cmsg_level != SOL_SOCKET)
 			continue;
 		if (c->cmsg_type == SO_RXQ_OVFL) {
@@ -156,6 +169,7 @@ static inline void mdfh_sockets_read_control(
 		packet->time_error_ns = UINT32_MAX;
 		packet->flags |= s->app_flags;
 	}
+	return size > 0 ? (uint32_t)size : 0;
 }
 
 #endif

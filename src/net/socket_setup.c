@@ -347,6 +347,18 @@ static int make_any_socket(struct flow *flow)
 	return socket(AF_INET, SOCK_DGRAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
 }
 
+/* Datagrams may come put together, where otherwise the kernel would take them apart again. */
+static int take_trains(int fd)
+{
+	int rc = mdfh_socket_set_int(fd, SOL_UDP, UDP_GRO, 1);
+
+	if (rc == -ENOPROTOOPT)
+		return mdfh_error(-ENOTSUP,
+		    "socket: gro is on, and this kernel has no UDP_GRO; Linux 5.0 or later is "
+		    "needed");
+	return rc ? mdfh_error_errno(rc, "socket: UDP_GRO") : 0;
+}
+
 static int open_flow(
     struct mdfh_sockets *s, uint32_t index, const struct mdfh_bypass_config *config)
 {
@@ -379,7 +391,9 @@ static int open_flow(
 	rc = mdfh_socket_set_int(flow->fd, SOL_SOCKET, SO_RXQ_OVFL, 1);
 	if (rc)
 		return mdfh_error_errno(rc, "socket: SO_RXQ_OVFL");
-	rc = mdfh_sockets_set_receive_buffer(s, flow->fd, config->receive_buffer_bytes);
+	rc = s->is_gro ? take_trains(flow->fd) : 0;
+	if (!rc)
+		rc = mdfh_sockets_set_receive_buffer(s, flow->fd, config->receive_buffer_bytes);
 	if (!rc)
 		rc = mdfh_sockets_set_busy_poll(flow->fd, config->busy_poll_us);
 	if (!rc)

@@ -15,6 +15,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/epoll.h>
+#include <sys/eventfd.h>
 #include <sys/mman.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
@@ -116,6 +117,7 @@ WRAP(ssize_t, recvmsg, ENOMEM, -1, (int fd, struct msghdr *header, int flags), (
 WRAP(int, poll, ENOMEM, -1, (struct pollfd *fds, nfds_t n, int timeout), (fds, n, timeout))
 WRAP(int, epoll_create1, EMFILE, -1, (int flags), (flags))
 WRAP(int, epoll_ctl, ENOMEM, -1, (int fd, int op, int of, struct epoll_event *e), (fd, op, of, e))
+WRAP(int, eventfd, EMFILE, -1, (unsigned count, int flags), (count, flags))
 WRAP(int, timerfd_create, EMFILE, -1, (int clock, int flags), (clock, flags))
 WRAP(int, timerfd_settime, EINVAL, -1,
     (int fd, int flags, const struct itimerspec *at, struct itimerspec *before),

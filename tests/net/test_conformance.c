@@ -16,6 +16,9 @@ static void socket_conforms(void **state)
 	assert_int_equal(conform_medium("socket", NULL, MDFH_CONFORMANCE_UDP6, NULL), 21);
 	assert_int_equal(conform_medium("socket", NULL, MDFH_CONFORMANCE_MULTICAST4, "lo"), 22);
 	assert_int_equal(conform_medium("socket", NULL, MDFH_CONFORMANCE_MULTICAST6, "lo"), 21);
+	assert_int_equal(conform_medium("socket", "gro=on", MDFH_CONFORMANCE_UDP4, NULL), 22);
+	assert_int_equal(conform_medium("socket", "gro=on", MDFH_CONFORMANCE_UDP6, NULL), 21);
+	assert_int_equal(conform_medium("socket", "gro=on", MDFH_CONFORMANCE_MULTICAST4, "lo"), 22);
 }
 
 static void streams_conform(void **state)

@@ -28,7 +28,13 @@ static void conforms(const char *options)
 static void conforms_as_it_is(void **state)
 {
 	(void)state;
-	conforms(NULL);
+	conforms(test_options);
+}
+
+static void conforms_with_gro(void **state)
+{
+	(void)state;
+	conforms("gro=on");
 }
 
 /* What a kernel without DEFER_TASKRUN gets. */
@@ -266,6 +272,7 @@ static void is_closed_by_another_thread(void **state)
 {
 	(void)state;
 	moves_to_the_receiving_thread(NULL);
+	moves_to_the_receiving_thread("mode=defer");
 	moves_to_the_receiving_thread("mode=coop");
 	moves_to_the_receiving_thread("mode=sqpoll");
 }
@@ -393,10 +400,11 @@ static void *send_later(void *argument)
 
 static void wakes_a_waiting_recv(void **state)
 {
-	static const char *const modes[] = {"mode=defer", "mode=coop", "mode=sqpoll"};
+	static const char *const modes[] = {
+	    "mode=poll", "gro=on", "mode=defer", "mode=coop", "mode=sqpoll"};
 
 	(void)state;
-	for (int i = 0; i < 3; i++) {
+	for (size_t i = 0; i < sizeof(modes) / sizeof(modes[0]); i++) {
 		struct mdfh_bypass *port = open_port(
 		    (struct mdfh_bypass_config){.host = "127.0.0.1", .backend_options = modes[i]});
 		uint16_t number = mdfh_bypass_local_port(port, 0);
@@ -443,9 +451,14 @@ static void refuses_what_it_cannot(void **state)
 	} cases[] = {
 	    {{.transport = MDFH_TRANSPORT_TCP, .port = 5}, -ENOTSUP,
 		"io_uring: transport is TCP; this backend has only UDP"},
-	    {{.rx_ring_size = 65536}, -EINVAL, "io_uring: rx_ring_size is 65536"},
+	    {{.rx_ring_size = 65536, .backend_options = "mode=defer"}, -EINVAL,
+		"io_uring: rx_ring_size is 65536"},
 	    {{.backend_options = "mode=fast"}, -EINVAL,
-		"io_uring: mode is 'fast'; it must be defer, coop or sqpoll"},
+		"io_uring: mode is 'fast'; it must be poll, defer, coop or sqpoll"},
+	    {{.backend_options = "gro=yes"}, -EINVAL,
+		"io_uring: gro is 'yes'; it must be on or off"},
+	    {{.backend_options = "mode=defer,gro=on"}, -ENOTSUP,
+		"io_uring: gro is on and mode is defer"},
 	    {{.backend_options = "speed=9"}, -EINVAL, "speed"},
 	    {{.backend_options = "sqpoll_core=0"}, -EINVAL, "it is for mode=sqpoll only"},
 	    {{.backend_options = "mode=sqpoll,sqpoll_core=65535"}, -EINVAL,
@@ -526,11 +539,13 @@ static int look_for_io_uring(void)
 	return 1;
 }
 
-int main(void)
+/* The argument is options of the backend, for all tests that name none themselves. */
+int main(int argc, char **argv)
 {
-	static const char *modes[] = {NULL, "mode=coop"};
+	static const char *modes[] = {NULL, "mode=coop", "gro=on"};
 	const struct CMUnitTest tests[] = {
 	    cmocka_unit_test(conforms_as_it_is),
+	    cmocka_unit_test(conforms_with_gro),
 	    cmocka_unit_test(conforms_in_mode_coop),
 	    cmocka_unit_test(conforms_in_mode_sqpoll),
 	    cmocka_unit_test(starves_and_recovers),
@@ -542,13 +557,14 @@ int main(void)
 	    cmocka_unit_test(closes_with_packets_held),
 	    {"wakes_pollers as it is", wakes_pollers, NULL, NULL, &modes[0]},
 	    {"wakes_pollers in mode coop", wakes_pollers, NULL, NULL, &modes[1]},
+	    {"wakes_pollers with gro", wakes_pollers, NULL, NULL, &modes[2]},
 	    cmocka_unit_test(wakes_a_waiting_recv),
 	    cmocka_unit_test(receives_empty_datagrams),
 	    cmocka_unit_test(refuses_what_it_cannot),
 	    cmocka_unit_test(says_that_it_is_forbidden),
 	};
-	char *arguments[] = {"test_io_uring", "io_uring", NULL};
-	int rc = test_take_backend(2, arguments);
+	char *arguments[] = {"test_io_uring", "io_uring", argc > 1 ? argv[1] : NULL};
+	int rc = test_take_backend(argc > 1 ? 3 : 2, arguments);
 
 	if (!rc)
 		rc = look_for_io_uring();

@@ -100,8 +100,9 @@ static int open_and_receive(const struct mdfh_bypass_config *config, struct mdfh
 	rc = ops->open(&filled, port);
 	if (rc)
 		return rc;
-	(*port)->ops = ops;
-	rc = ops->recv(*port, &packet, 1);
+	if (!(*port)->ops)
+		(*port)->ops = ops;
+	rc = (*port)->ops->recv(*port, &packet, 1);
 	if (rc) {
 		ops->close(*port);
 		*port = NULL;
@@ -139,9 +140,16 @@ static void try(
 
 static void fails_with_one_flow(void **state)
 {
+	struct mdfh_bypass_config config = one_flow;
+
 	(void)state;
 	/* Socket, frames, ring, pipe, epoll, and what recv does. */
-	try("one flow", &one_flow, SPARED, 25);
+	config.backend_options = "mode=defer";
+	try("one flow, mode=defer", &config, SPARED, 25);
+	config.backend_options = "mode=poll";
+	try("one flow, mode=poll", &config, SPARED, 25);
+	config.backend_options = "gro=on";
+	try("one flow, gro=on", &config, SPARED, 28);
 }
 
 static void fails_with_flows(void **state)
@@ -153,19 +161,24 @@ static void fails_with_flows(void **state)
 	};
 
 	(void)state;
-	try("flows",
-	    &(const struct mdfh_bypass_config){.size = sizeof(struct mdfh_bypass_config),
-		.interface = "lo",
-		.flows = flows,
-		.flow_count = 3},
-	    SPARED " fopen64 socket ", 45);
+	for (int defer = 0; defer < 2; defer++)
+		try("flows",
+		    &(const struct mdfh_bypass_config){.size = sizeof(struct mdfh_bypass_config),
+			.interface = "lo",
+			.flows = flows,
+			.flow_count = 3,
+			.backend_options = defer ? "mode=defer" : "mode=poll"},
+		    SPARED " fopen64 socket ", 45);
 }
 
 /* An error that comes with a frame is no packet, and the frame is not lost. */
 static void takes_errors_with_frames(void **state)
 {
-	const struct mdfh_bypass_config config = {
-	    .size = sizeof(config), .host = "127.0.0.1", .rx_ring_size = 64, .batch_size = 16};
+	const struct mdfh_bypass_config config = {.size = sizeof(config),
+	    .host = "127.0.0.1",
+	    .rx_ring_size = 64,
+	    .batch_size = 16,
+	    .backend_options = "mode=defer"};
 	struct sockaddr_in to = {.sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
 	const struct mdfh_bypass_ops *ops = mdfh_backend_module.ops;
 	int fd = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
@@ -192,16 +205,80 @@ static void takes_errors_with_frames(void **state)
 	mdfh_bypass_close(port);
 }
 
-static void works_on_an_older_kernel(void **state)
+/* What cannot be polled is an error; a request that was ended is made anew. */
+static void takes_errors_of_polling(void **state)
 {
+	struct sockaddr_in to = {.sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
+	int fd = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+	struct mdfh_packet packet;
 	struct mdfh_bypass *port;
+	int got = 0;
 
 	(void)state;
-	refusals = 1;
-	refusal = -EINVAL;
+	assert_true(fd >= 0);
 	assert_ok(open_and_receive(&one_flow, &port));
-	assert_int_equal(refusals, 0);
+	to.sin_port = htons(port->ops->local_port(port, 0));
+	assert_int_equal(sendto(fd, "12345", 5, 0, (struct sockaddr *)&to, sizeof(to)), 5);
+	assert_int_equal(port->ops->recv(port, &packet, 1), 1);
+	port->ops->release(port, &packet, 1);
+	/* Nothing is left, so now it asks. */
+	spoiled = -EIO;
+	assert_int_equal(port->ops->recv(port, &packet, 1), -EIO);
+	assert_error("io_uring: polling flows[0]");
+	assert_int_equal(spoiled, 0);
+
+	for (int i = 0; i < 20; i++) {
+		assert_int_equal(sendto(fd, "12345", 5, 0, (struct sockaddr *)&to, sizeof(to)), 5);
+		for (int tries = 0; tries < 3; tries++) {
+			int n;
+
+			spoiled = -ECANCELED;
+			n = port->ops->recv(port, &packet, 1);
+			assert_in_range(n, 0, 1);
+			if (n)
+				port->ops->release(port, &packet, 1);
+			got += n;
+		}
+	}
+	assert_int_equal(got, 20);
+	spoiled = 0;
+	close(fd);
 	mdfh_bypass_close(port);
+}
+
+static void works_on_an_older_kernel(void **state)
+{
+	static const char *const modes[] = {"mode=poll", "mode=defer"};
+	struct sockaddr_in to = {.sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
+	int fd = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+
+	(void)state;
+	assert_true(fd >= 0);
+	for (int i = 0; i < 2; i++) {
+		struct mdfh_bypass_config config = one_flow;
+		struct mdfh_packet packet;
+		struct mdfh_bypass *port;
+
+		config.backend_options = modes[i];
+		refusals = 1;
+		refusal = -EINVAL;
+		assert_ok(open_and_receive(&config, &port));
+		assert_int_equal(refusals, 0);
+		to.sin_port = htons(port->ops->local_port(port, 0));
+		for (int k = 0; k < 20; k++) {
+			int got = 0;
+
+			assert_int_equal(
+			    sendto(fd, "12345", 5, 0, (struct sockaddr *)&to, sizeof(to)), 5);
+			for (int tries = 0; tries < 3 && !got; tries++)
+				got = port->ops->recv(port, &packet, 1);
+			assert_int_equal(got, 1);
+			port->ops->release(port, &packet, 1);
+			assert_int_equal(port->ops->recv(port, &packet, 1), 0);
+		}
+		mdfh_bypass_close(port);
+	}
+	close(fd);
 }
 
 static void says_what_the_kernel_lacks(void **state)
@@ -238,6 +315,7 @@ int main(void)
 	    cmocka_unit_test(fails_with_one_flow),
 	    cmocka_unit_test(fails_with_flows),
 	    cmocka_unit_test(takes_errors_with_frames),
+	    cmocka_unit_test(takes_errors_of_polling),
 	    cmocka_unit_test(works_on_an_older_kernel),
 	    cmocka_unit_test(says_what_the_kernel_lacks),
 	};

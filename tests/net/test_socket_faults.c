@@ -42,6 +42,15 @@ static void fails_with_one_flow(void **state)
 	    FALLBACKS);
 }
 
+static void fails_with_trains(void **state)
+{
+	(void)state;
+	fail_each(&(const struct mdfh_bypass_config){.size = sizeof(struct mdfh_bypass_config),
+		      .host = "127.0.0.1",
+		      .backend_options = "gro=on"},
+	    FALLBACKS);
+}
+
 static void fails_with_groups_and_sources(void **state)
 {
 	static const struct mdfh_flow flows[] = {
@@ -161,6 +170,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 	    cmocka_unit_test(fails_with_one_flow),
+	    cmocka_unit_test(fails_with_trains),
 	    cmocka_unit_test(fails_with_groups_and_sources),
 	    cmocka_unit_test(fails_with_tcp),
 	    cmocka_unit_test(mends_tcp_whatever_fails),
