@@ -409,7 +409,8 @@ static void refuses_what_it_cannot(void **state)
 		": require_zero_copy is on, and the kernel copies"},
 	    {{.host = "127.0.0.1", .queue = 1}, -ENOTSUP, ": queue is 1"},
 	    {{.host = "127.0.0.1", .backend_options = "a=1"}, -EINVAL, "backend_options"},
-	    {{.flows = &tagged, .flow_count = 1}, -ENOTSUP, ": flows[0].vlan is 5"},
+	    {{.flows = &tagged, .flow_count = 1}, -EINVAL,
+		": flows[0].vlan is 5 and interface is not set"},
 	    {{.flows = rest, .flow_count = 2}, -ENOTSUP,
 		": flows[0] takes one source of 127.0.0.1 and flows[1] any address of port "
 		"5"},
