@@ -44,7 +44,8 @@ static const struct {
     {"io_uring", "kernel sockets through io_uring", "liburing"},
     {"xdp", "AF_XDP sockets", "libxdp and libbpf"},
     {"dpdk", "DPDK poll-mode drivers", "libdpdk"},
-    {"ef_vi", "Solarflare ef_vi", "the ef_vi headers"},
+    {"ef_vi", "Solarflare and AMD NICs by ef_vi",
+	"Onload's headers when it is built (meson option ef_vi_headers)"},
     {"verbs", "RDMA verbs: InfiniBand, RoCE, raw Ethernet", "libibverbs and librdmacm"},
 };
 
