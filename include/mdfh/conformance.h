@@ -57,6 +57,7 @@ struct mdfh_conformance_server {
 enum mdfh_conformance_with {
 	MDFH_CONFORMANCE_WITH_SOURCES = 1, /* every flow names its source */
 	MDFH_CONFORMANCE_WITH_VLANS = 2,   /* flow 0 MDFH_CONFORMANCE_VLAN, flow 2 that and 2 */
+	MDFH_CONFORMANCE_WITH_HOST = 4, /* every flow is to the feed's host, at a port of its own */
 };
 
 enum { MDFH_CONFORMANCE_VLAN = 100 };
@@ -81,6 +82,12 @@ struct mdfh_conformance_feed {
 	 * enum mdfh_conformance_with. */
 	int (*open)(void *context, const struct mdfh_bypass_config *wanted, int with,
 	    const struct mdfh_conformance_datagram *datagrams, int n, struct mdfh_bypass **port);
+
+	/* Of a feed that carries frames: the address of this host on their wire and the hardware
+	 * address that it goes with; NULL = none, so that nothing is sent to a host. Its flow i has
+	 * the port of flow 0 and i. */
+	const char *host;
+	uint8_t host_mac[6];
 };
 
 /* Ways to make packets arrive. */

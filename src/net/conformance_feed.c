@@ -26,6 +26,7 @@ struct feed {
 	int file; /* memory file of the capture, -1 = none yet */
 	int wire; /* what frames are written to, -1 = nothing */
 	struct mdfh_flow flows[MDFH_CONFORMANCE_FLOWS]; /* of a medium of frames */
+	char host[INET6_ADDRSTRLEN];
 	struct conformance_server server;
 };
 
@@ -199,8 +200,10 @@ static int open_live(void *context, const struct mdfh_bypass_config *wanted, int
 enum { FIXED_PORT = 26477 };
 
 /* The flows of a medium whose port numbers are ours to choose. */
-static void fixed_flows(const struct place *place, int with, struct mdfh_flow *flows)
+static void fixed_flows(const struct feed *feed, int with, struct mdfh_flow *flows)
 {
+	const struct place *place = &places[feed->medium];
+
 	for (int i = 0; i < MDFH_CONFORMANCE_FLOWS; i++)
 		flows[i] = (struct mdfh_flow){.group = place->flows[i],
 		    .source = with & MDFH_CONFORMANCE_WITH_SOURCES ? place->source : NULL,
@@ -208,6 +211,10 @@ static void fixed_flows(const struct place *place, int with, struct mdfh_flow *f
 	if (with & MDFH_CONFORMANCE_WITH_VLANS) {
 		flows[0].vlan = MDFH_CONFORMANCE_VLAN;
 		flows[2].vlan = MDFH_CONFORMANCE_VLAN + 2;
+	}
+	for (int i = 0; i < MDFH_CONFORMANCE_FLOWS && with & MDFH_CONFORMANCE_WITH_HOST; i++) {
+		flows[i].group = feed->host;
+		flows[i].port = (uint16_t)(FIXED_PORT + i);
 	}
 }
 
@@ -265,14 +272,13 @@ static int open_file(void *context, const struct mdfh_bypass_config *wanted, int
     const struct mdfh_conformance_datagram *datagrams, int n, struct mdfh_bypass **port)
 {
 	struct feed *feed = context;
-	const struct place *place = &places[feed->medium];
 	struct mdfh_flow flows[MDFH_CONFORMANCE_FLOWS];
 	struct mdfh_bypass_config config = *wanted;
 	char path[64];
 	int rc;
 
 	*port = NULL;
-	fixed_flows(place, with, flows);
+	fixed_flows(feed, with, flows);
 	rc = write_capture(feed, flows, datagrams, n);
 	if (rc)
 		return rc;
@@ -297,7 +303,7 @@ static int open_frames(void *context, const struct mdfh_bypass_config *wanted, i
 	int rc;
 
 	*port = NULL;
-	fixed_flows(place, with, flows);
+	fixed_flows(feed, with, flows);
 	config.backend = feed->backend;
 	config.backend_options = feed->options;
 	config.interface = feed->interface;
@@ -381,6 +387,23 @@ static int is_loopback(const char *interface)
 	if (fd >= 0)
 		close(fd);
 	return rc;
+}
+
+/* Whom frames to a host are sent to. A wire without a device of the kernel's has any host that one likes. */
+static void find_host(struct feed *feed)
+{
+	int is_v6 = feed->medium == MDFH_CONFORMANCE_FRAMES6;
+	const char *on = feed->interface;
+
+	if (on && (if_nametoindex(on) || strstr(on, ",iface="))) {
+		if (!mdfh_conformance_host(
+			on, is_v6, feed->host, sizeof(feed->host), feed->base.host_mac))
+			return;
+	} else {
+		snprintf(feed->host, sizeof(feed->host), "%s", is_v6 ? "fd77::2" : "10.77.0.2");
+		memset(feed->base.host_mac, 0xff, sizeof(feed->base.host_mac));
+	}
+	feed->base.host = feed->host;
 }
 
 static char *copy(const char *text)
@@ -480,8 +503,9 @@ int mdfh_conformance_feed_open(
 						      : open_live,
 	};
 	if (is_frames || medium == MDFH_CONFORMANCE_FILE) {
-		fixed_flows(&places[medium], MDFH_CONFORMANCE_WITH_SOURCES, feed->flows);
+		fixed_flows(feed, MDFH_CONFORMANCE_WITH_SOURCES, feed->flows);
 		feed->base.flows = feed->flows;
+		find_host(feed);
 	}
 	if (is_frames) {
 		feed->wire = mdfh_conformance_frames_open(config->peer);

@@ -4,6 +4,7 @@
 
 #include <arpa/inet.h>
 #include <errno.h>
+#include <ifaddrs.h>
 #include <net/if.h>
 #include <stdio.h>
 #include <string.h>
@@ -16,6 +17,7 @@
 #include <linux/sockios.h>
 
 #include "mdfh/error.h"
+#include "net/net.h"
 
 static void put16(uint8_t *at, unsigned value)
 {
@@ -73,6 +75,32 @@ static uint32_t put_udp(uint8_t *at, const struct conformance_frame *f, const ui
 	return length;
 }
 
+/* A TCP segment (RFC 9293) from and to the same ports. */
+static uint32_t put_tcp(uint8_t *at, const struct conformance_frame *f, const uint8_t *source,
+    const uint8_t *destination, uint32_t bytes)
+{
+	uint32_t length = 20 + f->length;
+	unsigned sum;
+
+	memset(at, 0, 20);
+	put16(at, 40000);
+	put16(at + 2, f->port);
+	at[12] = 5 << 4; /* words of header */
+	at[13] = 0x10;   /* ACK */
+	memcpy(at + 20, f->payload, f->length);
+	sum = sum16(source, bytes, 6 + length);
+	sum = sum16(destination, bytes, sum);
+	put16(at + 16, ~sum16(at, length, sum) & 0xffff);
+	return length;
+}
+
+static uint32_t put_transport(uint8_t *at, const struct conformance_frame *f, const uint8_t *source,
+    const uint8_t *destination, uint32_t bytes)
+{
+	return f->oddity == ODD_TCP ? put_tcp(at, f, source, destination, bytes)
+				    : put_udp(at, f, source, destination, bytes);
+}
+
 static uint32_t put_ipv4(uint8_t *ip, const struct conformance_frame *f)
 {
 	uint32_t header = f->oddity == ODD_OPTIONS ? 24 : 20, length;
@@ -82,7 +110,7 @@ static uint32_t put_ipv4(uint8_t *ip, const struct conformance_frame *f)
 	inet_pton(AF_INET, f->destination, ip + 16);
 	if (header == 24)
 		memset(ip + 20, 1, 4); /* four times "no operation" */
-	length = header + put_udp(ip + header, f, ip + 12, ip + 16, 4);
+	length = header + put_transport(ip + header, f, ip + 12, ip + 16, 4);
 	ip[0] = (uint8_t)(0x40 | (f->oddity == ODD_IP_HEADER ? 4 : header / 4));
 	put16(ip + 2, length);
 	put16(ip + 4, 4711);
@@ -110,7 +138,7 @@ static uint32_t put_ipv6(uint8_t *ip, const struct conformance_frame *f)
 		memcpy(ip + 40, f->oddity == ODD_OPTIONS ? extension : fragment, 8);
 		header += 8;
 	}
-	length = header + put_udp(ip + header, f, ip + 8, ip + 24, 16);
+	length = header + put_transport(ip + header, f, ip + 8, ip + 24, 16);
 	put16(ip + 4, length - 40);
 	return length;
 }
@@ -123,7 +151,10 @@ uint32_t mdfh_conformance_frame_put(uint8_t *at, const struct conformance_frame 
 	uint32_t length, headers;
 
 	inet_pton(is_v6 ? AF_INET6 : AF_INET, f->destination, destination);
-	put_mac(at, destination, is_v6);
+	if (f->mac)
+		memcpy(at, f->mac, 6);
+	else
+		put_mac(at, destination, is_v6);
 	memcpy(at + 6, (const uint8_t[]){0x02, 0, 0, 0, 0, 0x01}, 6);
 	for (int i = 0; i < 2 && f->vlan[i]; i++, type += 4) {
 		put16(type, i == 0 && f->vlan[1] ? 0x88a8 : 0x8100);
@@ -164,6 +195,48 @@ static int is_virtual_device(const char *name, size_t length)
 		if (!strcmp(info.driver, drivers[i]))
 			return 1;
 	return 0;
+}
+
+/* What a device of DPDK's stands on; a device of the kernel's is its own. Empty = none. */
+static void kernel_device(const char *interface, char name[IFNAMSIZ])
+{
+	const char *device = strstr(interface, ",iface=");
+
+	device = device ? device + strlen(",iface=") : interface;
+	snprintf(name, IFNAMSIZ, "%.*s", (int)strcspn(device, ","), device);
+}
+
+int mdfh_conformance_host(
+    const char *interface, int is_v6, char *address, size_t size, uint8_t mac[6])
+{
+	struct ifreq request = {0};
+	struct ifaddrs *all = NULL;
+	int fd, found = 0;
+
+	kernel_device(interface, request.ifr_name);
+	fd = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+	if (fd < 0)
+		return 0;
+	if (ioctl(fd, SIOCGIFHWADDR, &request) || getifaddrs(&all)) {
+		close(fd);
+		return 0;
+	}
+	close(fd);
+	memcpy(mac, request.ifr_hwaddr.sa_data, 6);
+	for (const struct ifaddrs *one = all; one && !found; one = one->ifa_next) {
+		struct mdfh_address own = {.length = sizeof(own.storage)};
+
+		if (!one->ifa_addr || one->ifa_addr->sa_family != (is_v6 ? AF_INET6 : AF_INET) ||
+		    strcmp(one->ifa_name, request.ifr_name) != 0)
+			continue;
+		memcpy(&own.storage, one->ifa_addr, is_v6 ? sizeof(own.v6) : sizeof(own.v4));
+		if (is_v6 && IN6_IS_ADDR_LINKLOCAL(&own.v6.sin6_addr))
+			continue;
+		mdfh_address_text(&own, address, size);
+		found = 1;
+	}
+	freeifaddrs(all);
+	return found;
 }
 
 int mdfh_conformance_is_virtual(const char *interface)

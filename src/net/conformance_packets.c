@@ -600,6 +600,7 @@ const struct conformance_check mdfh_conformance_packet_checks[] = {
     {"filters", "packets of no flow are not handed out", check_filters},
     {"sources", "packets of another source are not handed out", check_sources},
     {"mixed", "of a mixed stream of frames exactly those of a flow come", mdfh_check_mixed},
+    {"unicast", "the same of frames to this host among those to others", mdfh_check_unicast},
     {"vlans", "a flow's VLAN matches either tag of a frame", mdfh_check_vlans},
     {"batches", "recv gives at most batch_size packets", check_batches},
     {"truncation", "a packet longer than a frame is cut, flagged and counted", check_truncation},

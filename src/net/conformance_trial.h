@@ -98,6 +98,7 @@ int mdfh_trial_expect_none(struct trial *t);
 /* conformance_mixed.c */
 int mdfh_check_mixed(struct trial *t);
 int mdfh_check_vlans(struct trial *t);
+int mdfh_check_unicast(struct trial *t);
 
 int mdfh_check_capabilities(struct trial *t);
 int mdfh_check_configuration(struct trial *t);

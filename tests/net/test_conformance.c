@@ -5,6 +5,7 @@
 #include <sys/eventfd.h>
 
 #include "mdfh/backend.h"
+#include "mdfh/frame.h"
 #include "net/conform.h"
 #include "net/conformance_trial.h"
 #include "net/net.h"
@@ -31,7 +32,7 @@ static void streams_conform(void **state)
 static void pcap_conforms(void **state)
 {
 	(void)state;
-	assert_int_equal(conform_medium("pcap", NULL, MDFH_CONFORMANCE_DEFAULT, NULL), 23);
+	assert_int_equal(conform_medium("pcap", NULL, MDFH_CONFORMANCE_DEFAULT, NULL), 24);
 }
 
 static void null_conforms(void **state)
@@ -92,6 +93,8 @@ enum {
 	NO_SOURCES,
 	NO_SOURCES_OF_FRAMES,
 	NO_VLANS,
+	MISCOUNTS_FILTERED,
+	MISCOUNTS_A_REASON,
 	FAULTS
 };
 
@@ -125,6 +128,13 @@ static int wrong_recv(struct mdfh_bypass *port, struct mdfh_packet *packets, int
 			break;
 		case NO_TIME:
 			packets[i].receive_ns = 0;
+			break;
+		case MISCOUNTS_FILTERED:
+			port->stats.rx_filtered++;
+			break;
+		case MISCOUNTS_A_REASON:
+			port->stats.malformed[MDFH_FRAME_NOT_UDP]--;
+			port->stats.malformed[MDFH_FRAME_CUT]++;
 			break;
 		default:
 			port->stats.rx_packets++;
@@ -166,6 +176,8 @@ static void finds_what_is_wrong(void **state)
 	    [NO_SOURCES] = "sources",
 	    [NO_SOURCES_OF_FRAMES] = "mixed",
 	    [NO_VLANS] = "vlans",
+	    [MISCOUNTS_FILTERED] = "mixed",
+	    [MISCOUNTS_A_REASON] = "unicast",
 	};
 	const struct mdfh_conformance_config config = {.size = sizeof(config), .backend = "pcap"};
 	struct mdfh_conformance_result results[MDFH_CONFORMANCE_CHECKS];
