@@ -64,6 +64,8 @@ enum mdfh_event_flag {
 	MDFH_EVENT_PRIORITY_LOST = 1 << 8,
 	MDFH_EVENT_CROSSED = 1 << 9,      /* the book is crossed or locked after this event */
 	MDFH_EVENT_OTHER_PRICE = 1 << 10, /* executed at another price than the order rests at */
+	MDFH_EVENT_COPY =
+	    1 << 11, /* another worker of its thread makes this event as well and counts it */
 };
 
 /* Why sequence numbers are missing, or what an ERROR event counts. */
@@ -78,6 +80,7 @@ enum mdfh_cause {
 	MDFH_CAUSE_CONSUMER = 7,     /* this consumer's ring was full */
 	MDFH_CAUSE_INJECTED = 8,     /* the fault backend */
 	MDFH_CAUSE_LATE_JOIN = 9,    /* before the first packet seen */
+	MDFH_CAUSE_WORKER = 10,      /* a worker's ring was full: of its shard, some of the range */
 	MDFH_CAUSE_ORDERS_FULL = 16, /* ERROR: no room for an order */
 	MDFH_CAUSE_LEVELS_FULL = 17,
 	MDFH_CAUSE_INSTRUMENTS_FULL = 18,

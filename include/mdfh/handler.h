@@ -6,6 +6,16 @@
  * books and writes events straight into the rings of its consumers. A control thread does what
  * is slow: clock calibration, drop counters that need a system call.
  *
+ * A receive thread may have workers (docs/many-cores.md): then it polls, merges lines and hands messages
+ * over, and each worker decodes and keeps books of its own share, by channel or by instrument. Who
+ * keeps books is a shard: a receive thread without workers, or a worker. Shards are numbered in the
+ * order of the threads, a thread's workers in theirs, so without workers a shard's number is that of its
+ * thread. Each has an instrument table of its own: its rows are numbers of that shard only.
+ *
+ * Inside a shard nothing is reordered; between shards there is no order. What concerns no instrument
+ * (markers, system events) goes to every worker of a thread that shards by instrument, each of which
+ * makes events of it in their place; those of all but the first carry MDFH_EVENT_COPY.
+ *
  * Consumers, three kinds:
  *   (a) same thread: mdfh_handler_on_events, with const access to the books;
  *   (b) another thread or process: events from a ring (mdfh_consumer_*, or mdfh_ring_attach by
@@ -39,7 +49,11 @@ enum {
 	MDFH_HANDLER_THREADS_MAX = 64,
 	MDFH_HANDLER_CHANNELS_MAX = 256,
 	MDFH_HANDLER_CONSUMERS_MAX = 32,
+	MDFH_HANDLER_WORKERS_MAX = 32, /* of one thread */
 };
+
+/* In a channel's thread: assigned by weight. */
+#define MDFH_THREAD_AUTO UINT32_MAX
 
 enum mdfh_idle {               /* what a receive thread does when nothing has arrived */
 	MDFH_IDLE_DEFAULT = 0, /* spin when the thread is pinned, else wait */
@@ -51,6 +65,22 @@ enum mdfh_idle {               /* what a receive thread does when nothing has ar
 enum mdfh_full {
 	MDFH_FULL_DROP = 0,
 	MDFH_FULL_WAIT = 1,
+};
+
+/* How a receive thread divides its messages among its workers. */
+enum mdfh_shard {
+	MDFH_SHARD_DEFAULT =
+	    0, /* by channel where there is one for each worker, else by instrument */
+	MDFH_SHARD_CHANNEL = 1,
+	MDFH_SHARD_INSTRUMENT = 2,
+};
+
+/* What a receive thread does when a worker's ring is full. DROP: a gap of cause "worker". */
+enum mdfh_worker_full {
+	MDFH_WORKER_FULL_DEFAULT =
+	    0, /* wait when all that the thread reads are captures, else drop */
+	MDFH_WORKER_FULL_DROP = 1,
+	MDFH_WORKER_FULL_WAIT = 2,
 };
 
 /* What a consumer reads. */
@@ -98,7 +128,8 @@ struct mdfh_handler_channel_config {
 	char *session_id;
 	uint64_t first_sequence;      /* stream session: what the first login asks for, default 1 */
 	enum mdfh_switch join_newest; /* stream session: ask for the newest message instead */
-	uint32_t thread;              /* index into threads */
+	uint32_t thread;              /* index into threads, or MDFH_THREAD_AUTO */
+	uint64_t weight;              /* expected messages a second, for that; default 1 */
 	uint32_t window_us;
 	uint32_t window_packets;
 	struct mdfh_line_config *lines;
@@ -108,9 +139,15 @@ struct mdfh_handler_channel_config {
 /* One receive thread. */
 struct mdfh_handler_thread_config {
 	char *name;
-	uint32_t *core; /* the core to pin it to; NULL = not pinned */
-	enum mdfh_idle idle;
+	uint32_t *core;      /* the core to pin it to; NULL = not pinned */
+	enum mdfh_idle idle; /* its workers' as well */
 	uint32_t poll_timeout_us;
+	uint32_t workers; /* 0 = none: it keeps books itself */
+	enum mdfh_shard shard;
+	uint32_t *worker_cores; /* the cores to pin them to, in order; none = not pinned */
+	unsigned worker_cores_count;
+	uint32_t worker_ring_bytes; /* of each worker's ring, a power of two; default 4 MiB */
+	enum mdfh_worker_full worker_full;
 };
 
 /* One consumer. */
@@ -119,9 +156,11 @@ struct mdfh_consumer_config {
 	enum mdfh_consumer_kind kind;
 	enum mdfh_full full;
 	uint32_t thread;    /* receive thread it reads from */
+	uint32_t *worker;   /* events: only this worker's; NULL = all workers', a ring for each */
 	uint32_t slots;     /* power of two; default 65536 */
 	uint32_t slot_size; /* raw: bytes per slot; default 128 */
-	char *shared_name;  /* readable by other processes under this name; NULL = private */
+	char *shared_name;  /* readable by other processes under this name; NULL = private. Several
+			     * rings: that of shard N is this name with "-N" */
 	char **symbols;     /* only these instruments (and all markers); none = all */
 	unsigned symbols_count;
 };
@@ -149,7 +188,7 @@ struct mdfh_handler_config {
 	enum mdfh_switch sound_at_start;
 	uint32_t depth_levels;         /* 0 = no depth snapshots; 1..MDFH_DEPTH_LEVELS_MAX */
 	char *instruments_shared_name; /* as depth_shared_name; NULL = private */
-	char *depth_shared_name;       /* several threads: thread N's is this name with "-N" */
+	char *depth_shared_name;       /* several shards: shard N's is this name with "-N" */
 	uint32_t latency_sample; /* stages are timed in every nth batch, a power of two; default 64;
 	                          * 1 = all */
 };
@@ -168,12 +207,15 @@ MDFH_API void mdfh_handler_config_free(struct mdfh_handler_config *config);
 MDFH_API int mdfh_handler_create(
     const struct mdfh_handler_config *config, struct mdfh_handler **handler);
 
-/* Consumer (a): called on receive thread `thread`, for each batch of events, before the rings see
+/* How many shards there are. */
+MDFH_API unsigned mdfh_handler_shards(const struct mdfh_handler *handler);
+
+/* Consumer (a): called on the thread of the shard, for each batch of events, before the rings see
  * them. books is valid during the call. Before mdfh_handler_start. */
 typedef void (*mdfh_events_handler)(
     void *context, const struct mdfh_event *events, int n, const struct mdfh_books *books);
 MDFH_API int mdfh_handler_on_events(
-    struct mdfh_handler *handler, unsigned thread, mdfh_events_handler function, void *context);
+    struct mdfh_handler *handler, unsigned shard, mdfh_events_handler function, void *context);
 
 /* -EALREADY: it runs. */
 MDFH_API int mdfh_handler_start(struct mdfh_handler *handler);
@@ -188,22 +230,25 @@ MDFH_API int mdfh_handler_session_ended(const struct mdfh_handler *handler);
 MDFH_API int mdfh_handler_stop(struct mdfh_handler *handler);
 MDFH_API void mdfh_handler_destroy(struct mdfh_handler *handler);
 
-/* For reading before start and after stop (while running they belong to the receive thread). */
+/* For reading before start and after stop (while running they belong to the shard's thread). */
 MDFH_API const struct mdfh_books *mdfh_handler_books(
-    const struct mdfh_handler *handler, unsigned thread);
+    const struct mdfh_handler *handler, unsigned shard);
 /* Readable at any time. */
 MDFH_API const struct mdfh_instruments *mdfh_handler_instruments(
-    const struct mdfh_handler *handler, unsigned thread);
+    const struct mdfh_handler *handler, unsigned shard);
 MDFH_API const struct mdfh_depth *mdfh_handler_depth(
-    const struct mdfh_handler *handler, unsigned thread);
+    const struct mdfh_handler *handler, unsigned shard);
 
 /* Consumer (b) in this process. */
 MDFH_API struct mdfh_consumer *mdfh_handler_consumer(
     struct mdfh_handler *handler, const char *name);
-/* Up to max events that lie together; valid until mdfh_consumer_done gives n of them back. */
+/* Up to max events that lie together; valid until mdfh_consumer_done gives n of them back. Of several
+ * workers: those of one, whose turn it is; the next are another's when all of them were given back. */
 MDFH_API uint32_t mdfh_consumer_peek(
     struct mdfh_consumer *consumer, uint32_t max, const struct mdfh_event **events);
 MDFH_API void mdfh_consumer_done(struct mdfh_consumer *consumer, uint32_t n);
+/* The shard that the events of the last peek come from, whose instruments they name. */
+MDFH_API unsigned mdfh_consumer_shard(const struct mdfh_consumer *consumer);
 
 /* ISO C++ has no flexible arrays; its compilers do. */
 #pragma GCC diagnostic push
@@ -230,7 +275,7 @@ struct mdfh_raw {
 MDFH_API uint32_t mdfh_consumer_peek_raw(
     struct mdfh_consumer *consumer, const struct mdfh_raw **raw);
 
-/* Of one consumer since start. */
+/* Of one consumer since start; of several rings, their sum. */
 struct mdfh_consumer_stats {
 	uint64_t delivered; /* events written to the ring */
 	uint64_t dropped;   /* events lost because it was full */
@@ -254,7 +299,7 @@ enum mdfh_stage {
 			      * as the two clocks */
 	MDFH_STAGE_RECEIVE,  /* arrival of the batch's first packet to the return of recv; not of
 			      * captures */
-	MDFH_STAGE_SESSION,  /* whole batch: headers, merging */
+	MDFH_STAGE_SESSION,  /* whole batch: headers, merging; with workers, handing over too */
 	MDFH_STAGE_DECODE,   /* whole batch: decoding, raw taps */
 	MDFH_STAGE_BOOK,     /* whole batch: books, callback, depth, events into the rings */
 	MDFH_STAGE_RING,     /* end of the batch to the peek that shows its last event */
@@ -265,6 +310,8 @@ enum mdfh_stage {
 			      * message was due, so a sender that stalled counts as late as it made
 			      * each message; a real exchange its own time, so this is as good as
 			      * the two clocks. Not of captures, nor of more than an hour */
+	MDFH_STAGE_HANDOVER, /* with workers: a batch's hand-over to the worker that has taken its last
+			      * message up */
 	MDFH_STAGES,
 };
 MDFH_API const char *mdfh_stage_name(unsigned stage);
@@ -294,16 +341,42 @@ struct mdfh_line_times {
 struct mdfh_channel_report {
 	const char *name;
 	unsigned lines;
-	struct mdfh_channel_stats session;
-	uint64_t messages;              /* decoded */
-	uint64_t messages_refused;      /* by the decoder */
-	uint64_t messages_unknown;      /* types that the schema does not have */
-	int64_t first_ns;               /* this host's clock at its first batch of packets ... */
-	int64_t last_ns;                /* ... and at its newest; 0 = none came */
-	unsigned ports[MDFH_LINES_MAX]; /* index of each line's port */
+	unsigned thread; /* receive thread */
+	int shard;       /* that keeps its books; -1 = all workers of its thread, by instrument */
+	uint64_t weight; /* as configured */
+	struct mdfh_channel_stats session; /* cause "worker": found a worker's ring full */
+	uint64_t messages;                 /* decoded */
+	uint64_t messages_refused;         /* by the decoder */
+	uint64_t messages_unknown;         /* types that the schema does not have */
+	int64_t first_ns;                  /* this host's clock at its first batch of packets ... */
+	int64_t last_ns;                   /* ... and at its newest; 0 = none came */
+	unsigned ports[MDFH_LINES_MAX];    /* index of each line's port */
 	/* Packets of each line that were longer than frame_size, and cut. */
 	uint64_t truncated[MDFH_LINES_MAX];
 	struct mdfh_line_times times[MDFH_LINES_MAX];
+};
+
+/* Of one thread: a receive thread, and behind it each of its workers. */
+struct mdfh_thread_report {
+	const char *name;
+	uint32_t cpu_core; /* MDFH_CORE(n); 0 = not pinned */
+	unsigned thread;   /* index of the receive thread that it is, or works for */
+	int worker;        /* index among that one's workers; -1 = the receive thread itself */
+	int shard;         /* -1 = it keeps no books: it has workers */
+	unsigned workers;  /* of a receive thread */
+	enum mdfh_shard sharded; /* how its messages are divided; DEFAULT = it has no workers */
+	unsigned channels;       /* that it polls, or has books of */
+	uint64_t weight;         /* sum of these channels'; of a worker by instrument, its share */
+	uint64_t run_ns;         /* since start, as far as the figures go */
+	uint64_t busy_ns;        /* of these at work */
+	uint64_t peak_ppm;       /* share of work in the busiest tenth of a second, in millionths */
+	/* Of a worker: its ring. */
+	uint64_t messages; /* handed over */
+	uint64_t dropped;  /* that found it full; told as gaps so many times */
+	uint64_t gaps;
+	uint64_t waits; /* times that the receive thread waited for room */
+	uint64_t ring_bytes;
+	uint64_t ring_high_water_bytes;
 };
 
 /* Statistics; while running they are a little old and not of one instant. */
@@ -313,13 +386,16 @@ MDFH_API int mdfh_handler_port_report(
 MDFH_API unsigned mdfh_handler_channels(const struct mdfh_handler *handler);
 MDFH_API int mdfh_handler_channel_report(
     const struct mdfh_handler *handler, unsigned channel, struct mdfh_channel_report *report);
+MDFH_API unsigned mdfh_handler_threads(const struct mdfh_handler *handler); /* of all kinds */
+MDFH_API int mdfh_handler_thread_report(
+    const struct mdfh_handler *handler, unsigned index, struct mdfh_thread_report *report);
 MDFH_API int mdfh_handler_books_stats(
-    const struct mdfh_handler *handler, unsigned thread, struct mdfh_books_stats *stats);
-/* A stage's histogram of one receive thread (stages RING, CONSUMER and INTENDED: of all its
- * consumers, as they are now). It may be read while the handler runs, by one thread at a time; what is
+    const struct mdfh_handler *handler, unsigned shard, struct mdfh_books_stats *stats);
+/* A stage's histogram of one shard (stages RING, CONSUMER and INTENDED: of all its consumers, as they
+ * are now; RECEIVE and SESSION of a thread with workers: with its first shard). It may be read while the handler runs, by one thread at a time; what is
  * recorded meanwhile shows in the next look at it. */
 MDFH_API const struct mdfh_histogram *mdfh_handler_latency(
-    const struct mdfh_handler *handler, unsigned thread, enum mdfh_stage stage);
+    const struct mdfh_handler *handler, unsigned shard, enum mdfh_stage stage);
 
 MDFH_END_DECLS
 #endif

@@ -120,10 +120,10 @@ int bench_pipeline(const char *path)
 	const struct mdfh_pipeline_config config = {
 	    .channels = &channel,
 	    .channel_count = 1,
-	    .consumers = consumers,
-	    .consumer_count = 1,
-	    .keep_books = 1,
-	    .stop = &stop,
+	    .engine.consumers = consumers,
+	    .engine.consumer_count = 1,
+	    .engine.keep_books = 1,
+	    .engine.stop = &stop,
 	};
 	struct mdfh_pipeline *pipeline = NULL;
 	struct reader reader = {.events = 0};
@@ -138,7 +138,7 @@ int bench_pipeline(const char *path)
 		return 2;
 	if (mdfh_pipeline_create(&config, &pipeline))
 		goto out;
-	reader.consumer = mdfh_pipeline_consumer(pipeline, 0);
+	reader.consumer = mdfh_engine_consumer(mdfh_pipeline_engine(pipeline), 0);
 	if (pthread_create(&thread, NULL, read_events, &reader)) {
 		mdfh_error(-1, "bench: no thread for the consumer");
 		goto out;
@@ -150,7 +150,8 @@ int bench_pipeline(const char *path)
 	bench_stop(&timer);
 	snprintf(extra, sizeof(extra), ",\"events\":%llu,\"checksum\":\"%016llx\"",
 	    (unsigned long long)reader.events,
-	    (unsigned long long)mdfh_books_checksum(mdfh_pipeline_books(pipeline)));
+	    (unsigned long long)mdfh_books_checksum(
+		mdfh_engine_books(mdfh_pipeline_engine(pipeline))));
 	bench_print("pipeline", &timer, messages, extra);
 	status = 0;
 out:

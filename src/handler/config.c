@@ -27,6 +27,23 @@ static const cyaml_strval_t full_names[] = {
     {"wait", MDFH_FULL_WAIT},
 };
 
+static const cyaml_strval_t shard_names[] = {
+    {"default", MDFH_SHARD_DEFAULT},
+    {"channel", MDFH_SHARD_CHANNEL},
+    {"instrument", MDFH_SHARD_INSTRUMENT},
+};
+
+static const cyaml_strval_t worker_full_names[] = {
+    {"default", MDFH_WORKER_FULL_DEFAULT},
+    {"drop", MDFH_WORKER_FULL_DROP},
+    {"wait", MDFH_WORKER_FULL_WAIT},
+};
+
+/* Any number, or this. */
+static const cyaml_strval_t thread_names[] = {
+    {"auto", MDFH_THREAD_AUTO},
+};
+
 static const cyaml_strval_t kind_names[] = {
     {"events", MDFH_CONSUMER_EVENTS},
     {"raw", MDFH_CONSUMER_RAW},
@@ -113,7 +130,9 @@ static const cyaml_schema_field_t channel_fields[] = {
 	"session_id", PTR, struct mdfh_handler_channel_config, session_id, 1, 16),
     CYAML_FIELD_UINT("first_sequence", OPT, struct mdfh_handler_channel_config, first_sequence),
     SWITCH("join_newest", struct mdfh_handler_channel_config, join_newest),
-    CYAML_FIELD_UINT("thread", OPT, struct mdfh_handler_channel_config, thread),
+    CYAML_FIELD_ENUM("thread", OPT, struct mdfh_handler_channel_config, thread, thread_names,
+	COUNT(thread_names)),
+    CYAML_FIELD_UINT("weight", OPT, struct mdfh_handler_channel_config, weight),
     CYAML_FIELD_UINT("window_us", OPT, struct mdfh_handler_channel_config, window_us),
     CYAML_FIELD_UINT("window_packets", OPT, struct mdfh_handler_channel_config, window_packets),
     CYAML_FIELD_SEQUENCE("lines", CYAML_FLAG_POINTER, struct mdfh_handler_channel_config, lines,
@@ -125,12 +144,24 @@ static const cyaml_schema_value_t channel_schema = {
     CYAML_VALUE_MAPPING(CYAML_FLAG_DEFAULT, struct mdfh_handler_channel_config, channel_fields),
 };
 
+static const cyaml_schema_value_t core_schema = {
+    CYAML_VALUE_UINT(CYAML_FLAG_DEFAULT, uint32_t),
+};
+
 static const cyaml_schema_field_t thread_fields[] = {
     CYAML_FIELD_STRING_PTR("name", PTR, struct mdfh_handler_thread_config, name, 1, 15),
     CYAML_FIELD_UINT_PTR("core", PTR, struct mdfh_handler_thread_config, core),
     CYAML_FIELD_ENUM(
 	"idle", STRICT, struct mdfh_handler_thread_config, idle, idle_names, COUNT(idle_names)),
     CYAML_FIELD_UINT("poll_timeout_us", OPT, struct mdfh_handler_thread_config, poll_timeout_us),
+    CYAML_FIELD_UINT("workers", OPT, struct mdfh_handler_thread_config, workers),
+    CYAML_FIELD_ENUM(
+	"shard", STRICT, struct mdfh_handler_thread_config, shard, shard_names, COUNT(shard_names)),
+    CYAML_FIELD_SEQUENCE("worker_cores", PTR, struct mdfh_handler_thread_config, worker_cores,
+	&core_schema, 0, MDFH_HANDLER_WORKERS_MAX),
+    CYAML_FIELD_UINT("worker_ring", OPT, struct mdfh_handler_thread_config, worker_ring_bytes),
+    CYAML_FIELD_ENUM("worker_full", STRICT, struct mdfh_handler_thread_config, worker_full,
+	worker_full_names, COUNT(worker_full_names)),
     CYAML_FIELD_END,
 };
 
@@ -145,6 +176,7 @@ static const cyaml_schema_field_t consumer_fields[] = {
     CYAML_FIELD_ENUM(
 	"full", STRICT, struct mdfh_consumer_config, full, full_names, COUNT(full_names)),
     CYAML_FIELD_UINT("thread", OPT, struct mdfh_consumer_config, thread),
+    CYAML_FIELD_UINT_PTR("worker", PTR, struct mdfh_consumer_config, worker),
     CYAML_FIELD_UINT("slots", OPT, struct mdfh_consumer_config, slots),
     CYAML_FIELD_UINT("slot_size", OPT, struct mdfh_consumer_config, slot_size),
     CYAML_FIELD_STRING_PTR("shared_name", PTR, struct mdfh_consumer_config, shared_name, 1, 63),

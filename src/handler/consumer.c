@@ -77,6 +77,8 @@ int mdfh_consumer_create(const struct mdfh_consumer_config *config,
 	c->slot_size = ring.slot_size;
 	c->instruments = instruments;
 	c->stop = stop;
+	c->sibling = c;
+	c->reading = c;
 	c->losses_max = channels * CONSUMER_EPOCHS_MAX;
 	c->losses = mdfh_lines_alloc(c->losses_max, sizeof(*c->losses));
 	if (!c->losses || copy_symbols(c, config)) {
@@ -108,6 +110,16 @@ int mdfh_consumer_create(const struct mdfh_consumer_config *config,
 fail:
 	mdfh_consumer_destroy(c);
 	return err;
+}
+
+void mdfh_consumer_join(struct mdfh_consumer *first, struct mdfh_consumer *next)
+{
+	struct mdfh_consumer *last = first;
+
+	while (last->sibling != first)
+		last = last->sibling;
+	last->sibling = next;
+	next->sibling = first;
 }
 
 void mdfh_consumer_destroy(struct mdfh_consumer *c)
@@ -461,16 +473,28 @@ static void measure(struct mdfh_consumer *c, const struct mdfh_event *events, ui
 
 uint32_t mdfh_consumer_peek(struct mdfh_consumer *c, uint32_t max, const struct mdfh_event **events)
 {
+	struct mdfh_consumer *ring = c->reading;
 	const void *first;
 	uint32_t n;
 
 	if (c->kind != MDFH_CONSUMER_EVENTS)
 		return 0;
-	n = mdfh_ring_peek(c->ring, max, &first);
+	/* One after the other, so that a busy worker does not keep the others' events waiting. */
+	if (!c->held)
+		ring = ring->sibling;
+	n = mdfh_ring_peek(ring->ring, max, &first);
+	for (struct mdfh_consumer *at = ring; !n && !c->held && at->sibling != ring;) {
+		at = at->sibling;
+		n = mdfh_ring_peek(at->ring, max, &first);
+		if (n)
+			ring = at;
+	}
 	if (!n)
 		return 0;
+	c->reading = ring;
+	c->held = n > c->held ? n : c->held;
 	*events = first;
-	measure(c, *events, n);
+	measure(ring, *events, n);
 	return n;
 }
 
@@ -486,18 +510,28 @@ uint32_t mdfh_consumer_peek_raw(struct mdfh_consumer *c, const struct mdfh_raw *
 
 void mdfh_consumer_done(struct mdfh_consumer *c, uint32_t n)
 {
-	mdfh_ring_release(c->ring, n);
-	c->read += n;
+	mdfh_ring_release(c->reading->ring, n);
+	c->reading->read += n;
+	c->held = n < c->held ? c->held - n : 0;
+}
+
+unsigned mdfh_consumer_shard(const struct mdfh_consumer *c)
+{
+	return c->reading->shard;
 }
 
 void mdfh_consumer_stats(const struct mdfh_consumer *c, struct mdfh_consumer_stats *stats)
 {
-	*stats = (struct mdfh_consumer_stats){
-	    .delivered = atomic_load_explicit(&c->delivered, memory_order_relaxed),
-	    .dropped = atomic_load_explicit(&c->dropped, memory_order_relaxed),
-	    .gaps = atomic_load_explicit(&c->gaps, memory_order_relaxed),
-	    .capacity = c->capacity,
-	    .used = mdfh_ring_used(c->ring),
-	    .high_water = mdfh_ring_high_water(c->ring),
-	};
+	const struct mdfh_consumer *ring = c;
+
+	*stats = (struct mdfh_consumer_stats){.delivered = 0};
+	do {
+		stats->delivered += atomic_load_explicit(&ring->delivered, memory_order_relaxed);
+		stats->dropped += atomic_load_explicit(&ring->dropped, memory_order_relaxed);
+		stats->gaps += atomic_load_explicit(&ring->gaps, memory_order_relaxed);
+		stats->capacity += ring->capacity;
+		stats->used += mdfh_ring_used(ring->ring);
+		stats->high_water += mdfh_ring_high_water(ring->ring);
+		ring = ring->sibling;
+	} while (ring != c);
 }

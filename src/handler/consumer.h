@@ -34,6 +34,9 @@ struct mdfh_consumer {
 	unsigned symbols_count;
 	int is_recorded; /* arrival times are those of a capture: no latency to measure */
 	uint8_t *wanted; /* by instrument row: 0 = not known yet, 1 = wanted, 2 = not wanted */
+	/* The rings of a consumer of several workers stand in a circle; users know the first. */
+	struct mdfh_consumer *sibling;
+	unsigned shard;
 
 	/* The receive thread's. */
 	_Alignas(MDFH_CACHE_LINE) uint64_t written;
@@ -56,6 +59,8 @@ struct mdfh_consumer {
 
 	/* The consuming thread's. */
 	_Alignas(MDFH_CACHE_LINE) uint64_t read;
+	struct mdfh_consumer *reading; /* the first one's: whose turn it is ... */
+	uint32_t held;                 /* ... and events peeked at that were not given back */
 	uint64_t sample_seen;
 	struct mdfh_histogram *ring_latency;
 	struct mdfh_histogram *whole_latency;
@@ -67,6 +72,9 @@ int mdfh_consumer_create(const struct mdfh_consumer_config *config,
     const struct mdfh_instruments *instruments, unsigned channels, const atomic_bool *stop,
     struct mdfh_consumer **consumer);
 void mdfh_consumer_destroy(struct mdfh_consumer *consumer);
+
+/* Read next, a consumer by itself or of such a circle, as part of first, which is what is asked. */
+void mdfh_consumer_join(struct mdfh_consumer *first, struct mdfh_consumer *next);
 
 /* Room for a batch that may be written in place: returns slots that lie together, 0 = write
  * elsewhere and call mdfh_consumer_write. Only for consumers of every instrument. */

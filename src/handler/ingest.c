@@ -36,11 +36,14 @@ int mdfh_ingest_open(const struct mdfh_ingest_config *config, struct mdfh_ingest
 	    .ports_max = 1,
 	    .channels = &channel,
 	    .channel_count = 1,
-	    .consumers = consumers,
-	    .consumer_count = 1,
-	    .instruments_max = config->instruments_max,
-	    .books = {.orders_max = config->orders_max},
-	    .keep_books = 1,
+	    .engine =
+		{
+		    .consumers = consumers,
+		    .consumer_count = 1,
+		    .instruments_max = config->instruments_max,
+		    .books = {.orders_max = config->orders_max},
+		    .keep_books = 1,
+		},
 	};
 	const char *session;
 	struct mdfh_ingest *in;
@@ -90,7 +93,7 @@ int mdfh_ingest_open(const struct mdfh_ingest_config *config, struct mdfh_ingest
 	in = mdfh_lines_alloc(1, sizeof(*in));
 	if (!in)
 		return mdfh_error(-ENOMEM, "ingest: out of memory");
-	pipeline.stop = &in->receiver.stop;
+	pipeline.engine.stop = &in->receiver.thread.stop;
 	err = mdfh_pipeline_create(&pipeline, &in->receiver.pipeline);
 	if (err)
 		goto fail;
@@ -98,10 +101,10 @@ int mdfh_ingest_open(const struct mdfh_ingest_config *config, struct mdfh_ingest
 	if (err)
 		goto fail;
 	mdfh_pipeline_add_port(in->receiver.pipeline, &port);
-	in->receiver.cpu_core = bypass.cpu_core;
+	in->receiver.thread.cpu_core = bypass.cpu_core;
 	in->receiver.poll_timeout_us = bypass.poll_timeout_us;
-	strcpy(in->receiver.name, "mdfh-ingest");
-	in->consumer = mdfh_pipeline_consumer(in->receiver.pipeline, 0);
+	strcpy(in->receiver.thread.name, "mdfh-ingest");
+	in->consumer = mdfh_engine_consumer(mdfh_pipeline_engine(in->receiver.pipeline), 0);
 	*ingest = in;
 	return 0;
 
@@ -119,7 +122,7 @@ int mdfh_ingest_start(struct mdfh_ingest *in)
 int mdfh_ingest_next(struct mdfh_ingest *in, struct mdfh_event *events, int n)
 {
 	/* Asked before the ring is looked at: what the thread wrote before it ended is seen. */
-	int running = mdfh_receiver_running(&in->receiver);
+	int running = mdfh_thread_running(&in->receiver.thread);
 	int copied = 0;
 
 	while (copied < n) {
@@ -141,15 +144,18 @@ int mdfh_ingest_stats(struct mdfh_ingest *in, struct mdfh_ingest_stats *stats)
 	struct mdfh_port_report port;
 	struct mdfh_books_stats books;
 	struct mdfh_consumer_stats consumer;
+	struct mdfh_engine *engine = mdfh_pipeline_engine(in->receiver.pipeline);
+	struct mdfh_engine_counts counts;
 
+	mdfh_engine_counts(engine, 0, &counts);
 	mdfh_pipeline_channel_report(in->receiver.pipeline, 0, &channel);
 	mdfh_pipeline_port_report(in->receiver.pipeline, 0, &port);
-	mdfh_pipeline_books_stats(in->receiver.pipeline, &books);
+	mdfh_engine_books_stats(engine, &books);
 	mdfh_consumer_stats(in->consumer, &consumer);
 	*stats = (struct mdfh_ingest_stats){
 	    .packets = port.stats.rx_packets,
 	    .bytes = port.stats.rx_bytes,
-	    .messages = channel.messages,
+	    .messages = counts.messages,
 	    .events = books.events,
 	    .gaps = channel.session.gaps,
 	    .messages_lost = channel.session.lost,
@@ -175,7 +181,7 @@ int mdfh_ingest_stats(struct mdfh_ingest *in, struct mdfh_ingest_stats *stats)
 
 const struct mdfh_instruments *mdfh_ingest_instruments(const struct mdfh_ingest *in)
 {
-	return mdfh_pipeline_instruments(in->receiver.pipeline);
+	return mdfh_engine_instruments(mdfh_pipeline_engine(in->receiver.pipeline));
 }
 
 int mdfh_ingest_stop(struct mdfh_ingest *in)

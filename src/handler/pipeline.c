@@ -1,13 +1,13 @@
-/* pipeline.c - packets to events, on the thread that calls.
+/* pipeline.c - packets to spans, on the thread that calls.
  *
- * One turn: a batch of packets from a port; each packet through its channel, which gives spans;
- * each span through the decoder, which gives ops; when the batch is over, or the op buffer full,
- * all ops go through the books at once, so that their misses overlap, and the events come out in
- * the consumer's ring. Nothing here allocates, locks or logs after create.
+ * One turn: a batch of packets from a port; each packet through its channel, which gives spans; each
+ * span to the engine, which makes events of it, or through the dispatch to a worker that has one.
+ * Nothing here allocates, locks or logs after create.
  *
- * Budget per batch besides its packets: one clock read. Every latency_sample'th batch reads it at
- * the borders of the stages too. */
+ * Budget per batch besides its packets: one clock read, and one of the cycle counter. Every
+ * latency_sample'th batch reads the latter at the borders of the stages too. */
 #include "handler/pipeline_state.h"
+#include "handler/tap.h"
 
 #include <errno.h>
 #include <poll.h>
@@ -18,7 +18,6 @@
 
 #include "mdfh/backend.h"
 #include "mdfh/clock.h"
-#include "mdfh/depth.h"
 #include "mdfh/error.h"
 #include "mdfh/fault.h"
 #include "mdfh/schema.h"
@@ -30,54 +29,64 @@ static int create_channel(
 {
 	const struct mdfh_pipeline_channel *from = &config->channels[index];
 	struct channel_state *channel = &p->channels[index];
-	struct mdfh_decoder_config decoder = {
-	    .size = sizeof(decoder),
-	    .instruments = p->instruments,
-	    .channel = from->session.channel,
-	    .midnight_ns = from->midnight_ns,
-	    .symbols = p->symbols,
-	    .symbol_count = config->symbols_count,
-	};
 	const struct mdfh_schema *schema = mdfh_schema_find(from->protocol);
-	int err;
 
 	channel->framing = from->session.session->framing;
-	channel->lines = from->session.lines;
-	channel->number = from->session.channel;
 	channel->schema = schema ? schema->id : 0;
-	err = mdfh_channel_create(&from->session, &channel->session);
-	if (!err)
-		err = mdfh_decoder_create(from->protocol, &decoder, &channel->decoder);
+	channel->lines = from->session.lines;
+	return mdfh_channel_create(&from->session, &channel->session);
+}
+
+/* Its own engine, on the same thread. */
+static int create_engine(struct mdfh_pipeline *p, const struct mdfh_pipeline_config *config)
+{
+	struct mdfh_engine_config engine = config->engine;
+	struct mdfh_engine_channel *channels = calloc(config->channel_count, sizeof(*channels));
+	int err;
+
+	if (!channels)
+		return mdfh_error(-ENOMEM, "pipeline: out of memory");
+	for (unsigned i = 0; i < config->channel_count; i++)
+		channels[i] = mdfh_pipeline_engine_channel(&config->channels[i]);
+	engine.channels = channels;
+	engine.channel_count = config->channel_count;
+	err = mdfh_engine_create(&engine, &p->engine);
+	free(channels);
 	return err;
 }
 
-static int create_consumers(struct mdfh_pipeline *p, const struct mdfh_pipeline_config *config)
+/* Raw taps of a thread with workers: here every message passes in order. */
+static int create_taps(struct mdfh_pipeline *p, const struct mdfh_pipeline_config *config)
 {
-	int err;
+	const struct mdfh_engine_config *engine = &config->engine;
 
-	for (unsigned i = 0; i < config->consumer_count; i++) {
-		err = mdfh_consumer_create(config->consumers[i], p->instruments,
-		    config->channel_count, config->stop, &p->consumers[i]);
+	p->taps = calloc(engine->consumer_count + 1, sizeof(struct mdfh_consumer *));
+	if (!p->taps)
+		return mdfh_error(-ENOMEM, "pipeline: out of memory");
+	for (unsigned i = 0; i < engine->consumer_count; i++) {
+		int err = mdfh_consumer_create(
+		    engine->consumers[i], NULL, config->channel_count, engine->stop, &p->taps[i]);
+
 		if (err)
 			return err;
-		p->consumer_count++;
-		if (p->consumers[i]->kind == MDFH_CONSUMER_RAW) {
-			p->raw_consumers++;
-			continue;
-		}
-		p->event_consumers++;
-		p->direct = p->consumers[i];
+		p->tap_count++;
 	}
-	if (p->event_consumers != 1)
-		p->direct = NULL;
 	return 0;
+}
+
+struct mdfh_engine_channel mdfh_pipeline_engine_channel(const struct mdfh_pipeline_channel *channel)
+{
+	return (struct mdfh_engine_channel){
+	    .protocol = channel->protocol,
+	    .framing = channel->session.session->framing,
+	    .number = channel->session.channel,
+	    .midnight_ns = channel->midnight_ns,
+	};
 }
 
 int mdfh_pipeline_create(const struct mdfh_pipeline_config *config, struct mdfh_pipeline **pipeline)
 {
 	struct mdfh_pipeline *p;
-	struct mdfh_books_config books = config->books;
-	uint32_t rows = config->instruments_max ? config->instruments_max : 65536;
 	uint32_t sample = config->latency_sample ? config->latency_sample : 64;
 	int err;
 
@@ -85,17 +94,13 @@ int mdfh_pipeline_create(const struct mdfh_pipeline_config *config, struct mdfh_
 	p = mdfh_lines_alloc(1, sizeof(*p));
 	if (!p)
 		return mdfh_error(-ENOMEM, "pipeline: %zu bytes", sizeof(*p));
+	p->dispatch = config->dispatch;
 	p->ports = mdfh_lines_alloc(config->ports_max + 1, sizeof(*p->ports));
 	p->channels = mdfh_lines_alloc(config->channel_count, sizeof(*p->channels));
-	p->consumers = calloc(config->consumer_count + 1, sizeof(struct mdfh_consumer *));
-	p->symbols = calloc(config->symbols_count + 1, sizeof(*p->symbols));
-	p->touched_at = mdfh_lines_alloc((size_t)rows + 1, sizeof(*p->touched_at));
+	p->ports_max = config->ports_max;
 	p->channel_count = config->channel_count;
-	p->word_count = mdfh_pipeline_words(p, config->ports_max);
-	p->words = mdfh_lines_alloc(p->word_count, sizeof(*p->words));
-	p->scratch_words = mdfh_lines_alloc(p->word_count, sizeof(*p->scratch_words));
-	if (!p->ports || !p->channels || !p->consumers || !p->symbols || !p->touched_at ||
-	    !p->words || !p->scratch_words) {
+	if (!p->ports || !p->channels ||
+	    mdfh_published_create(&p->published, mdfh_pipeline_bytes(p))) {
 		err = mdfh_error(-ENOMEM, "pipeline: out of memory");
 		goto fail;
 	}
@@ -104,57 +109,23 @@ int mdfh_pipeline_create(const struct mdfh_pipeline_config *config, struct mdfh_
 		for (uint16_t f = 0; f < config->channels[0].session.lines; f++)
 			p->ports[0].config.flows[f].line = f;
 	}
-	for (unsigned i = 0; i < config->symbols_count; i++)
-		p->symbols[i] = config->symbols[i];
 	if (sample & (sample - 1)) {
 		err = mdfh_error(-EINVAL,
 		    "latency_sample is %u; it must be a power of two (1 = every batch)", sample);
 		goto fail;
 	}
 	p->sample_mask = sample - 1;
-	p->on_events = config->on_events;
-	p->context = config->context;
 	err = mdfh_clock_start();
-	if (err)
-		goto fail;
-	err =
-	    mdfh_instruments_create_shared(rows, config->instruments_shared_name, &p->instruments);
-	if (err)
-		goto fail;
-	for (unsigned i = 0; i < config->channel_count; i++) {
+	for (unsigned i = 0; !err && i < config->channel_count; i++)
 		err = create_channel(p, config, i);
-		if (err)
-			goto fail;
-	}
-	if (config->keep_books) {
-		books.size = sizeof(books);
-		books.instruments = p->instruments;
-		if (!books.trades_max)
-			books.trades_max = TRADES_KEPT;
-		err = mdfh_books_create(&books, &p->books);
-		if (err)
-			goto fail;
-	}
-	if (config->depth_levels && p->books) {
-		struct mdfh_depth_config depth = {
-		    .size = sizeof(depth),
-		    .instruments = rows + 1,
-		    .levels = config->depth_levels,
-		    .shared_name = config->depth_shared_name,
-		};
-
-		err = mdfh_depth_create(&depth, &p->depth);
-		if (err)
-			goto fail;
-	}
-	err = create_consumers(p, config);
+	if (!err)
+		err = p->dispatch ? create_taps(p, config) : create_engine(p, config);
+	if (!err)
+		err = mdfh_histogram_create(MDFH_STAGE_MAX_NS, &p->receive_latency);
+	if (!err)
+		err = mdfh_histogram_create(MDFH_STAGE_MAX_NS, &p->session_latency);
 	if (err)
 		goto fail;
-	for (int i = 0; i < MDFH_STAGE_RING; i++) {
-		err = mdfh_histogram_create(MDFH_STAGE_MAX_NS, &p->latency[i]);
-		if (err)
-			goto fail;
-	}
 	*pipeline = p;
 	return 0;
 
@@ -179,9 +150,13 @@ void mdfh_pipeline_add_port(struct mdfh_pipeline *p, const struct mdfh_pipeline_
 		channel->ports[from->flows[f].line] = (uint16_t)p->port_count;
 		channel->lines_open++;
 	}
-	for (unsigned i = 0; i < p->consumer_count; i++)
-		p->consumers[i]->is_recorded |= mdfh_bypass_capabilities(from->port)->is_finite;
 	p->port_count++;
+	if (!mdfh_bypass_capabilities(from->port)->is_finite)
+		return;
+	if (p->engine)
+		mdfh_engine_set_recorded(p->engine);
+	for (unsigned i = 0; i < p->tap_count; i++)
+		p->taps[i]->is_recorded = 1;
 }
 
 void mdfh_pipeline_destroy(struct mdfh_pipeline *p)
@@ -194,210 +169,51 @@ void mdfh_pipeline_destroy(struct mdfh_pipeline *p)
 		mdfh_bypass_close(p->ports[i].config.port);
 		mdfh_soup_line_destroy(p->ports[i].config.soup);
 	}
-	for (unsigned i = 0; p->consumers && i < p->consumer_count; i++)
-		mdfh_consumer_destroy(p->consumers[i]);
-	for (int i = 0; i < MDFH_STAGE_RING; i++)
-		mdfh_histogram_destroy(p->latency[i]);
-	mdfh_depth_destroy(p->depth);
-	mdfh_books_destroy(p->books);
-	for (unsigned i = 0; p->channels && i < p->channel_count; i++) {
-		mdfh_decoder_destroy(p->channels[i].decoder);
+	for (unsigned i = 0; i < p->tap_count; i++)
+		mdfh_consumer_destroy(p->taps[i]);
+	mdfh_engine_destroy(p->engine);
+	mdfh_dispatch_destroy(p->dispatch);
+	mdfh_histogram_destroy(p->session_latency);
+	mdfh_histogram_destroy(p->receive_latency);
+	for (unsigned i = 0; p->channels && i < p->channel_count; i++)
 		mdfh_channel_destroy(p->channels[i].session);
-	}
-	mdfh_instruments_destroy(p->instruments);
-	free(p->scratch_words);
-	free((void *)p->words);
-	free(p->touched_at);
-	free(p->symbols);
-	free(p->consumers);
+	mdfh_published_destroy(&p->published);
+	free(p->taps);
 	free(p->channels);
 	free(p->ports);
 	free(p);
 }
 
-void mdfh_pipeline_on_events(struct mdfh_pipeline *p, mdfh_events_handler function, void *context)
-{
-	p->on_events = function;
-	p->context = context;
-}
-
-/* Data path: ops to events ------------------------------------------------------------------ */
-
-/* Publish each instrument once, with its last event of these. n is at most EVENTS_MAX. */
-static void publish_depth(struct mdfh_pipeline *p, const struct mdfh_event *events, int n)
-{
-	unsigned count = 0;
-
-	for (int i = 0; i < n; i++) {
-		uint32_t row = events[i].instrument;
-
-		if (!row)
-			continue;
-		if (!p->touched_at[row]) {
-			p->touched[count++].row = row;
-			p->touched_at[row] = (uint16_t)count;
-		}
-		p->touched[p->touched_at[row] - 1].event = i;
-	}
-	for (unsigned i = 0; i < count; i++) {
-		const struct mdfh_event *last = &events[p->touched[i].event];
-
-		(void)mdfh_depth_publish(
-		    p->depth, p->books, p->touched[i].row, last->sequence, last->receive_ns);
-		p->touched_at[p->touched[i].row] = 0;
-	}
-}
-
-/* Events made by one apply: to the callback, the depth snapshots and the rings. in_place: they
- * already stand in the direct consumer's ring. */
-static void hand_out(struct mdfh_pipeline *p, const struct mdfh_event *events, int n, int in_place)
-{
-	if (p->on_events)
-		p->on_events(p->context, events, n, p->books);
-	if (p->depth)
-		publish_depth(p, events, n);
-	if (in_place) {
-		mdfh_consumer_commit(p->direct, (uint32_t)n);
-		return;
-	}
-	for (unsigned i = 0; i < p->consumer_count; i++)
-		if (p->consumers[i]->kind == MDFH_CONSUMER_EVENTS)
-			mdfh_consumer_write(p->consumers[i], events, n);
-}
-
-/* Work off the collected ops. The span whose ops came last may go on: its origin becomes the
- * first of the next batch. */
-static void apply(struct mdfh_pipeline *p)
-{
-	const struct mdfh_op *ops = p->ops;
-	int left = p->op_count;
-	int wanted = p->on_events || p->depth || p->event_consumers;
-	uint64_t start = p->sampling ? mdfh_clock_ticks() : 0;
-
-	if (p->books)
-		mdfh_books_origins(p->books, p->origins);
-	while (p->books && left > 0) {
-		struct mdfh_event *out = p->events;
-		int max = EVENTS_MAX;
-		int in_place = 0;
-		int done;
-		int n;
-
-		if (p->direct) {
-			struct mdfh_event *slots;
-			uint32_t room = mdfh_consumer_reserve(p->direct, EVENTS_MAX, &slots);
-
-			if (room >= MDFH_BOOK_EVENTS_PER_OP) {
-				out = slots;
-				max = (int)room;
-				in_place = 1;
-			}
-		}
-		n = mdfh_book_apply(p->books, ops, left, wanted ? out : NULL, max, &done);
-		if (n > 0)
-			hand_out(p, out, n, in_place);
-		ops += done;
-		left -= done;
-	}
-	if (p->sampling)
-		p->book_ticks += mdfh_clock_ticks() - start;
-	p->op_count = 0;
-	if (p->origin_count) {
-		p->origins[0] = p->origins[p->origin_count - 1];
-		p->origin_count = 0;
-	}
-}
-
-/* Data path: packets to ops ----------------------------------------------------------------- */
-
-static void tap(
-    struct mdfh_pipeline *p, const struct channel_state *channel, const struct mdfh_span *span)
-{
-	struct mdfh_raw head = {
-	    .sequence = span->first,
-	    .receive_ns = span->receive_ns,
-	    .channel = span->channel,
-	    .schema = channel->schema,
-	    .epoch = span->epoch,
-	    .kind = span->kind,
-	    .line = span->line,
-	};
-	const uint8_t *data = span->data;
-	uint32_t left = span->length;
-
-	if (span->kind != MDFH_SPAN_DATA) {
-		head.length = sizeof(span->messages);
-		for (unsigned i = 0; i < p->consumer_count; i++)
-			if (p->consumers[i]->kind == MDFH_CONSUMER_RAW)
-				mdfh_consumer_write_raw(p->consumers[i], &head,
-				    (const uint8_t *)&span->messages, sizeof(span->messages));
-		return;
-	}
-	while (left) {
-		const uint8_t *message;
-		uint32_t length;
-		uint32_t used = mdfh_framing_next(channel->framing, data, left, &message, &length);
-
-		if (!used)
-			return;
-		head.length = (uint16_t)length;
-		for (unsigned i = 0; i < p->consumer_count; i++)
-			if (p->consumers[i]->kind == MDFH_CONSUMER_RAW)
-				mdfh_consumer_write_raw(p->consumers[i], &head, message, length);
-		data += used;
-		left -= used;
-		head.sequence++;
-	}
-}
+/* Data path --------------------------------------------------------------------------------- */
 
 static void take_span(
     struct mdfh_pipeline *p, struct channel_state *channel, const struct mdfh_span *span)
 {
-	struct mdfh_decoder_base *base = (struct mdfh_decoder_base *)channel->decoder;
-	int n;
+	unsigned index = (unsigned)(channel - p->channels);
 
 	if (span->kind == MDFH_SPAN_SESSION_END)
 		atomic_store_explicit(&channel->ended, 1, memory_order_relaxed);
 	else if (span->kind == MDFH_SPAN_SESSION_BEGIN)
 		atomic_store_explicit(&channel->ended, 0, memory_order_relaxed);
-	if (p->raw_consumers)
-		tap(p, channel, span);
-	if (p->origin_count == ORIGINS_MAX)
-		apply(p);
-	p->origins[p->origin_count] = (struct mdfh_origin){
-	    .receive_ns = span->receive_ns,
-	    .channel = span->channel,
-	    .epoch = span->epoch,
-	    .line = span->line,
-	};
-	mdfh_decoder_begin(channel->decoder, span, channel->framing, (uint16_t)p->origin_count++);
-	for (;;) {
-		if (OPS_MAX - p->op_count < OPS_LEAST) {
-			apply(p);
-			base->origin = 0;
-			p->origin_count = 1;
-		}
-		n = mdfh_decoder_next(
-		    channel->decoder, p->ops + p->op_count, OPS_MAX - p->op_count);
-		if (n <= 0)
-			return;
-		p->op_count += n;
+	if (p->engine) {
+		mdfh_engine_span(p->engine, index, span);
+		return;
 	}
+	if (p->tap_count)
+		mdfh_tap_span(p->taps, p->tap_count, span, channel->framing, channel->schema);
+	mdfh_dispatch_span(p->dispatch, index, span);
 }
 
 static void take_spans(struct mdfh_pipeline *p, struct channel_state *channel,
     struct mdfh_span *spans, int n, int64_t now_ns)
 {
 	while (n > 0) {
-		uint64_t start = p->sampling ? mdfh_clock_ticks() : 0;
-		uint64_t book_ticks = p->book_ticks;
+		uint64_t start = p->sampling && p->dispatch ? mdfh_clock_ticks() : 0;
 
 		for (int i = 0; i < n; i++)
 			take_span(p, channel, &spans[i]);
-		/* Where the op buffer became full on the way, books were at work meanwhile. */
-		if (p->sampling)
-			p->decode_ticks +=
-			    mdfh_clock_ticks() - start - (p->book_ticks - book_ticks);
+		if (start)
+			p->session_ticks += mdfh_clock_ticks() - start;
 		if (n < MDFH_SPANS_MAX)
 			return;
 		n = mdfh_channel_poll(channel->session, now_ns, spans, MDFH_SPANS_MAX);
@@ -439,65 +255,26 @@ static void note_drops(struct mdfh_pipeline *p, struct port_state *port)
 static void begin_batch(struct mdfh_pipeline *p, const struct mdfh_packet *first, int64_t now_ns)
 {
 	p->sampling = (p->batches++ & p->sample_mask) == 0;
+	if (p->engine)
+		mdfh_engine_begin(p->engine, p->sampling);
 	if (!p->sampling)
 		return;
 	p->session_ticks = 0;
-	p->decode_ticks = 0;
-	p->book_ticks = 0;
 	if (!(first->flags & MDFH_PACKET_RECORDED) && first->receive_ns &&
 	    now_ns > (int64_t)first->receive_ns)
-		mdfh_histogram_record(
-		    p->latency[MDFH_STAGE_RECEIVE], (uint64_t)now_ns - first->receive_ns);
+		mdfh_histogram_record(p->receive_latency, (uint64_t)now_ns - first->receive_ns);
 }
 
+/* What was taken becomes events, here or at the workers. */
 static void end_batch(struct mdfh_pipeline *p)
 {
-	int64_t exchange_ns = 0;
-	int64_t receive_ns = 0;
-
-	if (p->sampling && p->op_count) {
-		const struct mdfh_op *last = &p->ops[p->op_count - 1];
-
-		exchange_ns = last->exchange_ns;
-		receive_ns = p->origins[last->origin].receive_ns;
-	}
-	if (p->op_count)
-		apply(p);
-	p->origin_count = 0;
-	if (!p->sampling)
-		return;
+	if (p->sampling)
+		mdfh_histogram_record(p->session_latency, mdfh_clock_ticks_to_ns(p->session_ticks));
+	if (p->engine)
+		mdfh_engine_end(p->engine);
+	else
+		mdfh_dispatch_commit(p->dispatch, p->sampling);
 	p->sampling = 0;
-	mdfh_histogram_record(
-	    p->latency[MDFH_STAGE_SESSION], mdfh_clock_ticks_to_ns(p->session_ticks));
-	mdfh_histogram_record(
-	    p->latency[MDFH_STAGE_DECODE], mdfh_clock_ticks_to_ns(p->decode_ticks));
-	mdfh_histogram_record(p->latency[MDFH_STAGE_BOOK], mdfh_clock_ticks_to_ns(p->book_ticks));
-	if (exchange_ns && receive_ns > exchange_ns)
-		mdfh_histogram_record(
-		    p->latency[MDFH_STAGE_WIRE], (uint64_t)(receive_ns - exchange_ns));
-	for (unsigned i = 0; i < p->consumer_count; i++)
-		mdfh_consumer_sample(p->consumers[i], mdfh_clock_ticks());
-}
-
-/* The table of instruments was full for some message of the batch: one event, however many. */
-static void tell_refused(struct mdfh_pipeline *p, const struct channel_state *channel)
-{
-	uint64_t refused = mdfh_instruments_refused(p->instruments);
-	const struct mdfh_channel_stats *session = mdfh_channel_stats(channel->session);
-	struct mdfh_event event = {
-	    .sequence = session->next_sequence - 1,
-	    .receive_ns = channel->now_ns,
-	    .channel = channel->number,
-	    .flags = MDFH_EVENT_LAST_PART | MDFH_EVENT_LAST,
-	    .kind = MDFH_EVENT_ERROR,
-	    .epoch = (uint8_t)session->sessions,
-	};
-
-	event.gap.first = event.sequence;
-	event.gap.count = refused - p->instruments_refused;
-	event.gap.cause = MDFH_CAUSE_INSTRUMENTS_FULL;
-	p->instruments_refused = refused;
-	hand_out(p, &event, 1, 0);
 }
 
 /* A packet of a stream: its bytes become any number of units. */
@@ -561,7 +338,7 @@ void mdfh_pipeline_packets(struct mdfh_pipeline *p, unsigned port_index,
 {
 	struct port_state *port = &p->ports[port_index];
 	struct mdfh_span spans[MDFH_SPANS_MAX];
-	struct channel_state *channel = NULL;
+	struct channel_state *channel;
 
 	begin_batch(p, packets, now_ns);
 	for (int i = 0; i < n; i++) {
@@ -592,16 +369,6 @@ void mdfh_pipeline_packets(struct mdfh_pipeline *p, unsigned port_index,
 			take_spans(p, channel, spans, found, channel->now_ns);
 	}
 	end_batch(p);
-	if (channel && mdfh_instruments_refused(p->instruments) != p->instruments_refused)
-		tell_refused(p, channel);
-}
-
-/* Ops that were made outside of a batch of packets. */
-static void apply_rest(struct mdfh_pipeline *p)
-{
-	if (p->op_count)
-		apply(p);
-	p->origin_count = 0;
 }
 
 /* Nothing more will come: give up the channel's holes, drain its window. */
@@ -614,7 +381,7 @@ static void flush_channel(struct mdfh_pipeline *p, struct channel_state *channel
 	    (n = mdfh_channel_flush(channel->session, channel->now_ns, spans, MDFH_SPANS_MAX)) > 0)
 		for (int i = 0; i < n; i++)
 			take_span(p, channel, &spans[i]);
-	apply_rest(p);
+	end_batch(p);
 }
 
 /* Let time pass: open holes, silent lines. */
@@ -630,7 +397,7 @@ static void poll_channels(struct mdfh_pipeline *p, int64_t now_ns)
 		if (n > 0)
 			take_spans(p, channel, spans, n, at_ns);
 	}
-	apply_rest(p);
+	end_batch(p);
 }
 
 void mdfh_pipeline_kernel_drops(struct mdfh_pipeline *p, uint64_t total)
@@ -701,6 +468,7 @@ int mdfh_pipeline_poll(struct mdfh_pipeline *p)
 		open = 1;
 		if (n == 0)
 			continue;
+		mdfh_load_work(&p->load);
 		now_ns = (int64_t)mdfh_clock_now_ns();
 		note_drops(p, port);
 		mdfh_pipeline_packets(p, i, port->packets, n, now_ns);
@@ -712,8 +480,10 @@ int mdfh_pipeline_poll(struct mdfh_pipeline *p)
 		/* Unsigned: a clock that was set back is no reason to wait for. */
 		if ((uint64_t)(now_ns - p->kept_house_ns) >= HOUSE_NS)
 			keep_house(p, now_ns);
+		mdfh_load_worked(&p->load);
 		return total;
 	}
+	mdfh_load_idle(&p->load);
 	if (!open)
 		return -ENODATA;
 	if (++p->empty_polls >= EMPTY_POLLS)
@@ -721,10 +491,16 @@ int mdfh_pipeline_poll(struct mdfh_pipeline *p)
 	return 0;
 }
 
+void mdfh_pipeline_begin(struct mdfh_pipeline *p)
+{
+	mdfh_load_start(&p->load);
+}
+
 void mdfh_pipeline_finish(struct mdfh_pipeline *p)
 {
 	for (unsigned i = 0; i < p->channel_count; i++)
 		flush_channel(p, &p->channels[i]);
+	mdfh_load_stop(&p->load);
 	mdfh_pipeline_publish(p);
 }
 

@@ -1,4 +1,5 @@
-/* pipeline.h - the work of one receive thread: ports in, consumers out, run to completion.
+/* pipeline.h - the work of one receive thread: ports in, consumers out, run to completion; or, with
+ * workers, as far as the rings to these.
  *
  * Knows nothing of threads: whoever calls mdfh_pipeline_poll is the receive thread. Everything a
  * poll needs is taken by mdfh_pipeline_create. */
@@ -8,6 +9,9 @@
 #include <stdatomic.h>
 
 #include "handler/consumer.h"
+#include "handler/dispatch.h"
+#include "handler/engine.h"
+#include "handler/load.h"
 #include "handler/soup_line.h"
 #include "mdfh/handler.h"
 #include "proto/decoder.h"
@@ -34,20 +38,11 @@ struct mdfh_pipeline_config {
 	unsigned ports_max; /* 0: packets will be handed in by mdfh_pipeline_packets */
 	const struct mdfh_pipeline_channel *channels;
 	unsigned channel_count;
-	const struct mdfh_consumer_config *const *consumers;
-	unsigned consumer_count;
-	char *const *symbols;
-	unsigned symbols_count;
-	uint32_t instruments_max;
-	struct mdfh_books_config books; /* instruments is filled in here */
-	int keep_books;
-	uint32_t depth_levels;
-	const char *instruments_shared_name;
-	const char *depth_shared_name;
 	uint32_t latency_sample;
-	const atomic_bool *stop;
-	mdfh_events_handler on_events;
-	void *context;
+	/* Where spans go: to workers, then it is owned by the pipeline from create on and the
+	 * engine's consumers are raw taps; or NULL, and the pipeline makes an engine of its own. */
+	struct mdfh_dispatch *dispatch;
+	struct mdfh_engine_config engine; /* its channels are filled in here */
 };
 
 struct mdfh_pipeline;
@@ -59,8 +54,11 @@ int mdfh_pipeline_create(
  * arrive from the moment that a port is open. */
 void mdfh_pipeline_add_port(struct mdfh_pipeline *pipeline, const struct mdfh_pipeline_port *port);
 void mdfh_pipeline_destroy(struct mdfh_pipeline *pipeline);
-void mdfh_pipeline_on_events(
-    struct mdfh_pipeline *pipeline, mdfh_events_handler function, void *context);
+struct mdfh_engine_channel mdfh_pipeline_engine_channel(
+    const struct mdfh_pipeline_channel *channel);
+
+/* On the receive thread, before its first poll. */
+void mdfh_pipeline_begin(struct mdfh_pipeline *pipeline);
 
 /* Receive from every port and work off what came. Returns packets, 0 = nothing there, -ENODATA =
  * every source has ended or died. A port that dies does not stop the others. */
@@ -96,15 +94,15 @@ void mdfh_pipeline_port_report(
     struct mdfh_pipeline *pipeline, unsigned port, struct mdfh_port_report *report);
 void mdfh_pipeline_channel_report(
     const struct mdfh_pipeline *pipeline, unsigned channel, struct mdfh_channel_report *report);
-void mdfh_pipeline_books_stats(
-    const struct mdfh_pipeline *pipeline, struct mdfh_books_stats *stats);
+void mdfh_pipeline_lane_report(
+    const struct mdfh_pipeline *pipeline, unsigned lane, struct mdfh_dispatch_counts *counts);
+void mdfh_pipeline_load(const struct mdfh_pipeline *pipeline, struct mdfh_load_words *load);
+/* Stages RECEIVE and SESSION; NULL for the others. */
 const struct mdfh_histogram *mdfh_pipeline_latency(
     const struct mdfh_pipeline *pipeline, enum mdfh_stage stage);
 unsigned mdfh_pipeline_port_count(const struct mdfh_pipeline *pipeline);
-unsigned mdfh_pipeline_channel_count(const struct mdfh_pipeline *pipeline);
-struct mdfh_consumer *mdfh_pipeline_consumer(struct mdfh_pipeline *pipeline, unsigned index);
-const struct mdfh_books *mdfh_pipeline_books(const struct mdfh_pipeline *pipeline);
-const struct mdfh_instruments *mdfh_pipeline_instruments(const struct mdfh_pipeline *pipeline);
-const struct mdfh_depth *mdfh_pipeline_depth(const struct mdfh_pipeline *pipeline);
+struct mdfh_engine *mdfh_pipeline_engine(struct mdfh_pipeline *pipeline); /* NULL with workers */
+struct mdfh_dispatch *mdfh_pipeline_dispatch(struct mdfh_pipeline *pipeline); /* NULL without */
+struct mdfh_consumer *mdfh_pipeline_tap(struct mdfh_pipeline *pipeline, unsigned index);
 
 #endif

@@ -8,7 +8,7 @@
 
 static size_t channel_offset(unsigned channel)
 {
-	return sizeof(struct mdfh_books_stats) + channel * sizeof(struct channel_words);
+	return sizeof(struct mdfh_load_words) + channel * sizeof(struct channel_words);
 }
 
 static size_t port_offset(const struct mdfh_pipeline *p, unsigned port)
@@ -16,34 +16,33 @@ static size_t port_offset(const struct mdfh_pipeline *p, unsigned port)
 	return channel_offset(p->channel_count) + port * sizeof(struct port_words);
 }
 
-size_t mdfh_pipeline_words(const struct mdfh_pipeline *p, unsigned ports)
+static size_t lane_offset(const struct mdfh_pipeline *p, unsigned lane)
 {
-	return port_offset(p, ports) / sizeof(uint64_t);
+	return port_offset(p, p->ports_max) + lane * sizeof(struct mdfh_dispatch_counts);
+}
+
+size_t mdfh_pipeline_bytes(const struct mdfh_pipeline *p)
+{
+	return lane_offset(p, p->dispatch ? mdfh_dispatch_workers(p->dispatch) : 0);
 }
 
 /* Publication ------------------------------------------------------------------------------- */
 
 void mdfh_pipeline_publish(struct mdfh_pipeline *p)
 {
-	uint8_t *at = (uint8_t *)p->scratch_words;
-	uint32_t count = atomic_load_explicit(&p->publish_count, memory_order_relaxed);
+	uint8_t *at = (uint8_t *)p->published.scratch;
+	struct mdfh_load_words load = mdfh_load_publish(&p->load);
 
-	if (p->books)
-		memcpy(at, mdfh_books_stats(p->books), sizeof(struct mdfh_books_stats));
+	memcpy(at, &load, sizeof(load));
 	for (unsigned i = 0; i < p->channel_count; i++) {
-		const struct mdfh_decoder_stats *decoder =
-		    mdfh_decoder_stats(p->channels[i].decoder);
 		struct channel_words words = {
 		    .session = *mdfh_channel_stats(p->channels[i].session),
-		    .messages = decoder->messages,
-		    .refused = decoder->errors[MDFH_DECODE_SHORT] +
-			       decoder->errors[MDFH_DECODE_FIELD] +
-			       decoder->errors[MDFH_DECODE_FRAMING],
-		    .unknown = decoder->errors[MDFH_DECODE_UNKNOWN],
 		    .first_ns = p->channels[i].first_ns,
 		    .last_ns = p->channels[i].last_ns,
 		};
 
+		if (p->dispatch)
+			words.dispatch = *mdfh_dispatch_lost(p->dispatch, i);
 		memcpy(words.truncated, p->channels[i].truncated, sizeof(words.truncated));
 		memcpy(words.times, p->channels[i].times, sizeof(words.times));
 		memcpy(at + channel_offset(i), &words, sizeof(words));
@@ -55,29 +54,12 @@ void mdfh_pipeline_publish(struct mdfh_pipeline *p)
 			words.login = *mdfh_soup_line_stats(p->ports[i].config.soup);
 		memcpy(at + port_offset(p, i), &words, sizeof(words));
 	}
-
-	atomic_store_explicit(&p->publish_count, count + 1, memory_order_relaxed);
-	atomic_thread_fence(memory_order_release);
-	for (size_t i = 0; i < p->word_count; i++)
-		atomic_store_explicit(&p->words[i], p->scratch_words[i], memory_order_relaxed);
-	atomic_store_explicit(&p->publish_count, count + 2, memory_order_release);
-}
-
-/* Copies bytes at offset out of a whole snapshot; tries again while one is being written. */
-static void read_words(const struct mdfh_pipeline *p, size_t offset, void *out, size_t bytes)
-{
-	uint64_t *to = out;
-	size_t first = offset / sizeof(uint64_t);
-	uint32_t before;
-	uint32_t after;
-
-	do {
-		before = atomic_load_explicit(&p->publish_count, memory_order_acquire);
-		for (size_t i = 0; i < bytes / sizeof(uint64_t); i++)
-			to[i] = atomic_load_explicit(&p->words[first + i], memory_order_relaxed);
-		atomic_thread_fence(memory_order_acquire);
-		after = atomic_load_explicit(&p->publish_count, memory_order_relaxed);
-	} while (before != after || (before & 1));
+	for (unsigned i = 0; p->dispatch && i < mdfh_dispatch_workers(p->dispatch); i++)
+		memcpy(at + lane_offset(p, i), mdfh_dispatch_counts(p->dispatch, i),
+		    sizeof(struct mdfh_dispatch_counts));
+	mdfh_published_write(&p->published);
+	if (p->engine)
+		mdfh_engine_publish(p->engine);
 }
 
 /* Reports ----------------------------------------------------------------------------------- */
@@ -98,7 +80,7 @@ void mdfh_pipeline_port_report(
 	report->backend = mdfh_bypass_name(p->ports[port].config.port);
 	report->capabilities = mdfh_bypass_capabilities(p->ports[port].config.port);
 	report->error = atomic_load_explicit(&p->ports[port].error, memory_order_relaxed);
-	read_words(p, port_offset(p, port), &words, sizeof(words));
+	mdfh_published_read(&p->published, port_offset(p, port), &words, sizeof(words));
 	report->stats = words.port;
 	report->login = words.login;
 	report->has_login = p->ports[port].config.soup != NULL;
@@ -109,12 +91,14 @@ void mdfh_pipeline_channel_report(
 {
 	struct channel_words words;
 
-	read_words(p, channel_offset(channel), &words, sizeof(words));
+	mdfh_published_read(&p->published, channel_offset(channel), &words, sizeof(words));
 	report->lines = p->channels[channel].lines;
 	report->session = words.session;
-	report->messages = words.messages;
-	report->messages_refused = words.refused;
-	report->messages_unknown = words.unknown;
+	/* What found a worker's ring full was received and yet lost: the ledger says so. */
+	report->session.delivered -= words.dispatch.messages;
+	report->session.lost += words.dispatch.messages;
+	report->session.gaps += words.dispatch.gaps;
+	report->session.lost_by_cause[MDFH_CAUSE_WORKER] += words.dispatch.messages;
 	report->first_ns = words.first_ns;
 	report->last_ns = words.last_ns;
 	memcpy(report->truncated, words.truncated, sizeof(report->truncated));
@@ -123,15 +107,23 @@ void mdfh_pipeline_channel_report(
 		report->ports[i] = p->channels[channel].ports[i];
 }
 
-void mdfh_pipeline_books_stats(const struct mdfh_pipeline *p, struct mdfh_books_stats *stats)
+void mdfh_pipeline_lane_report(
+    const struct mdfh_pipeline *p, unsigned lane, struct mdfh_dispatch_counts *counts)
 {
-	read_words(p, 0, stats, sizeof(*stats));
+	mdfh_published_read(&p->published, lane_offset(p, lane), counts, sizeof(*counts));
+}
+
+void mdfh_pipeline_load(const struct mdfh_pipeline *p, struct mdfh_load_words *load)
+{
+	mdfh_published_read(&p->published, 0, load, sizeof(*load));
 }
 
 const struct mdfh_histogram *mdfh_pipeline_latency(
     const struct mdfh_pipeline *p, enum mdfh_stage stage)
 {
-	return stage < MDFH_STAGE_RING ? p->latency[stage] : NULL;
+	return stage == MDFH_STAGE_RECEIVE   ? p->receive_latency
+	       : stage == MDFH_STAGE_SESSION ? p->session_latency
+					     : NULL;
 }
 
 unsigned mdfh_pipeline_port_count(const struct mdfh_pipeline *p)
@@ -139,27 +131,17 @@ unsigned mdfh_pipeline_port_count(const struct mdfh_pipeline *p)
 	return p->port_count;
 }
 
-unsigned mdfh_pipeline_channel_count(const struct mdfh_pipeline *p)
+struct mdfh_engine *mdfh_pipeline_engine(struct mdfh_pipeline *p)
 {
-	return p->channel_count;
+	return p->engine;
 }
 
-struct mdfh_consumer *mdfh_pipeline_consumer(struct mdfh_pipeline *p, unsigned index)
+struct mdfh_dispatch *mdfh_pipeline_dispatch(struct mdfh_pipeline *p)
 {
-	return index < p->consumer_count ? p->consumers[index] : NULL;
+	return p->dispatch;
 }
 
-const struct mdfh_books *mdfh_pipeline_books(const struct mdfh_pipeline *p)
+struct mdfh_consumer *mdfh_pipeline_tap(struct mdfh_pipeline *p, unsigned index)
 {
-	return p->books;
-}
-
-const struct mdfh_instruments *mdfh_pipeline_instruments(const struct mdfh_pipeline *p)
-{
-	return p->instruments;
-}
-
-const struct mdfh_depth *mdfh_pipeline_depth(const struct mdfh_pipeline *p)
-{
-	return p->depth;
+	return index < p->tap_count ? p->taps[index] : NULL;
 }

@@ -45,6 +45,7 @@ static const char *const causes[MDFH_CAUSES] = {
     [MDFH_CAUSE_CONSUMER] = "consumer",
     [MDFH_CAUSE_INJECTED] = "injected",
     [MDFH_CAUSE_LATE_JOIN] = "late-join",
+    [MDFH_CAUSE_WORKER] = "worker",
     [MDFH_CAUSE_ORDERS_FULL] = "orders-full",
     [MDFH_CAUSE_LEVELS_FULL] = "levels-full",
     [MDFH_CAUSE_INSTRUMENTS_FULL] = "instruments-full",

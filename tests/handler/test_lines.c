@@ -92,12 +92,12 @@ static void test_live_objects(void **state)
 	    .ports_max = 2,
 	    .channels = &channel,
 	    .channel_count = 1,
-	    .consumers = wanted,
-	    .consumer_count = 2,
-	    .instruments_max = 100,
-	    .books = {.orders_max = 1000, .levels_max = 100},
-	    .keep_books = 1,
-	    .stop = &stop,
+	    .engine.consumers = wanted,
+	    .engine.consumer_count = 2,
+	    .engine.instruments_max = 100,
+	    .engine.books = {.orders_max = 1000, .levels_max = 100},
+	    .engine.keep_books = 1,
+	    .engine.stop = &stop,
 	};
 	struct mdfh_pipeline *pipeline;
 
@@ -105,12 +105,16 @@ static void test_live_objects(void **state)
 	assert_int_equal(mdfh_pipeline_create(&config, &pipeline), 0);
 	begins("pipeline", pipeline);
 	for (unsigned i = 0; i < MDFH_STAGE_RING; i++) {
-		begins("stage latency", mdfh_pipeline_latency(pipeline, i));
-		own(RECEIVE, "stage latency", mdfh_pipeline_latency(pipeline, i), 4096);
+		const struct mdfh_histogram *h = mdfh_pipeline_latency(pipeline, i);
+
+		if (!h)
+			h = mdfh_engine_latency(mdfh_pipeline_engine(pipeline), i);
+		begins("stage latency", h);
+		own(RECEIVE, "stage latency", h, 4096);
 	}
-	begins("books", mdfh_pipeline_books(pipeline));
-	own_consumer(mdfh_pipeline_consumer(pipeline, 0));
-	own_consumer(mdfh_pipeline_consumer(pipeline, 1));
+	begins("books", mdfh_engine_books(mdfh_pipeline_engine(pipeline)));
+	own_consumer(mdfh_engine_consumer(mdfh_pipeline_engine(pipeline), 0));
+	own_consumer(mdfh_engine_consumer(mdfh_pipeline_engine(pipeline), 1));
 	mdfh_pipeline_destroy(pipeline);
 	owned_count = 0;
 }
@@ -138,8 +142,8 @@ static void test_receivers(void **state)
 	(void)state;
 	for (int i = 0; i < 2; i++) {
 		/* The thread only reads what was set up; main stores stop, the thread its end. */
-		own(MAIN, "stop", &two[i].stop, sizeof(two[i].stop));
-		own(RECEIVE, "running", &two[i].running, sizeof(two[i].running));
+		own(MAIN, "stop", &two[i].thread.stop, sizeof(two[i].thread.stop));
+		own(RECEIVE, "running", &two[i].thread.running, sizeof(two[i].thread.running));
 		own(RECEIVE, "error", two[i].error_text, sizeof(two[i].error_text));
 	}
 	own(MAIN, "second's setup", &two[1].pipeline, sizeof(two[1].pipeline));

@@ -38,16 +38,16 @@ static struct mdfh_pipeline *make(const struct mdfh_consumer_config *const *cons
 	struct mdfh_pipeline_config config = {
 	    .channels = &channel,
 	    .channel_count = 1,
-	    .consumers = consumers,
-	    .consumer_count = count,
-	    .symbols = symbols,
-	    .symbols_count = symbols_count,
-	    .instruments_max = instruments_max,
-	    .books = {.orders_max = 4096, .levels_max = 4096},
-	    .keep_books = 1,
-	    .depth_levels = depth_levels,
+	    .engine.consumers = consumers,
+	    .engine.consumer_count = count,
+	    .engine.symbols = symbols,
+	    .engine.symbols_count = symbols_count,
+	    .engine.instruments_max = instruments_max,
+	    .engine.books = {.orders_max = 4096, .levels_max = 4096},
+	    .engine.keep_books = 1,
+	    .engine.depth_levels = depth_levels,
 	    .latency_sample = 1,
-	    .stop = &stop,
+	    .engine.stop = &stop,
 	};
 	struct mdfh_pipeline *p = NULL;
 	int err = mdfh_pipeline_create(&config, &p);
@@ -108,12 +108,20 @@ static const struct mdfh_consumer_config plain = {.name = name, .slots = 256};
 static const struct mdfh_consumer_config tap = {
     .name = tap_name, .kind = MDFH_CONSUMER_RAW, .slots = 256};
 
+static uint64_t messages(struct mdfh_pipeline *p, unsigned channel)
+{
+	struct mdfh_engine_counts counts;
+
+	mdfh_engine_counts(mdfh_pipeline_engine(p), channel, &counts);
+	return counts.messages;
+}
+
 static void test_two_lines_become_one_book(void **state)
 {
 	const struct mdfh_consumer_config *consumers[] = {&plain};
 	struct mdfh_pipeline *p = make(consumers, 1, 0, NULL, 0);
-	struct mdfh_consumer *c = mdfh_pipeline_consumer(p, 0);
-	const struct mdfh_books *books = mdfh_pipeline_books(p);
+	struct mdfh_consumer *c = mdfh_engine_consumer(mdfh_pipeline_engine(p), 0);
+	const struct mdfh_books *books = mdfh_engine_books(mdfh_pipeline_engine(p));
 	struct mdfh_channel_report report;
 	struct mdfh_event e;
 	struct mdfh_level level;
@@ -152,7 +160,8 @@ static void test_two_lines_become_one_book(void **state)
 	assert_int_equal(e.flags & MDFH_EVENT_UNSOUND, 0);
 	row = e.instrument;
 	assert_string_equal(
-	    mdfh_instruments_get(mdfh_pipeline_instruments(p), row)->symbol, "AAPL");
+	    mdfh_instruments_get(mdfh_engine_instruments(mdfh_pipeline_engine(p)), row)->symbol,
+	    "AAPL");
 	e = take_kind(c, MDFH_EVENT_ORDER_EXECUTE);
 	assert_int_equal(e.sequence, 7);
 	assert_int_equal(e.order.price, 150000000000);
@@ -173,7 +182,7 @@ static void test_two_lines_become_one_book(void **state)
 	assert_int_equal(mdfh_book_order(books, 9, 501, &order), 1);
 	assert_int_equal(order.position, 0);
 	mdfh_pipeline_channel_report(p, 0, &report);
-	assert_int_equal(report.messages, 8);
+	assert_int_equal(messages(p, 0), 8);
 	assert_int_equal(report.session.delivered, 8);
 	assert_int_equal(report.session.lost, 0);
 	assert_int_equal(report.session.lines[0].delivered, 5);
@@ -187,8 +196,8 @@ static void test_gap_reaches_everyone(void **state)
 {
 	const struct mdfh_consumer_config *consumers[] = {&plain, &tap};
 	struct mdfh_pipeline *p = make(consumers, 2, 3, NULL, 0);
-	struct mdfh_consumer *c = mdfh_pipeline_consumer(p, 0);
-	struct mdfh_consumer *t = mdfh_pipeline_consumer(p, 1);
+	struct mdfh_consumer *c = mdfh_engine_consumer(mdfh_pipeline_engine(p), 0);
+	struct mdfh_consumer *t = mdfh_engine_consumer(mdfh_pipeline_engine(p), 1);
 	struct mdfh_channel_report report;
 	const struct mdfh_raw *raw;
 	struct mdfh_event e;
@@ -211,7 +220,8 @@ static void test_gap_reaches_everyone(void **state)
 
 	e = take_kind(c, MDFH_EVENT_ORDER_ADD);
 	assert_int_equal(e.sequence, 4);
-	assert_int_equal(mdfh_book_is_sound(mdfh_pipeline_books(p), e.instrument), 0);
+	assert_int_equal(
+	    mdfh_book_is_sound(mdfh_engine_books(mdfh_pipeline_engine(p)), e.instrument), 0);
 	e = take_kind(c, MDFH_EVENT_GAP);
 	assert_int_equal(e.gap.first, 5);
 	assert_int_equal(e.gap.count, 5);
@@ -266,20 +276,24 @@ static void test_same_thread_and_depth(void **state)
 
 	(void)state;
 	callbacks = 0;
-	mdfh_pipeline_on_events(p, on_events, &callbacks);
+	mdfh_engine_on_events(mdfh_pipeline_engine(p), on_events, &callbacks);
 	start_of_day(&feed);
 	give(p, &feed, 0, 1000);
 	/* The very first batch is published too. */
-	row = mdfh_instruments_find_symbol(mdfh_pipeline_instruments(p), "MSFT");
-	assert_int_equal(mdfh_depth_read(mdfh_pipeline_depth(p), row, &view), 1);
+	row =
+	    mdfh_instruments_find_symbol(mdfh_engine_instruments(mdfh_pipeline_engine(p)), "MSFT");
+	assert_int_equal(
+	    mdfh_depth_read(mdfh_engine_depth(mdfh_pipeline_engine(p)), row, &view), 1);
 	assert_int_equal(view.sequence, 3);
 	feed_begin(&feed, 4);
 	for (uint32_t i = 0; i < 5; i++)
 		feed_add(&feed, 1, "AAPL    ", 700 + i, 'B', 10 + i, 1000000 - 100 * i);
 	give(p, &feed, 0, 2000);
 	assert_true(callbacks >= 8);
-	row = mdfh_instruments_find_symbol(mdfh_pipeline_instruments(p), "AAPL");
-	assert_int_equal(mdfh_depth_read(mdfh_pipeline_depth(p), row, &view), 1);
+	row =
+	    mdfh_instruments_find_symbol(mdfh_engine_instruments(mdfh_pipeline_engine(p)), "AAPL");
+	assert_int_equal(
+	    mdfh_depth_read(mdfh_engine_depth(mdfh_pipeline_engine(p)), row, &view), 1);
 	assert_int_equal(view.bids, 3);
 	assert_int_equal(view.asks, 0);
 	assert_int_equal(view.bid[0].price, 100000000000);
@@ -296,7 +310,7 @@ static void test_subscription(void **state)
 	char *symbols[] = {msft};
 	const struct mdfh_consumer_config *consumers[] = {&plain};
 	struct mdfh_pipeline *p = make(consumers, 1, 0, symbols, 1);
-	struct mdfh_consumer *c = mdfh_pipeline_consumer(p, 0);
+	struct mdfh_consumer *c = mdfh_engine_consumer(mdfh_pipeline_engine(p), 0);
 	const struct mdfh_event *events;
 	struct mdfh_event e;
 	struct feed feed;
@@ -329,7 +343,7 @@ static void test_instruments_full(void **state)
 	instruments_max = 1;
 	p = make(consumers, 1, 0, NULL, 0);
 	instruments_max = 1000;
-	c = mdfh_pipeline_consumer(p, 0);
+	c = mdfh_engine_consumer(mdfh_pipeline_engine(p), 0);
 	start_of_day(&feed); /* two instruments */
 	give(p, &feed, 0, 1000);
 	e = take_kind(c, MDFH_EVENT_ERROR);
@@ -354,7 +368,8 @@ static void test_instruments_full(void **state)
 	assert_int_equal(e.kind, MDFH_EVENT_ERROR);
 	assert_int_equal(e.gap.count, 2);
 	assert_int_equal(e.sequence, 6);
-	assert_int_equal(mdfh_instruments_refused(mdfh_pipeline_instruments(p)), 3);
+	assert_int_equal(
+	    mdfh_instruments_refused(mdfh_engine_instruments(mdfh_pipeline_engine(p))), 3);
 	mdfh_pipeline_destroy(p);
 }
 
@@ -382,7 +397,7 @@ static void test_large_batches(void **state)
 	static struct feed feeds[PACKETS];
 	static struct mdfh_packet packets[PACKETS];
 	struct mdfh_pipeline *p = make(consumers, 1, 0, NULL, 0);
-	struct mdfh_consumer *c = mdfh_pipeline_consumer(p, 0);
+	struct mdfh_consumer *c = mdfh_engine_consumer(mdfh_pipeline_engine(p), 0);
 	uint64_t sequence = 4;
 	uint64_t ref = 0;
 	struct feed feed;
@@ -472,13 +487,13 @@ static struct mdfh_pipeline *make_two(struct fake_port fakes[2], int *closed)
 	    .ports_max = 2,
 	    .channels = channels,
 	    .channel_count = 2,
-	    .consumers = consumers,
-	    .consumer_count = 1,
-	    .instruments_max = 1000,
-	    .books = {.orders_max = 4096, .levels_max = 4096},
-	    .keep_books = 1,
+	    .engine.consumers = consumers,
+	    .engine.consumer_count = 1,
+	    .engine.instruments_max = 1000,
+	    .engine.books = {.orders_max = 4096, .levels_max = 4096},
+	    .engine.keep_books = 1,
 	    .latency_sample = 1,
-	    .stop = &stop,
+	    .engine.stop = &stop,
 	};
 	struct mdfh_pipeline *p = NULL;
 
@@ -544,7 +559,7 @@ static void test_a_port_dies(void **state)
 		assert_int_equal(mdfh_pipeline_error(p, &text), -EIO);
 		assert_string_equal(text, "the cable is cut");
 		mdfh_pipeline_channel_report(p, !dead, &channel);
-		assert_int_equal(channel.messages, 3);
+		assert_int_equal(messages(p, !dead), 3);
 		assert_true(channel.first_ns > 0 && channel.first_ns == channel.last_ns);
 		mdfh_pipeline_channel_report(p, dead, &channel);
 		assert_int_equal(channel.first_ns, 0);
@@ -562,7 +577,7 @@ static void test_capture_beside_live(void **state)
 		struct fake_port fakes[2];
 		int closed;
 		struct mdfh_pipeline *p = make_two(fakes, &closed);
-		struct mdfh_consumer *c = mdfh_pipeline_consumer(p, 0);
+		struct mdfh_consumer *c = mdfh_engine_consumer(mdfh_pipeline_engine(p), 0);
 		struct mdfh_event e;
 		struct feed feed;
 
