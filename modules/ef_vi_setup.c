@@ -179,6 +179,13 @@ static int alloc_queue(
 	    (enum ef_vi_flags)flags);
 }
 
+/* What a NIC without stamps, or without the licence for them, says to a queue that wants them. */
+static int refuses_stamps(int rc)
+{
+	return rc == -EOPNOTSUPP || rc == -ENOSYS || rc == -EINVAL || rc == -EPERM ||
+	       rc == -EACCES || rc == -ENOKEY;
+}
+
 /* With stamps if they are wanted and to be had. */
 static int open_queue(struct efvi_port *p, const struct mdfh_bypass_config *config,
     const struct efvi_options *options)
@@ -192,13 +199,13 @@ static int open_queue(struct efvi_port *p, const struct mdfh_bypass_config *conf
 			has_capability(p, EF_VI_CAP_HW_RX_TIMESTAMPING) != 0;
 	if (p->has_stamps)
 		rc = alloc_queue(p, config, flags | EF_VI_RX_TIMESTAMPS);
-	if (rc < 0 && needs_stamps) {
+	if (refuses_stamps(rc) && needs_stamps) {
 		mdfh_error_errno(rc, "ef_vi: a queue with time stamps on %s", p->device);
 		return mdfh_error(rc == -EOPNOTSUPP ? -ENOTSUP : rc,
 		    "%s; the NIC (or its licence) has none: use timestamps software or default",
 		    mdfh_error_text());
 	}
-	if (rc < 0) {
+	if (refuses_stamps(rc)) {
 		p->has_stamps = 0;
 		rc = alloc_queue(p, config, flags);
 	}

@@ -7,7 +7,7 @@
  * kills the process. malloc and its relatives are replaced here, and counted on that thread. The
  * controls do one thing wrong on purpose, and must be caught.
  *
- * Backend xdp receives over a veth pair, as root.
+ * Backends xdp and ef_vi, this by its software device, receive over a veth pair, as root.
  *
  *     test_hot_path [BACKEND]   the contract holds, and both controls are caught
  *     test_hot_path soupbintcp  the same of a line over SoupBinTCP */
@@ -59,7 +59,7 @@ struct shared {
 static struct shared *shared;
 static const char *backend = "socket";
 static int is_stream;
-static int wire = -1; /* what frames are written to, for backend xdp */
+static int wire = -1; /* what frames are written to, for backends xdp and ef_vi */
 static _Thread_local int watched;
 
 /* Allocation -------------------------------------------------------------------------------- */
@@ -378,7 +378,8 @@ static int look_for_backend(void)
 	char folder[PATH_MAX];
 	int n;
 
-	snprintf(folder, sizeof(folder), "%s/modules", getenv("MDFH_BUILD"));
+	snprintf(folder, sizeof(folder), "%s/%s", getenv("MDFH_BUILD"),
+	    !strcmp(backend, "ef_vi") ? "tests/net/ef_vi_device" : "modules");
 	if (mdfh_bypass_set_modules_folder(folder))
 		return 1;
 	n = mdfh_bypass_backends(list, 32);
@@ -414,7 +415,7 @@ int main(int argc, char **argv)
 	} else if (argc > 1) {
 		backend = argv[1];
 		status = look_for_backend();
-		if (!status && !strcmp(backend, "xdp"))
+		if (!status && (!strcmp(backend, "xdp") || !strcmp(backend, "ef_vi")))
 			status = make_wire();
 		if (status)
 			return status;
