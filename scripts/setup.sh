@@ -8,7 +8,7 @@ set -euo pipefail
 
 build_packages=(gcc libc6-dev meson ninja-build pkg-config python3 tzdata iproute2 util-linux
 	libpcap-dev libcyaml-dev libyaml-dev libnuma-dev libzstd-dev zlib1g-dev libjansson-dev liburing-dev libdpdk-dev
-	libxdp-dev libbpf-dev clang bpftool)
+	libxdp-dev libbpf-dev clang bpftool libibverbs-dev librdmacm-dev)
 test_packages=(libcmocka-dev libseccomp-dev libck-dev clang-tidy clang-format
 	lowdown mandoc groff-base doxygen bash bash-completion zsh ethtool shellcheck
 	libhdrhistogram-java default-jdk-headless libclang-rt-14-dev g++ libsystemd-dev tshark valgrind procps git

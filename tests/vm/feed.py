@@ -29,7 +29,7 @@ def until(condition, shown):
             " sleep 0.1; done")
 
 
-def feed(mdfh, module, backend, interface):
+def feed(mdfh, module, backend, interface, send="--interface sender"):
     """Shell text: the whole way, with losses on line A. For agree."""
     return f"""
 rm -f /tmp/status /tmp/handler /tmp/handler.tsv /tmp/exchange /tmp/exchange.tsv
@@ -37,7 +37,7 @@ rm -f /tmp/status /tmp/handler /tmp/handler.tsv /tmp/exchange /tmp/exchange.tsv
     {GROUPS.format('')} --json --status --seconds 120 --books-out /tmp/handler.tsv \
     --window 2000000 --orders-max 100000 --levels-max 50000 >/tmp/handler 2>/tmp/status &
 {until("[ -s /tmp/status ]", "/tmp/handler")}
-{mdfh} sim --transmit --interface sender {GROUPS.format('-b')} --rate 5000 --messages {MESSAGES} \
+{mdfh} --modules {os.path.dirname(module)} sim --transmit {send} {GROUPS.format('-b')} --rate 5000 --messages {MESSAGES} \
     --symbols 200 --drop-a 20000ppm --burst 3 --ahead 16 --linger 1 --json \
     --books-out /tmp/exchange.tsv >/tmp/exchange || exit
 wait $!
