@@ -1,5 +1,5 @@
 /* xdp.h - a port of backend xdp, shared by its files: the data path (xdp.c), opening and the rings
- * (xdp_setup.c), the XDP program on the interface (xdp_attach.c). */
+ * (xdp_setup.c), the memory of packets (xdp_memory.c), the XDP program on the interface (xdp_attach.c). */
 #ifndef MDFH_MODULES_XDP_H
 #define MDFH_MODULES_XDP_H
 
@@ -22,6 +22,8 @@ enum {
 
 /* The XDP program on an interface, shared by this process's ports there. */
 struct xdp_interface;
+/* Packet memory that the kernel was given, of one port or of several. */
+struct xdp_memory;
 
 struct xdp_ring_map { /* to be unmapped */
 	void *base;
@@ -36,7 +38,7 @@ struct xdp_port {
 	/* The receiving thread's. */
 	struct xsk_ring_cons rx;
 	struct xsk_ring_prod fill;
-	struct mdfh_pool chunks; /* free are those that have not yet been needed */
+	struct mdfh_pool chunks; /* of the memory; free are those of this port not yet needed */
 	uint32_t ring_size;
 	uint32_t reserve; /* chunks beyond those that the fill ring is to have */
 	uint32_t hold_max;
@@ -54,11 +56,14 @@ struct xdp_port {
 
 	/* Control path. */
 	struct xdp_interface *interface;
+	struct xdp_memory *memory;
+	uint32_t part; /* of the memory */
 	struct xdp_filter filters[MDFH_BYPASS_FLOWS_MAX];
 	uint32_t filter_count;
 	struct mdfh_membership membership;
 	struct xdp_ring_map rx_map, fill_map;
 	uint32_t queue;
+	int is_bound;
 	int has_queue; /* among this process's ports */
 	int has_begun; /* the program's maps have entries of this port */
 	char device[IFNAMSIZ];
@@ -85,6 +90,15 @@ int mdfh_xdp_open(const struct mdfh_bypass_config *config, struct mdfh_bypass **
 void mdfh_xdp_close(struct mdfh_bypass *port);
 int mdfh_xdp_stats(struct mdfh_bypass *port);
 int mdfh_xdp_counters(struct mdfh_bypass *port, struct mdfh_bypass_counter *counters, int max);
+
+/* xdp_memory.c ------------------------------------------------------------------------------- */
+
+/* The port's chunks: memory of its own (parts is 1), or one of so many parts of the interface's. */
+int mdfh_xdp_memory_take(
+    struct xdp_port *port, const struct mdfh_bypass_config *config, uint32_t parts);
+/* The socket of another port that has this memory already; -1 = there is none. */
+int mdfh_xdp_memory_socket(const struct xdp_port *port);
+void mdfh_xdp_memory_give_back(struct xdp_port *port); /* once its socket is closed */
 
 /* xdp_attach.c ------------------------------------------------------------------------------- */
 

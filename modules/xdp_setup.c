@@ -2,6 +2,7 @@
  * rings, and what the kernel granted. */
 #include <errno.h>
 #include <fcntl.h>
+#include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -37,6 +38,7 @@ struct options {
 	char pinned[200];
 	uint64_t socket_fd; /* UINT64_MAX = none */
 	uint64_t budget;
+	uint64_t parts; /* ports that share the memory of packets */
 };
 
 static int read_choice(
@@ -55,11 +57,11 @@ static int read_choice(
 static int read_options(const char *text, struct options *options)
 {
 	static const char *const known[] = {
-	    "mode", "attach", "pinned", "socket_fd", "busy_poll_budget", NULL};
+	    "mode", "attach", "pinned", "socket_fd", "busy_poll_budget", "shared_umem", NULL};
 	int mode = 0, way = 0;
 	int rc = mdfh_option_known(text, "xdp", known);
 
-	*options = (struct options){.socket_fd = UINT64_MAX, .budget = BUDGET_DEFAULT};
+	*options = (struct options){.socket_fd = UINT64_MAX, .budget = BUDGET_DEFAULT, .parts = 1};
 	if (!rc)
 		rc = read_choice(text, "mode", "native", "generic", &mode);
 	if (!rc)
@@ -68,6 +70,8 @@ static int read_options(const char *text, struct options *options)
 		rc = mdfh_option_number(text, "socket_fd", 0, INT32_MAX, &options->socket_fd);
 	if (!rc)
 		rc = mdfh_option_number(text, "busy_poll_budget", 1, 65535, &options->budget);
+	if (!rc)
+		rc = mdfh_option_number(text, "shared_umem", 1, XDP_QUEUES_MAX, &options->parts);
 	if (rc)
 		return rc;
 	if (mdfh_option_get(text, "pinned", options->pinned, sizeof(options->pinned))) {
@@ -169,12 +173,13 @@ static int compile_filters(struct xdp_port *x, const struct mdfh_bypass_config *
 
 /* Memory -------------------------------------------------------------------------------------- */
 
-static int map_chunks(struct xdp_port *x, const struct mdfh_bypass_config *config)
+static int map_chunks(
+    struct xdp_port *x, const struct mdfh_bypass_config *config, const struct options *options)
 {
 	x->hold_max = config->hold_max ? config->hold_max : config->rx_ring_size;
 	x->ring_size = config->rx_ring_size < RING_MIN ? RING_MIN : config->rx_ring_size;
 	x->reserve = x->hold_max + config->batch_size;
-	return mdfh_pool_map(&x->chunks, "xdp", x->ring_size + x->reserve, XDP_CHUNK, config);
+	return mdfh_xdp_memory_take(x, config, (uint32_t)options->parts);
 }
 
 /* Where packets stay in the NIC's buffers, there is room for copies of as many as may be held. */
@@ -243,30 +248,36 @@ static int map_ring(const struct xdp_port *x, const struct xdp_ring_offset *offs
 	return 0;
 }
 
-/* The fill ring has room for every chunk that there is, and one more. */
-static int make_rings(struct xdp_port *x, uint32_t entries)
+/* The memory becomes the kernel's, too, unless another port has given it already. */
+static int register_memory(const struct xdp_port *x)
 {
-	uint32_t fill_entries = entries;
 	const struct xdp_umem_reg umem = {.addr = (uintptr_t)x->chunks.base,
 	    .len = x->chunks.region.bytes,
 	    .chunk_size = XDP_CHUNK};
+	int rc;
+
+	if (!setsockopt(x->fd, SOL_XDP, XDP_UMEM_REG, &umem, sizeof(umem)))
+		return 0;
+	rc = mdfh_error_errno(
+	    -errno, "xdp: giving the kernel %zu bytes of packet memory", x->chunks.region.bytes);
+	return rc == -ENOBUFS ? mdfh_error(rc,
+				    "%s; raise the limit of locked memory (`ulimit -l`), or "
+				    "make rx_ring_size smaller",
+				    mdfh_error_text())
+			      : rc;
+}
+
+/* The fill ring has room for every chunk of the port, and one more. */
+static int make_rings(struct xdp_port *x, uint32_t entries)
+{
+	uint32_t fill_entries = entries;
 	struct xdp_mmap_offsets offsets;
 	socklen_t length = sizeof(offsets);
 	uint8_t *base;
 	int rc;
 
-	while (fill_entries <= x->chunks.count)
+	while (fill_entries <= x->ring_size + x->reserve)
 		fill_entries *= 2;
-	if (setsockopt(x->fd, SOL_XDP, XDP_UMEM_REG, &umem, sizeof(umem))) {
-		rc = mdfh_error_errno(-errno, "xdp: giving the kernel %zu bytes of packet memory",
-		    x->chunks.region.bytes);
-		return rc == -ENOBUFS
-			   ? mdfh_error(rc,
-				 "%s; raise the limit of locked memory (`ulimit -l`), or "
-				 "make rx_ring_size smaller",
-				 mdfh_error_text())
-			   : rc;
-	}
 	rc = set_ring(x, XDP_UMEM_FILL_RING, "fill", fill_entries);
 	if (!rc)
 		rc = set_ring(x, XDP_UMEM_COMPLETION_RING, "completion", COMPLETIONS);
@@ -325,12 +336,17 @@ static int bind_to_queue(struct xdp_port *x, const struct mdfh_bypass_config *co
 	    .sxdp_queue_id = x->queue};
 	struct xdp_options granted = {0};
 	socklen_t length = sizeof(granted);
+	int shared = mdfh_xdp_memory_socket(x);
 	int rc;
 
-	if (config->require_zero_copy == MDFH_ON)
+	if (shared >= 0) { /* whose flags hold for all */
+		address.sxdp_flags = XDP_SHARED_UMEM;
+		address.sxdp_shared_umem_fd = (uint32_t)shared;
+	} else if (config->require_zero_copy == MDFH_ON) {
 		address.sxdp_flags |= XDP_ZEROCOPY;
-	else if (config->enable_zero_copy == MDFH_OFF)
+	} else if (config->enable_zero_copy == MDFH_OFF) {
 		address.sxdp_flags |= XDP_COPY;
+	}
 	rc = bind_patiently(x->fd, &address);
 	if (rc) {
 		if (config->require_zero_copy == MDFH_ON && (rc == -EOPNOTSUPP || rc == -EINVAL))
@@ -348,6 +364,12 @@ static int bind_to_queue(struct xdp_port *x, const struct mdfh_bypass_config *co
 	}
 	if (!getsockopt(x->fd, SOL_XDP, XDP_OPTIONS, &granted, &length))
 		x->zero_copy = (granted.flags & XDP_OPTIONS_ZEROCOPY) != 0;
+	if (config->require_zero_copy == MDFH_ON && !x->zero_copy)
+		return mdfh_error(-ENOTSUP,
+		    "xdp: require_zero_copy is on, and the port of %s that shared_umem shares the "
+		    "memory with is not zero-copy; give all of them the same switch",
+		    x->device);
+	x->is_bound = 1;
 	return 0;
 }
 
@@ -377,10 +399,11 @@ static void unmap_ring(struct xdp_ring_map *map)
 		munmap(map->base, map->bytes);
 }
 
-void mdfh_xdp_close(struct mdfh_bypass *port)
-{
-	struct xdp_port *x = (struct xdp_port *)port;
+/* One at a time opens and closes: a port that shares memory needs a socket of another to be there. */
+static pthread_mutex_t opening = PTHREAD_MUTEX_INITIALIZER;
 
+static void close_port(struct xdp_port *x)
+{
 	if (x->has_queue)
 		mdfh_xdp_give_queue_back(x);
 	mdfh_membership_close(&x->membership);
@@ -389,17 +412,25 @@ void mdfh_xdp_close(struct mdfh_bypass *port)
 	if (x->fd >= 0)
 		close(x->fd);
 	mdfh_xdp_detach(x->interface);
-	mdfh_pool_unmap(&x->chunks);
+	mdfh_xdp_memory_give_back(x);
 	mdfh_pool_unmap(&x->copies);
 	free(x);
 }
 
-static void report(struct xdp_port *x, const struct mdfh_bypass_config *config)
+void mdfh_xdp_close(struct mdfh_bypass *port)
+{
+	pthread_mutex_lock(&opening);
+	close_port((struct xdp_port *)port);
+	pthread_mutex_unlock(&opening);
+}
+
+static void report(struct xdp_port *x, const struct mdfh_bypass_config *config, uint64_t parts)
 {
 	uint32_t queues = count_queues(x->device);
 
-	snprintf(x->mode, sizeof(x->mode), "%s, %s, queue %u%s", mdfh_xdp_attached_as(x->interface),
-	    x->zero_copy ? "zero-copy" : "copy", x->queue, x->is_polled ? ", busy polling" : "");
+	snprintf(x->mode, sizeof(x->mode), "%s, %s, queue %u%s%s",
+	    mdfh_xdp_attached_as(x->interface), x->zero_copy ? "zero-copy" : "copy", x->queue,
+	    x->is_polled ? ", busy polling" : "", parts > 1 ? ", shared memory" : "");
 	x->base.capabilities = (struct mdfh_bypass_capabilities){
 	    .size = sizeof(x->base.capabilities),
 	    .zero_copy = x->zero_copy,
@@ -425,9 +456,11 @@ static int open_port(struct xdp_port *x, const struct mdfh_bypass_config *config
 	if (!rc)
 		rc = compile_filters(x, config);
 	if (!rc)
-		rc = map_chunks(x, config);
+		rc = map_chunks(x, config, &options);
 	if (!rc)
 		rc = open_socket(x, &options);
+	if (!rc && mdfh_xdp_memory_socket(x) < 0)
+		rc = register_memory(x);
 	if (!rc)
 		rc = make_rings(x, x->ring_size);
 	if (rc)
@@ -451,7 +484,7 @@ static int open_port(struct xdp_port *x, const struct mdfh_bypass_config *config
 	if (!rc)
 		rc = mdfh_xdp_begin(x);
 	if (!rc)
-		report(x, config);
+		report(x, config, options.parts);
 	return rc;
 }
 
@@ -474,13 +507,14 @@ int mdfh_xdp_open(const struct mdfh_bypass_config *config, struct mdfh_bypass **
 	x->trailer.kind = config->trailer;
 	x->time_flags = config->timestamps != MDFH_TIMESTAMPS_OFF ? mdfh_app_time_flags() : 0;
 	snprintf(x->device, sizeof(x->device), "%s", config->interface);
+	pthread_mutex_lock(&opening);
 	rc = open_port(x, config);
-	if (rc) {
-		mdfh_xdp_close(&x->base);
-		return rc;
-	}
-	*port = &x->base;
-	return 0;
+	if (rc)
+		close_port(x);
+	else
+		*port = &x->base;
+	pthread_mutex_unlock(&opening);
+	return rc;
 }
 
 /* Counters ------------------------------------------------------------------------------------ */

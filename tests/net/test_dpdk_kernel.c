@@ -12,6 +12,7 @@
 #include <time.h>
 
 #include "net/dpdk_test.h"
+#include "net/querier_test.h"
 
 static const char *driver;
 static char device[64];   /* as the port names it */
@@ -225,57 +226,22 @@ static void sends_frames(void **state)
 
 /* RFC 3376 --------------------------------------------------------------------------------------- */
 
-static uint16_t sum(const uint8_t *bytes, size_t length)
-{
-	uint32_t total = 0;
-
-	for (size_t i = 0; i + 1 < length; i += 2)
-		total += (uint32_t)(bytes[i] << 8 | bytes[i + 1]);
-	while (total >> 16)
-		total = (total & 0xffff) + (total >> 16);
-	return (uint16_t)~total;
-}
-
-static void set16(uint8_t *at, uint16_t value)
-{
-	at[0] = (uint8_t)(value >> 8);
-	at[1] = (uint8_t)value;
-}
-
-/* A general query, version 3: answer within 0.1 s. */
 static void put_query(void)
 {
-	uint8_t frame[60] = {0x01, 0x00, 0x5e, 0x00, 0x00, 0x01, 0x02, 0, 0, 0, 0, 9, 0x08, 0x00,
-	    0x46, 0xc0, 0, 36, 0, 0, 0, 0, 1, 2, 0, 0, 10, 0, 0, 1, 224, 0, 0, 1, 0x94, 4, 0, 0,
-	    0x11, 1};
+	uint8_t frame[QUERY_BYTES];
 
-	frame[38 + 8] = 2; /* robustness */
-	frame[38 + 9] = 125;
-	set16(frame + 24, sum(frame + 14, 24));
-	set16(frame + 40, sum(frame + 38, 12));
+	querier_query(frame);
 	put(frame, sizeof(frame));
 }
 
-/* 1 if a report of version 3 has a record of this type for the group. */
 static int has_record(const uint8_t *frame, uint32_t length, const struct mdfh_frame *parsed,
     int type, const uint8_t group[4])
 {
 	const uint8_t *igmp = frame + parsed->transport_offset;
-	const uint8_t *end = frame + length;
-	unsigned records;
 
 	if (!parsed->transport_offset)
 		igmp = frame + parsed->ip_offset + (frame[parsed->ip_offset] & 15) * 4;
-	if (igmp + 8 > end || igmp[0] != 0x22)
-		return 0;
-	records = (unsigned)(igmp[6] << 8 | igmp[7]);
-	igmp += 8;
-	while (records-- && igmp + 8 <= end) {
-		if (igmp[0] == type && !memcmp(igmp + 4, group, 4))
-			return 1;
-		igmp += 8 + 4 * (igmp[2] << 8 | igmp[3]);
-	}
-	return 0;
+	return querier_has_record(igmp, frame + length, type, group, NULL);
 }
 
 /* Wait for a report that has the record. */
@@ -306,14 +272,6 @@ static void drop_what_waits(void)
 static void answers_the_querier(void **state)
 {
 	static const uint8_t any[4] = {239, 1, 1, 1}, with_source[4] = {239, 1, 1, 2};
-	enum {
-		IS_INCLUDE = 1,
-		IS_EXCLUDE = 2,
-		TO_INCLUDE = 3,
-		TO_EXCLUDE = 4,
-		ALLOW = 5,
-		BLOCK = 6
-	};
 	struct mdfh_bypass *port;
 	uint8_t frame[2048];
 	struct mdfh_frame parsed;

@@ -7,86 +7,7 @@
 #include <sys/stat.h>
 #include <sys/wait.h>
 
-#include "mdfh/frame.h"
-#include "net/conformance_frames.h"
-#include "net/udp_test.h"
-#include "net/veth_test.h"
-
-static const struct mdfh_flow group = {.group = "239.1.1.1", .port = 26477};
-static int wire;
-
-static struct mdfh_bypass *open_xdp(struct mdfh_bypass_config config)
-{
-	config.interface = VETH_INTERFACE;
-	config.poll_timeout_us = 50000;
-	if (!config.flows) {
-		config.flows = &group;
-		config.flow_count = 1;
-	}
-	return open_port(config);
-}
-
-static int try_xdp(struct mdfh_bypass_config config)
-{
-	struct mdfh_bypass *port = NULL;
-	int rc;
-
-	config.size = sizeof(config);
-	config.backend = "xdp";
-	if (!config.interface)
-		config.interface = VETH_INTERFACE;
-	if (!config.flows) {
-		config.flows = &group;
-		config.flow_count = 1;
-	}
-	rc = mdfh_bypass_open(&config, &port);
-	mdfh_bypass_close(port);
-	return rc;
-}
-
-static void send_frames(const char *destination, uint16_t port, uint32_t n, uint32_t length)
-{
-	static uint8_t payload[2048];
-	uint8_t bytes[CONFORMANCE_HEADERS_MAX + sizeof(payload)];
-	const struct conformance_frame frame = {.source = "10.77.0.1",
-	    .destination = destination,
-	    .port = port,
-	    .payload = payload,
-	    .length = length};
-
-	for (uint32_t i = 0; i < n; i++) {
-		memcpy(payload, &i, sizeof(i));
-		assert_true(send(wire, bytes, mdfh_conformance_frame_put(bytes, &frame), 0) > 0);
-	}
-}
-
-static uint32_t receive_all(struct mdfh_bypass *port)
-{
-	struct mdfh_packet packets[64];
-	uint32_t total = 0;
-	int got;
-
-	for (int empty = 0; empty < 3; empty = got ? 0 : empty + 1) {
-		got = mdfh_bypass_recv_wait(port, packets, 64);
-		assert_ok(got);
-		mdfh_bypass_release(port, packets, got);
-		total += (uint32_t)got;
-	}
-	return total;
-}
-
-static uint64_t counter(struct mdfh_bypass *port, const char *name)
-{
-	struct mdfh_bypass_counter counters[32];
-	int n = mdfh_bypass_counters(port, counters, 32);
-
-	assert_in_range(n, 1, 32);
-	for (int i = 0; i < n; i++)
-		if (!strcmp(counters[i].name, name))
-			return counters[i].value;
-	fail_msg("there is no counter '%s'", name);
-	return 0;
-}
+#include "net/xdp_test.h"
 
 /* Whether an XDP program is on the interface. */
 static int is_attached(void)
@@ -261,32 +182,6 @@ static void a_queue_has_one_port(void **state)
 	send_frames("239.1.1.1", 26477, 5, 100); /* the port that is open has lost nothing by it */
 	assert_int_equal(receive_all(port), 5);
 	mdfh_bypass_close(port);
-}
-
-/* Both through one program. */
-static void queues_have_a_port_each(void **state)
-{
-	const struct mdfh_flow other = {.group = "239.1.1.2", .port = 26477};
-	struct mdfh_bypass *first = open_xdp((struct mdfh_bypass_config){0});
-	struct mdfh_bypass *second =
-	    open_xdp((struct mdfh_bypass_config){.queue = 1, .flows = &other, .flow_count = 1});
-
-	(void)state;
-	assert_int_equal(
-	    try_xdp((struct mdfh_bypass_config){.queue = 1, .backend_options = "mode=generic"}),
-	    -EBUSY);
-	assert_error("another way (native)");
-	/* The pair has one queue to send from, so all comes to queue 0, where group 2 is no flow. */
-	send_frames("239.1.1.1", 26477, 5, 100);
-	send_frames("239.1.1.2", 26477, 5, 100);
-	assert_int_equal(receive_all(first), 5);
-	assert_int_equal(receive_all(second), 0);
-	mdfh_bypass_close(second);
-	assert_true(is_attached());
-	send_frames("239.1.1.1", 26477, 5, 100);
-	assert_int_equal(receive_all(first), 5);
-	mdfh_bypass_close(first);
-	assert_false(is_attached());
 }
 
 /* What fails takes nothing away from who is there. */
@@ -491,7 +386,6 @@ int main(int argc, char **argv)
 	    cmocka_unit_test(polls_busily),
 	    cmocka_unit_test(needs_a_file_system_for_the_dispatcher),
 	    cmocka_unit_test(a_queue_has_one_port),
-	    cmocka_unit_test(queues_have_a_port_each),
 	    cmocka_unit_test(a_failed_open_leaves_other_queues_alone),
 	    cmocka_unit_test(counts_what_a_full_ring_drops),
 	    cmocka_unit_test(says_what_is_wrong),
