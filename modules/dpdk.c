@@ -20,6 +20,7 @@
 enum {
 	ROUNDS_MAX = 4,      /* bursts in one recv: it ends even if no packet is ours */
 	POLLS_PER_LOOK = 64, /* at the clock, while nothing comes */
+	AHEAD = 4,           /* packets that are fetched into the cache early */
 };
 
 /* The thread ------------------------------------------------------------------------------------ */
@@ -154,11 +155,81 @@ static int hand_out(struct dpdk_port *p, struct rte_mbuf *mbuf, const struct mdf
 		stats->rx_truncated++;
 	}
 	slot = p->free[--p->free_count];
-	p->slots[slot] = mbuf;
+	p->slots[slot] = (char *)mbuf;
 	packet->data = rte_pktmbuf_mtod_offset(mbuf, const uint8_t *, frame->payload_offset);
 	packet->cookie = slot;
 	stats->rx_bytes += length;
 	return 1;
+}
+
+/* Hand out of the pending ones up to n, as long as they are what a feed consists of: plain frames of a
+ * flow, each in a packet of the port's own pool, with nothing to be done to it. The others go the long
+ * way. */
+static __attribute__((noinline)) int take_plain(
+    struct dpdk_port *p, struct mdfh_packet *packets, int n)
+{
+	static const uint64_t unusual = RTE_MBUF_F_RX_VLAN_STRIPPED | RTE_MBUF_F_RX_IP_CKSUM_BAD |
+					RTE_MBUF_F_RX_L4_CKSUM_BAD | RTE_MBUF_F_INDIRECT |
+					RTE_MBUF_F_EXTERNAL;
+	/* None of these is written while packets are, which the compiler cannot know. */
+	const uint32_t *free = p->free + p->free_count;
+	const uint32_t frame_size = p->frame_size;
+	const uint16_t flags = p->time_flags;
+	const uint64_t now_ns = flags ? p->now_ns : 0;
+	const struct rte_mempool *pool = p->rx_pool;
+	char **slots = p->slots;
+	struct rte_mbuf *const *mbufs = p->pending + p->pending_at;
+	struct mdfh_packet *packet = packets;
+	uint32_t most = (uint32_t)(p->pending_count - p->pending_at);
+	/* What a device of software hands out, this core has just written. */
+	uint32_t fetched = p->device->is_virtual || most < AHEAD ? 0 : most - AHEAD;
+	uint32_t kept = p->is_in_place ? p->slot_count - p->hold_max : 0; /* for copies */
+	uint32_t room = p->free_count > kept ? p->free_count - kept : 0;
+	uint64_t bytes = 0;
+	uint32_t i;
+
+	if (p->threshold || p->trailer.kind != MDFH_TRAILER_NONE)
+		return 0;
+	if (most > (uint32_t)n)
+		most = (uint32_t)n;
+	if (most > room)
+		most = room;
+	for (i = 0; i < most; i++, packet++) {
+		struct rte_mbuf *mbuf = mbufs[i];
+		const uint8_t *data = rte_pktmbuf_mtod(mbuf, const uint8_t *);
+		int32_t length;
+		uint16_t flow;
+
+		if (i < fetched)
+			rte_prefetch0(rte_pktmbuf_mtod(mbufs[i + AHEAD], const void *));
+		if (unlikely(mbuf->ol_flags & unusual || mbuf->refcnt != 1 || mbuf->nb_segs != 1 ||
+			     mbuf->pool != pool))
+			break;
+		length = mdfh_frame_path_plain(&p->flows, data, mbuf->data_len, &flow);
+		if (unlikely(length < 0 || flow == MDFH_FLOW_NONE || (uint32_t)length > frame_size))
+			break;
+		free--;
+		slots[*free] = (char *)mbuf + DPDK_SLOT_PLAIN;
+		packet->data = data + MDFH_PLAIN_PAYLOAD;
+		packet->receive_ns = now_ns;
+		packet->cookie = *free;
+		packet->length = (uint32_t)length;
+		packet->time_error_ns = UINT32_MAX;
+		packet->flow = flow;
+		packet->flags = flags;
+		packet->header_length = MDFH_PLAIN_PAYLOAD;
+		packet->reserved = 0;
+		bytes += (uint32_t)length;
+	}
+	for (uint32_t k = 0; p->has_device_stamps && k < i; k++) {
+		packets[k].receive_ns = 0;
+		packets[k].flags = 0;
+		set_time(p, mbufs[k], &packets[k]);
+	}
+	p->free_count -= i;
+	p->pending_at += (uint16_t)i;
+	p->base.stats.rx_bytes += bytes;
+	return (int)i;
 }
 
 /* Hand out of the pending ones up to n. */
@@ -168,14 +239,15 @@ static int take(struct dpdk_port *p, struct mdfh_packet *packets, int n)
 	unsigned unwanted_count = 0;
 	int got = 0;
 
-	while (p->pending_at < p->pending_count && got < n && p->free_count) {
-		struct rte_mbuf *mbuf = p->pending[p->pending_at];
+	for (;;) {
 		struct mdfh_frame frame;
+		struct rte_mbuf *mbuf;
 		uint16_t flow;
 
-		if (p->pending_at + 4u < p->pending_count)
-			rte_prefetch0(
-			    rte_pktmbuf_mtod(p->pending[p->pending_at + 4], const void *));
+		got += take_plain(p, packets + got, n - got);
+		if (p->pending_at == p->pending_count || got == n || !p->free_count)
+			break;
+		mbuf = p->pending[p->pending_at];
 		if (!classify(p, &mbuf, &frame, &flow))
 			unwanted[unwanted_count++] = mbuf;
 		else if (hand_out(p, mbuf, &frame, flow, &packets[got]))
@@ -247,24 +319,35 @@ static int dpdk_recv(struct mdfh_bypass *port, struct mdfh_packet *packets, int 
 static void dpdk_release(struct mdfh_bypass *port, const struct mdfh_packet *packets, int n)
 {
 	struct dpdk_port *p = (struct dpdk_port *)port;
-	struct rte_mbuf *given[DPDK_BURST_MAX];
-	unsigned count = 0;
+	char **slots = p->slots;
+	uint32_t *free = p->free + p->free_count;
+	const uint32_t slot_count = p->slot_count;
 
-	for (int i = 0; i < n; i++) {
-		uint64_t slot = packets[i].cookie;
+	while (n > 0) {
+		void *plain[DPDK_BURST_MAX];
+		int most = n < DPDK_BURST_MAX ? n : DPDK_BURST_MAX;
+		unsigned count = 0;
 
-		if (slot >= p->slot_count || !p->slots[slot])
-			continue;
-		given[count++] = p->slots[slot];
-		p->slots[slot] = NULL;
-		p->free[p->free_count++] = (uint32_t)slot;
-		if (count == DPDK_BURST_MAX) {
-			rte_pktmbuf_free_bulk(given, count);
-			count = 0;
+		for (int i = 0; i < most; i++) {
+			uint64_t slot = packets[i].cookie;
+			char *mbuf = slot < slot_count ? slots[slot] : NULL;
+
+			if (unlikely(!mbuf)) /* it is not held: ignored */
+				continue;
+			slots[slot] = NULL;
+			*free++ = (uint32_t)slot;
+			/* Of a plain one there is nothing to be looked at. */
+			if (likely((uintptr_t)mbuf & DPDK_SLOT_PLAIN))
+				plain[count++] = mbuf - DPDK_SLOT_PLAIN;
+			else
+				rte_pktmbuf_free((struct rte_mbuf *)(void *)mbuf);
 		}
+		if (count)
+			rte_mempool_put_bulk(p->rx_pool, plain, count);
+		packets += most;
+		n -= most;
 	}
-	if (count)
-		rte_pktmbuf_free_bulk(given, count);
+	p->free_count = (uint32_t)(free - p->free);
 }
 
 /* Sending --------------------------------------------------------------------------------------- */

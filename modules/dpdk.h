@@ -26,6 +26,8 @@ enum {
 	DPDK_HEADERS_MAX = 128, /* frame bytes that may stand before a payload */
 	DPDK_BURST_MAX = 256,
 	DPDK_RULES_MAX = MDFH_BYPASS_FLOWS_MAX + 2,
+	DPDK_SLOT_PLAIN =
+	    1, /* added to an mbuf: it is in one piece, nobody else's, and of rx_pool */
 };
 
 /* Options ------------------------------------------------------------------------------------- */
@@ -129,8 +131,8 @@ struct dpdk_port {
 	struct rte_mempool *rx_pool;
 	uint32_t slot_count;
 	uint32_t free_count;
-	uint32_t *free;          /* stack of free slots */
-	struct rte_mbuf **slots; /* by slot: the packet held by the caller, NULL = free */
+	uint32_t *free; /* stack of free slots */
+	char **slots;   /* by slot: the mbuf held by the caller, NULL = free; DPDK_SLOT_PLAIN */
 	struct rte_mbuf *pending[DPDK_BURST_MAX]; /* received and not handed out yet */
 
 	/* The device's clock. */

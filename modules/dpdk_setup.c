@@ -163,7 +163,7 @@ static int take_slots(struct dpdk_port *port, const struct mdfh_bypass_config *c
 	/* A batch more than may be held, for copies: a caller at the limit still receives. */
 	port->slot_count = port->hold_max + config->batch_size;
 	port->free = mdfh_lines_alloc(port->slot_count, sizeof(*port->free));
-	port->slots = mdfh_lines_alloc(port->slot_count, sizeof(struct rte_mbuf *));
+	port->slots = mdfh_lines_alloc(port->slot_count, sizeof(char *));
 	if (!port->free || !port->slots)
 		return mdfh_error(-ENOMEM, "dpdk: bookkeeping of %u packets", port->slot_count);
 	for (uint32_t i = 0; i < port->slot_count; i++)
@@ -349,7 +349,10 @@ void dpdk_close(struct mdfh_bypass *port)
 	struct dpdk_port *p = (struct dpdk_port *)port;
 
 	for (uint32_t i = 0; p->slots && i < p->slot_count; i++)
-		rte_pktmbuf_free(p->slots[i]);
+		if (p->slots[i])
+			rte_pktmbuf_free(
+			    (struct rte_mbuf *)(void *)(p->slots[i] - ((uintptr_t)p->slots[i] &
+									  DPDK_SLOT_PLAIN)));
 	while (p->pending_at < p->pending_count)
 		rte_pktmbuf_free(p->pending[p->pending_at++]);
 	dpdk_lock();

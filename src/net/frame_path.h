@@ -21,19 +21,25 @@ static inline int32_t mdfh_frame_path_plain(
     const struct mdfh_flow_table *flows, const uint8_t *bytes, uint32_t length, uint16_t *flow)
 {
 	enum { IPV4 = 20, UDP = 8 };
+	/* Type, version and length of the header, with what else is in these eight bytes left out;
+	 * fragment, protocol. */
+	const uint64_t first_mask = htobe64(UINT64_C(0xffffff0000000000));
+	const uint64_t first_want = htobe64(UINT64_C(0x0800450000000000));
+	const uint64_t second_mask = htobe64(UINT64_C(0x3fff00ff00000000));
+	const uint64_t second_want = htobe64((uint64_t)MDFH_PROTOCOL_UDP << 32);
 	const uint8_t *ip = bytes + MDFH_PLAIN_IP;
 	uint32_t packet, datagram;
-	uint16_t type, fragment;
+	uint64_t first, second;
 
 	if (length < MDFH_PLAIN_PAYLOAD)
 		return -1;
-	memcpy(&type, bytes + 12, sizeof(type));
-	memcpy(&fragment, ip + 6, sizeof(fragment));
+	memcpy(&first, bytes + 12, sizeof(first));
+	memcpy(&second, ip + 6, sizeof(second));
 	packet = mdfh_load_be16(ip + 2);
 	datagram = mdfh_load_be16(ip + IPV4 + 4);
-	if (type != htobe16(0x0800) || ip[0] != 0x45 || ip[9] != MDFH_PROTOCOL_UDP ||
-	    fragment & htobe16(0x3fff) || packet > length - MDFH_PLAIN_IP || datagram < UDP ||
-	    datagram + IPV4 > packet)
+	if (((first & first_mask) ^ first_want) | ((second & second_mask) ^ second_want))
+		return -1;
+	if (packet > length - MDFH_PLAIN_IP || datagram < UDP || datagram + IPV4 > packet)
 		return -1;
 	*flow = mdfh_flow_find_ipv4(flows, ip);
 	return (int32_t)(datagram - UDP);
