@@ -25,7 +25,7 @@ enum {
 	DPDK_EAL_TEXT_MAX = 1024,
 	DPDK_HEADERS_MAX = 128, /* frame bytes that may stand before a payload */
 	DPDK_BURST_MAX = 256,
-	DPDK_RULES_MAX = MDFH_BYPASS_FLOWS_MAX + 2,
+	DPDK_RULES_MAX = 2 * MDFH_BYPASS_FLOWS_MAX + 2,
 	DPDK_SLOT_PLAIN =
 	    1, /* added to an mbuf: it is in one piece, nobody else's, and of rx_pool */
 };

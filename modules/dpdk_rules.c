@@ -5,6 +5,7 @@
 #include <errno.h>
 #include <rte_byteorder.h>
 #include <rte_flow.h>
+#include <stdio.h>
 #include <string.h>
 
 #include "mdfh/error.h"
@@ -48,7 +49,8 @@ static void add_v6(struct pattern *p, const uint8_t *destination, const uint8_t 
 	add(p, RTE_FLOW_ITEM_TYPE_IPV6, &p->v6, &p->v6_mask);
 }
 
-static int make_pattern(const struct mdfh_flow *flow, struct pattern *p)
+/* is_inner: the flow's VLAN is that of a second tag. */
+static int make_pattern(const struct mdfh_flow *flow, int is_inner, struct pattern *p)
 {
 	uint8_t group[16], source[16];
 	const uint8_t *from = flow->source ? source : NULL;
@@ -60,6 +62,8 @@ static int make_pattern(const struct mdfh_flow *flow, struct pattern *p)
 		return rc;
 	memset(p, 0, sizeof(*p));
 	add(p, RTE_FLOW_ITEM_TYPE_ETH, NULL, NULL);
+	if (is_inner)
+		add(p, RTE_FLOW_ITEM_TYPE_VLAN, NULL, NULL);
 	if (flow->vlan) {
 		p->vlan.tci = rte_cpu_to_be_16(flow->vlan);
 		p->vlan_mask.tci = rte_cpu_to_be_16(0x0fff);
@@ -117,6 +121,24 @@ static int make_rule(struct dpdk_port *port, const struct pattern *pattern)
 	return 0;
 }
 
+/* A flow's VLAN may be either tag's. A device that looks at the first tag only does less than what the flow says:
+ * taken where nothing but the device is to do it, and said. */
+static int make_inner_rule(struct dpdk_port *port, const struct mdfh_flow *flow)
+{
+	struct pattern pattern;
+	int rc = make_pattern(flow, 1, &pattern);
+
+	if (!rc)
+		rc = make_rule(port, &pattern);
+	if (rc != -ENOTSUP || port->device->shape.filters != DPDK_FILTERS_HARDWARE)
+		return rc;
+	snprintf(port->setup_warning, sizeof(port->setup_warning),
+	    "%s takes no rule for a second tag: VLAN %u is not received inside another VLAN; use "
+	    "filters=software if it has to be",
+	    port->device->info.driver_name, (unsigned)flow->vlan);
+	return 0;
+}
+
 int dpdk_rules_make(struct dpdk_port *port, const struct mdfh_bypass_config *config)
 {
 	struct pattern pattern;
@@ -135,9 +157,11 @@ int dpdk_rules_make(struct dpdk_port *port, const struct mdfh_bypass_config *con
 			    "address\"",
 			    i);
 		if (!rc)
-			rc = make_pattern(&config->flows[i], &pattern);
+			rc = make_pattern(&config->flows[i], 0, &pattern);
 		if (!rc)
 			rc = make_rule(port, &pattern);
+		if (!rc && config->flows[i].vlan)
+			rc = make_inner_rule(port, &config->flows[i]);
 	}
 	if (!rc && has_ipv4 && port->device->is_isolated && port->queue == 0) {
 		make_igmp_pattern(&pattern);

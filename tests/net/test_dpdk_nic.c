@@ -1,0 +1,508 @@
+/* test_dpdk_nic.c - backend dpdk on a NIC of software (fake_nic.h): rules taken, refused in part and refused,
+ * RSS, checksums, stamps, tags and groups. */
+#include <errno.h>
+#include <rte_ethdev.h>
+
+#include "mdfh/clock.h"
+#include "modules/module.h"
+#include "net/dpdk_test.h"
+#include "net/fake_nic.h"
+
+/* In place of modules/host.c: this program has what the module calls. */
+int mdfh_module_load(const struct mdfh_backend_host *host)
+{
+	(void)host;
+	return 0;
+}
+
+extern const struct mdfh_backend_module mdfh_backend_module;
+
+#define OPS (mdfh_backend_module.ops)
+
+static const struct mdfh_flow flows[] = {
+    {.group = "239.1.1.1", .port = 26477, .source = "10.0.0.1"},
+    {.group = "ff15::1", .port = 26478},
+    {.group = "239.1.1.2", .port = 26479, .vlan = 100},
+};
+
+static int try_to_open(struct mdfh_bypass_config config, struct mdfh_bypass **port)
+{
+	struct mdfh_bypass_config filled;
+	int rc;
+
+	config.size = sizeof(config);
+	config.interface = FAKE_NIC;
+	config.hugepages = MDFH_OFF;
+	config.rx_ring_size = 256;
+	if (!config.flows) {
+		config.flows = flows;
+		config.flow_count = 3;
+	}
+	assert_ok(mdfh_bypass_config_defaults(&config, &filled));
+	rc = OPS->open(&filled, port);
+	if (!rc)
+		(*port)->ops = OPS;
+	return rc;
+}
+
+static struct mdfh_bypass *open_nic(struct mdfh_bypass_config config)
+{
+	struct mdfh_bypass *port;
+
+	assert_ok(try_to_open(config, &port));
+	return port;
+}
+
+/* Frames ------------------------------------------------------------------------------------------- */
+
+struct sent {
+	const char *group, *source;
+	uint16_t port, outer, inner;
+};
+
+static const struct sent of_flow[] = {
+    {"239.1.1.1", "10.0.0.1", 26477, 0, 0},
+    {"ff15::1", "fd00::1", 26478, 0, 0},
+    {"239.1.1.2", "10.0.0.1", 26479, 100, 0},
+};
+
+static uint32_t make(const struct sent *sent, uint8_t *frame)
+{
+	struct mdfh_frame_header header = {
+	    .source_port = 4000,
+	    .destination_port = sent->port,
+	    .vlan = {sent->outer, sent->inner},
+	    .vlan_count = (uint8_t)((sent->outer != 0) + (sent->inner != 0)),
+	};
+	int length;
+
+	mdfh_frame_address(sent->group, header.destination);
+	mdfh_frame_address(sent->source, header.source);
+	length = mdfh_frame_build(&header, "twelve bytes", 12, frame, 256);
+	assert_true(length > 0);
+	return (uint32_t)length;
+}
+
+static int arrive(const struct sent *sent)
+{
+	uint8_t frame[256];
+
+	return fake_nic_receive(frame, make(sent, frame));
+}
+
+/* What has come: so many packets, the flow of each. */
+static int take(struct mdfh_bypass *port, struct mdfh_packet *packets)
+{
+	int got = OPS->recv(port, packets, 64);
+
+	assert_true(got >= 0);
+	OPS->release(port, packets, got);
+	return got;
+}
+
+static struct mdfh_packet take_one(struct mdfh_bypass *port)
+{
+	struct mdfh_packet packets[64];
+
+	assert_int_equal(take(port, packets), 1);
+	return packets[0];
+}
+
+static const struct sent strays[] = {
+    {"239.1.1.1", "10.0.0.2", 26477, 0, 0},   /* another source */
+    {"239.1.1.1", "10.0.0.1", 26478, 0, 0},   /* port */
+    {"239.129.1.1", "10.0.0.1", 26477, 0, 0}, /* group of the same hardware address */
+    {"239.1.1.2", "10.0.0.1", 26479, 0, 0},   /* no VLAN */
+    {"239.1.1.2", "10.0.0.1", 26479, 101, 0}, /* another one */
+    {"ff15::1", "fd00::1", 26477, 0, 0},
+};
+
+enum { STRAYS = sizeof(strays) / sizeof(strays[0]) };
+
+/* The same for each way of filtering: packets of the flows come, the others do not. */
+static void expect_flows(struct mdfh_bypass *port)
+{
+	static const struct sent inner = {"239.1.1.2", "10.0.0.1", 26479, 7, 100};
+	static const struct sent tagged = {"239.1.1.1", "10.0.0.1", 26477, 9, 8};
+
+	for (uint16_t flow = 0; flow < 3; flow++) {
+		assert_true(arrive(&of_flow[flow]) >= 0);
+		assert_int_equal(take_one(port).flow, flow);
+	}
+	arrive(&inner);
+	assert_int_equal(take_one(port).flow, 2);
+	arrive(&tagged);
+	assert_int_equal(take_one(port).flow, 0);
+	for (int i = 0; i < STRAYS; i++) {
+		struct mdfh_packet packets[64];
+
+		arrive(&strays[i]);
+		assert_int_equal(take(port, packets), 0);
+	}
+}
+
+/* Rules --------------------------------------------------------------------------------------------- */
+
+static void has_the_nic_filter(void **state)
+{
+	static const char *const options[] = {"filters=auto", "filters=hardware"};
+
+	(void)state;
+	for (int i = 0; i < 2; i++) {
+		struct mdfh_bypass *port;
+		const struct mdfh_bypass_capabilities *can;
+
+		fake_nic_reset();
+		port = open_nic((struct mdfh_bypass_config){.backend_options = options[i]});
+		can = &port->capabilities;
+		assert_true(can->zero_copy);
+		assert_int_equal(can->filters, MDFH_PLACE_HARDWARE);
+		assert_non_null(strstr(can->mode, "net_fake_nic, no hugepages, queue 0 of 1"));
+		assert_non_null(strstr(can->mode, "multicast list, rte_flow rules"));
+		assert_string_equal(can->warning, "");
+		assert_true(fake_nic.is_isolated);
+		/* The flows, a second tag, and routers' questions by IGMP and by MLD. */
+		assert_int_equal(fake_nic.rules, 3 + 1 + 2);
+		expect_flows(port);
+		assert_int_equal(fake_nic.kept_away, STRAYS);
+		assert_int_equal(port->stats.rx_filtered, 0);
+		OPS->close(port);
+		assert_int_equal(fake_nic.rules, 0);
+	}
+}
+
+/* One rule that it does not take, and the port does all of it. */
+static void filters_itself_where_a_rule_is_refused(void **state)
+{
+	static const struct fake_nic nics[] = {{.rules_max = -1}, {.rules_max = 2},
+	    {.refuses_sources = 1}, {.refuses_inner = 1}, {.refuses_isolation = 1},
+	    {.rules_max = -1, .strips_tags = 1}};
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(nics) / sizeof(nics[0]); i++) {
+		struct mdfh_bypass *port;
+
+		fake_nic_reset();
+		fake_nic = nics[i];
+		port = open_nic((struct mdfh_bypass_config){0});
+		assert_int_equal(port->capabilities.filters, MDFH_PLACE_SOFTWARE);
+		assert_null(strstr(port->capabilities.mode, "rte_flow"));
+		assert_false(fake_nic.is_isolated);
+		assert_int_equal(fake_nic.rules, 0);
+		expect_flows(port);
+		assert_int_equal(port->stats.rx_filtered, STRAYS);
+		assert_int_equal(fake_nic.kept_away, 0);
+		OPS->close(port);
+	}
+}
+
+static void fails_where_the_nic_has_to_filter(void **state)
+{
+	static const struct {
+		struct fake_nic nic;
+		const char *sentence;
+	} cases[] = {
+	    {{.rules_max = -1}, "refuses a rule (the table is full)"},
+	    {{.rules_max = 3}, "refuses a rule (the table is full)"},
+	    {{.refuses_sources = 1}, "refuses a rule (no source addresses)"},
+	    {{.refuses_isolation = 1}, "cannot keep other packets away (no isolated mode)"},
+	};
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+		struct mdfh_bypass *port;
+
+		fake_nic_reset();
+		fake_nic = cases[i].nic;
+		assert_int_equal(
+		    try_to_open(
+			(struct mdfh_bypass_config){.backend_options = "filters=hardware"}, &port),
+		    -ENOTSUP);
+		assert_error(cases[i].sentence);
+		assert_int_equal(fake_nic.rules, 0);
+	}
+}
+
+static void says_that_a_second_tag_is_not_looked_at(void **state)
+{
+	static const struct sent inner = {"239.1.1.2", "10.0.0.1", 26479, 7, 100};
+	struct mdfh_bypass *port;
+
+	(void)state;
+	fake_nic_reset();
+	fake_nic.refuses_inner = 1;
+	port = open_nic((struct mdfh_bypass_config){.backend_options = "filters=hardware"});
+	assert_non_null(strstr(port->capabilities.warning,
+	    "net_fake_nic takes no rule for a second tag: VLAN 100 is not received inside"));
+	assert_int_equal(arrive(&of_flow[2]), 0);
+	assert_int_equal(take_one(port).flow, 2);
+	assert_int_equal(arrive(&inner), -1);
+	OPS->close(port);
+}
+
+/* Queues --------------------------------------------------------------------------------------------- */
+
+/* A feed of 64 senders, to each of two groups. */
+static void arrive_from_many(void)
+{
+	for (int i = 0; i < 128; i++) {
+		char source[32];
+		const struct sent sent = {i % 2 ? "239.1.1.1" : "239.1.1.2", source, 26477, 0, 0};
+
+		snprintf(source, sizeof(source), "10.0.1.%d", i / 2 + 1);
+		assert_true(arrive(&sent) >= 0);
+	}
+}
+
+static const struct mdfh_flow two_groups[] = {
+    {.group = "239.1.1.1", .port = 26477}, {.group = "239.1.1.2", .port = 26477}};
+
+static void steers_flows_to_their_queues(void **state)
+{
+	struct mdfh_packet packets[64];
+	struct mdfh_bypass *ports[2];
+
+	(void)state;
+	fake_nic_reset();
+	fake_nic.refuses_isolation = 1;
+	for (uint16_t i = 0; i < 2; i++)
+		ports[i] = open_nic((struct mdfh_bypass_config){.flows = &two_groups[i],
+		    .flow_count = 1,
+		    .queue = i,
+		    .backend_options = "queues=2"});
+	assert_int_equal(fake_nic.rules, 2);
+	arrive_from_many();
+	for (int i = 0; i < 2; i++) {
+		assert_int_equal(fake_nic.received[i], 64);
+		assert_int_equal(take(ports[i], packets), 64);
+		assert_int_equal(ports[i]->stats.rx_filtered, 0);
+		assert_string_equal(ports[i]->capabilities.warning, "");
+	}
+	OPS->close(ports[0]);
+	assert_int_equal(fake_nic.rules, 1);
+	OPS->close(ports[1]);
+}
+
+static void spreads_by_hash_without_rules(void **state)
+{
+	struct mdfh_packet packets[64];
+	struct mdfh_bypass *ports[2];
+	int got = 0;
+
+	(void)state;
+	fake_nic_reset();
+	fake_nic.refuses_isolation = 1;
+	fake_nic.rules_max = -1;
+	for (uint16_t i = 0; i < 2; i++)
+		ports[i] = open_nic((struct mdfh_bypass_config){.flows = two_groups,
+		    .flow_count = 2,
+		    .queue = i,
+		    .backend_options = "queues=2"});
+	/* What the device can of what was wanted. */
+	assert_int_equal(fake_nic.rss & ~(uint64_t)((1u << 2) | (1u << 5)), 0);
+	assert_true(fake_nic.rss != 0);
+	assert_non_null(strstr(ports[1]->capabilities.warning,
+	    "net_fake_nic refuses rules, so its packets are spread over 2 queues"));
+	arrive_from_many();
+	for (int i = 0; i < 2; i++) {
+		int n;
+
+		assert_true(fake_nic.received[i] > 20);
+		while ((n = take(ports[i], packets)))
+			got += n;
+	}
+	assert_int_equal(got, 128);
+	OPS->close(ports[0]);
+	OPS->close(ports[1]);
+	fake_nic_reset();
+	fake_nic.has_no_rss = 1;
+	ports[0] = open_nic((struct mdfh_bypass_config){.backend_options = "queues=2"});
+	assert_int_equal(fake_nic.rss, 0);
+	OPS->close(ports[0]);
+}
+
+/* Checksums ------------------------------------------------------------------------------------------ */
+
+enum { IP_SUM = 14 + 10, UDP_SUM = 14 + 20 + 6 };
+
+static void arrive_with(const struct sent *sent, uint32_t at, uint8_t with, int clears)
+{
+	uint8_t frame[256];
+	uint32_t length = make(sent, frame);
+
+	if (clears)
+		frame[at] = frame[at + 1] = 0;
+	frame[at] ^= with;
+	assert_true(fake_nic_receive(frame, length) >= 0);
+}
+
+static void discards_wrong_sums(void **state)
+{
+	struct mdfh_packet packets[64];
+	struct mdfh_bypass *port;
+
+	(void)state;
+	fake_nic_reset();
+	fake_nic.flags_missing_sum = 1;
+	port = open_nic((struct mdfh_bypass_config){0});
+	arrive_with(&of_flow[0], UDP_SUM, 0x10, 0);
+	assert_int_equal(take(port, packets), 0);
+	assert_int_equal(port->stats.malformed[MDFH_FRAME_CHECKSUM], 1);
+	arrive_with(&of_flow[0], IP_SUM, 0x10, 0);
+	assert_int_equal(take(port, packets), 0);
+	arrive_with(&of_flow[1], 14 + 40 + 6, 1, 0); /* UDP over IPv6 */
+	assert_int_equal(take(port, packets), 0);
+	assert_int_equal(port->stats.malformed[MDFH_FRAME_CHECKSUM], 3);
+	assert_int_equal(port->stats.rx_malformed, 3);
+	assert_int_equal(port->stats.rx_filtered, 0);
+	/* The device calls a sum wrong that is not there. */
+	arrive_with(&of_flow[0], UDP_SUM, 0, 1);
+	assert_int_equal(take_one(port).flow, 0);
+	/* The next one is sound. */
+	arrive(&of_flow[0]);
+	assert_int_equal(take_one(port).flow, 0);
+	assert_int_equal(port->stats.rx_malformed, 3);
+	OPS->close(port);
+
+	/* A device that does not look hands out what came, as every backend does. */
+	fake_nic_reset();
+	fake_nic.has_no_checksums = 1;
+	port = open_nic((struct mdfh_bypass_config){.timestamps = MDFH_TIMESTAMPS_OFF});
+	assert_int_equal(fake_nic.offloads, 0);
+	arrive_with(&of_flow[0], UDP_SUM, 0x10, 0);
+	assert_int_equal(take(port, packets), 1);
+	OPS->close(port);
+}
+
+/* Times --------------------------------------------------------------------------------------------- */
+
+/* Of one packet, which arrives now; how far its time is off. */
+static uint64_t arrive_timed(struct mdfh_bypass *port, struct mdfh_packet *packet)
+{
+	uint64_t before_ns = mdfh_clock_now_ns(), after_ns;
+
+	arrive(&of_flow[0]);
+	after_ns = mdfh_clock_now_ns();
+	*packet = take_one(port);
+	if (packet->receive_ns < before_ns)
+		return before_ns - packet->receive_ns;
+	return packet->receive_ns > after_ns ? packet->receive_ns - after_ns : 0;
+}
+
+static void tells_the_nics_time(void **state)
+{
+	struct mdfh_bypass *port;
+	struct mdfh_packet packet;
+
+	(void)state;
+	fake_nic_reset();
+	fake_nic.stamps_every = 2;
+	port = open_nic((struct mdfh_bypass_config){.timestamps = MDFH_TIMESTAMPS_HARDWARE});
+	assert_int_equal(port->capabilities.timestamps, MDFH_PLACE_HARDWARE);
+	for (int i = 0; i < 20; i++) {
+		uint64_t off_ns = arrive_timed(port, &packet);
+
+		assert_int_equal(packet.flags & MDFH_PACKET_TIME_MASK,
+		    i % 2 ? MDFH_PACKET_TIME_APP : MDFH_PACKET_TIME_NIC);
+		if (i % 2)
+			continue;
+		assert_true(packet.time_error_ns < 10000000);
+		assert_true(off_ns <= packet.time_error_ns);
+	}
+	OPS->close(port);
+
+	fake_nic_reset();
+	port = open_nic((struct mdfh_bypass_config){.timestamps = MDFH_TIMESTAMPS_SOFTWARE});
+	assert_false(fake_nic.offloads & RTE_ETH_RX_OFFLOAD_TIMESTAMP);
+	(void)arrive_timed(port, &packet);
+	assert_int_equal(packet.flags & MDFH_PACKET_TIME_MASK, MDFH_PACKET_TIME_APP);
+	OPS->close(port);
+
+	fake_nic_reset();
+	fake_nic.has_no_stamps = 1;
+	assert_int_equal(
+	    try_to_open((struct mdfh_bypass_config){.timestamps = MDFH_TIMESTAMPS_HARDWARE}, &port),
+	    -ENOTSUP);
+	assert_error("timestamps are asked of the hardware, and net_ring0 gives none");
+}
+
+/* Groups -------------------------------------------------------------------------------------------- */
+
+static void lets_groups_in(void **state)
+{
+	static const struct sent other = {"239.7.7.7", "10.0.0.1", 26477, 0, 0};
+	struct mdfh_bypass *port;
+
+	(void)state;
+	fake_nic_reset();
+	port = open_nic((struct mdfh_bypass_config){.backend_options = "filters=software"});
+	assert_int_equal(
+	    fake_nic.groups, 3 + 1); /* 224.0.0.1; ff15::1 has the address of ff02::1 */
+	assert_int_equal(arrive(&other), -1);
+	expect_flows(port);
+	OPS->close(port);
+	fake_nic_reset();
+	fake_nic.has_no_list = 1;
+	port = open_nic((struct mdfh_bypass_config){.backend_options = "filters=software"});
+	assert_non_null(strstr(port->capabilities.mode, "all multicast"));
+	assert_int_equal(arrive(&other), 0);
+	OPS->close(port);
+}
+
+/* A general query of IGMPv3 (RFC 3376, 4.1), with the option that every router sees to. */
+static uint32_t make_query(uint8_t *frame)
+{
+	static const uint8_t bytes[] = {0x01, 0x00, 0x5e, 0, 0, 1, 2, 0, 0, 0, 0, 9, 0x08, 0x00,
+	    0x46, 0, 0, 36, 0, 1, 0, 0, 1, 2, 0x3a, 0xc9, 10, 0, 0, 9, 224, 0, 0, 1, 0x94, 4, 0, 0,
+	    0x11, 1, 0xec, 0xfe, 0, 0, 0, 0, 2, 0, 0, 0};
+
+	memset(frame, 0, 64);
+	memcpy(frame, bytes, sizeof(bytes));
+	return sizeof(bytes);
+}
+
+static void answers_routers_through_its_rules(void **state)
+{
+	struct mdfh_packet packets[64];
+	struct mdfh_bypass *port;
+	uint8_t query[64];
+	uint64_t joined, until_ns;
+
+	(void)state;
+	fake_nic_reset();
+	port = open_nic((struct mdfh_bypass_config){0});
+	assert_int_equal(port->capabilities.filters, MDFH_PLACE_HARDWARE);
+	until_ns = mdfh_clock_now_ns() + 5000000000;
+	/* It says what it wants, more than once (RFC 3376, 8.1), then is silent. */
+	for (joined = 0; mdfh_clock_now_ns() < until_ns && joined < 2; joined = fake_nic.sent)
+		(void)take(port, packets);
+	assert_true(joined >= 2);
+	until_ns = mdfh_clock_now_ns() + 1500000000;
+	while (mdfh_clock_now_ns() < until_ns)
+		(void)take(port, packets);
+	joined = fake_nic.sent;
+	assert_int_equal(fake_nic_receive(query, make_query(query)), 0);
+	until_ns = mdfh_clock_now_ns() + 5000000000;
+	while (mdfh_clock_now_ns() < until_ns && fake_nic.sent == joined)
+		(void)take(port, packets);
+	assert_true(fake_nic.sent > joined);
+	OPS->close(port);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+	    cmocka_unit_test(has_the_nic_filter),
+	    cmocka_unit_test(filters_itself_where_a_rule_is_refused),
+	    cmocka_unit_test(fails_where_the_nic_has_to_filter),
+	    cmocka_unit_test(says_that_a_second_tag_is_not_looked_at),
+	    cmocka_unit_test(steers_flows_to_their_queues),
+	    cmocka_unit_test(spreads_by_hash_without_rules),
+	    cmocka_unit_test(discards_wrong_sums),
+	    cmocka_unit_test(tells_the_nics_time),
+	    cmocka_unit_test(lets_groups_in),
+	    cmocka_unit_test(answers_routers_through_its_rules),
+	};
+
+	return mdfh_clock_start() ? 1 : cmocka_run_group_tests(tests, NULL, NULL);
+}
