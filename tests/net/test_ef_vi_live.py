@@ -54,7 +54,18 @@ def run(mdfh, folder, out, kind, options):
     print(f"{kind} {options}: {summary['messages']} messages, {last}")
 
 
+def without_module(mdfh):
+    """A build without Onload's headers says so, and what to do."""
+    with tempfile.TemporaryDirectory() as empty:
+        state = backends(mdfh, empty)
+        assert not state["available"] and "meson option ef_vi_headers" in state["reason"], state
+        asked = subprocess.run([mdfh, "--modules", empty, "run", "--backend", "ef_vi", "--interface", "lo", "--group",
+                                A], capture_output=True, text=True, timeout=60)
+        assert asked.returncode == 2 and "meson option ef_vi_headers" in asked.stderr, asked
+
+
 def main(mdfh, folder):
+    without_module(mdfh)
     # The library is found by the linker, or it is not.
     state = backends(mdfh, folder, LD_LIBRARY_PATH=folder)
     assert state["available"] and not state["reason"], state
