@@ -11,8 +11,8 @@ build_packages=(gcc libc6-dev meson ninja-build pkg-config python3 tzdata iprout
 	libxdp-dev libbpf-dev clang bpftool libibverbs-dev librdmacm-dev)
 test_packages=(libcmocka-dev libseccomp-dev libck-dev clang-tidy clang-format
 	lowdown mandoc groff-base doxygen bash bash-completion zsh ethtool shellcheck
-	libhdrhistogram-java default-jdk-headless libclang-rt-14-dev g++ libsystemd-dev tshark valgrind procps git
-	xdp-tools qemu-system-x86 linux-image-amd64 busybox-static dpdk-dev rdmacm-utils ibverbs-utils ibverbs-providers)
+	libhdrhistogram-java default-jdk-headless libclang-rt-14-dev g++ libsystemd-dev tshark valgrind procps strace git
+	xdp-tools qemu-system-x86 linux-image-amd64 busybox-static dpdk dpdk-dev rdmacm-utils ibverbs-utils ibverbs-providers)
 package_packages=(abigail-tools debhelper dpkg-dev lintian man-db)
 
 case "${1:-build}" in
