@@ -4,7 +4,7 @@
  * is filled in before the store that publishes it; a reader that sees the number sees the row.
  * Chains instead of open addressing, because a row's symbol may become known later or change,
  * and leaving a chain needs no tombstone. */
-#include "mdfh/instrument.h"
+#include "proto/instrument.h"
 
 #include <assert.h>
 #include <errno.h>
@@ -261,9 +261,9 @@ uint64_t mdfh_instruments_refused(const struct mdfh_instruments *table)
 
 /* Symbols ------------------------------------------------------------------------------------- */
 
-/* The lowest row of that symbol: two channels may each have one. A walk never takes more steps
- * than there are rows, even while the writer moves a row to another chain. */
-uint32_t mdfh_instruments_find_symbol(const struct mdfh_instruments *table, const char *symbol)
+/* The lowest row of that symbol on a channel, -1 = on any. A walk never takes more steps than there are
+ * rows, even while the writer moves a row to another chain. */
+static uint32_t find_symbol(const struct mdfh_instruments *table, int channel, const char *symbol)
 {
 	struct indices index = indices_of(table);
 	uint32_t bucket = symbol_bucket(table, symbol);
@@ -275,11 +275,23 @@ uint32_t mdfh_instruments_find_symbol(const struct mdfh_instruments *table, cons
 	for (uint32_t steps = 0; row && row <= table->capacity && steps <= table->capacity;
 	     steps++) {
 		if (!strncmp(table->rows[row].symbol, symbol, MDFH_SYMBOL_SIZE) &&
+		    (channel < 0 || table->rows[row].channel == channel) &&
 		    (!found || row < found))
 			found = row;
 		row = atomic_load_explicit(&index.symbol_next[row], memory_order_acquire);
 	}
 	return found;
+}
+
+uint32_t mdfh_instruments_find_symbol(const struct mdfh_instruments *table, const char *symbol)
+{
+	return find_symbol(table, -1, symbol);
+}
+
+uint32_t mdfh_instruments_find_symbol_on(
+    const struct mdfh_instruments *table, uint16_t channel, const char *symbol)
+{
+	return find_symbol(table, channel, symbol);
 }
 
 static void unlink_symbol(struct mdfh_instruments *table, uint32_t row)

@@ -17,6 +17,7 @@
 #include "core/lines.h"
 #include "mdfh/error.h"
 #include "mdfh/event.h"
+#include "proto/instrument.h"
 #include "proto/protocols.h"
 #include "protocols/itch50.h"
 
@@ -248,15 +249,11 @@ static int subscribed(const struct itch50 *d, const uint8_t *stock)
 static uint32_t row_of_stock(const struct itch50 *d, const uint8_t *stock)
 {
 	char name[STOCK_SIZE + 1] = {0};
-	uint32_t row;
 
 	memcpy(name, stock, STOCK_SIZE);
 	for (int at = STOCK_SIZE; at > 0 && name[at - 1] == ' '; at--)
 		name[at - 1] = '\0';
-	row = mdfh_instruments_find_symbol(d->instruments, name);
-	if (row && mdfh_instruments_get(d->instruments, row)->channel != d->base.channel)
-		return 0;
-	return row;
+	return mdfh_instruments_find_symbol_on(d->instruments, d->base.channel, name);
 }
 
 /* Give a locate its state. stock is NULL where the message does not name it. After the first

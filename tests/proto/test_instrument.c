@@ -12,8 +12,8 @@
 
 #include "mdfh/error.h"
 #include "mdfh/event.h"
-#include "mdfh/instrument.h"
 #include "mdfh/memory.h"
+#include "proto/instrument.h"
 
 static void rows_are_kept(void **state)
 {
@@ -55,6 +55,9 @@ static void symbols_are_cut_and_found(void **state)
 	assert_string_equal(mdfh_instruments_get(table, a)->symbol, "SPY");
 	assert_string_equal(mdfh_instruments_get(table, b)->symbol, "SPY");
 	assert_int_equal(mdfh_instruments_find_symbol(table, "SPY"), a);
+	assert_int_equal(mdfh_instruments_find_symbol_on(table, 0, "SPY"), a);
+	assert_int_equal(mdfh_instruments_find_symbol_on(table, 1, "SPY"), b);
+	assert_int_equal(mdfh_instruments_find_symbol_on(table, 2, "SPY"), 0);
 
 	/* A changed symbol leaves nothing behind, however often it changes. */
 	for (int i = 0; i < 1000; i++) {
