@@ -86,28 +86,56 @@ out:
 	return err;
 }
 
-static int write_all(
-    const struct mdfh_books *books, const struct mdfh_instruments *instruments, FILE *stream)
+struct row {
+	unsigned part;
+	uint32_t row;
+};
+
+static int compare_parts(const void *a, const void *b, void *context)
 {
-	uint32_t count, *rows = books_out_rows(instruments, &count);
+	const struct books_out_part *parts = context;
+	const struct row *x = a, *y = b;
+	char first[32], second[32];
+	int order =
+	    strcmp(books_out_symbol(parts[x->part].instruments, x->row, first, sizeof(first)),
+		books_out_symbol(parts[y->part].instruments, y->row, second, sizeof(second)));
+
+	if (!order)
+		order = (x->part > y->part) - (x->part < y->part);
+	return order ? order : (x->row > y->row) - (x->row < y->row);
+}
+
+static int write_all(const struct books_out_part *parts, unsigned part_count, FILE *stream)
+{
+	size_t count = 0;
+	struct row *rows;
 	int err = 0;
 
+	for (unsigned p = 0; p < part_count; p++)
+		count += mdfh_instruments_count(parts[p].instruments) - 1;
+	rows = malloc((count + 1) * sizeof(*rows));
 	if (!rows)
-		return mdfh_error(-ENOMEM, "book: no memory for %u instruments", count);
-	for (uint32_t i = 0; i < count && !err; i++) {
+		return mdfh_error(-ENOMEM, "book: no memory for %zu instruments", count);
+	count = 0;
+	for (unsigned p = 0; p < part_count; p++)
+		for (uint32_t r = 1; r < mdfh_instruments_count(parts[p].instruments); r++)
+			rows[count++] = (struct row){.part = p, .row = r};
+	qsort_r(rows, count, sizeof(*rows), compare_parts, (void *)(uintptr_t)parts);
+	for (size_t i = 0; i < count && !err; i++) {
+		const struct books_out_part *part = &parts[rows[i].part];
 		char buffer[32];
-		const char *symbol = books_out_symbol(instruments, rows[i], buffer, sizeof(buffer));
+		const char *symbol =
+		    books_out_symbol(part->instruments, rows[i].row, buffer, sizeof(buffer));
 
-		err = write_side(books, symbol, rows[i], MDFH_SIDE_BUY, stream);
+		err = write_side(part->books, symbol, rows[i].row, MDFH_SIDE_BUY, stream);
 		if (!err)
-			err = write_side(books, symbol, rows[i], MDFH_SIDE_SELL, stream);
+			err = write_side(part->books, symbol, rows[i].row, MDFH_SIDE_SELL, stream);
 	}
 	free(rows);
 	return err;
 }
 
-int books_out_write(
-    const struct mdfh_books *books, const struct mdfh_instruments *instruments, const char *path)
+int books_out_write(const struct books_out_part *parts, unsigned count, const char *path)
 {
 	int to_stdout = !strcmp(path, "-"), err;
 	FILE *stream = stdout;
@@ -128,7 +156,7 @@ int books_out_write(
 			goto out;
 		}
 	}
-	err = write_all(books, instruments, stream);
+	err = write_all(parts, count, stream);
 	if (!err && fflush(stream))
 		err = mdfh_error_errno(errno ? -errno : -EIO, "book: writing");
 	if (err)

@@ -768,6 +768,7 @@ int mdfh_command_book(int argc, char **argv)
 	struct options options = {.at_ns = -1};
 	struct run run = {.options = &options};
 	struct sigaction action = {.sa_handler = on_interrupt};
+	struct books_out_part part;
 	int err, status = 0;
 
 	if (argp_parse(&argp, argc, argv, 0, NULL, &options))
@@ -791,7 +792,8 @@ int mdfh_command_book(int argc, char **argv)
 		status = 1;
 	if (print_unknown_symbols(&run) && !status)
 		status = 1;
-	if (options.books_out && books_out_write(run.books, run.instruments, options.books_out)) {
+	part = (struct books_out_part){.books = run.books, .instruments = run.instruments};
+	if (options.books_out && books_out_write(&part, 1, options.books_out)) {
 		fprintf(stderr, "mdfh book: %s\n", mdfh_error_text());
 		status = 2;
 	}

@@ -5,10 +5,7 @@
  * a signal, --seconds, the end of the session or of the capture. */
 #include <argp.h>
 #include <errno.h>
-#include <pthread.h>
 #include <signal.h>
-#include <stdatomic.h>
-#include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -19,6 +16,8 @@
 #include "apps/commands.h"
 #include "apps/latency_log.h"
 #include "apps/option_values.h"
+#include "apps/run_plan.h"
+#include "apps/run_reader.h"
 #include "apps/run_report.h"
 #include "apps/run_watch.h"
 #include "apps/std_streams.h"
@@ -49,6 +48,9 @@ enum option_key {
 	KEY_FILE,
 	KEY_SPEED,
 	KEY_CORE,
+	KEY_WORKERS,
+	KEY_SHARD,
+	KEY_WORKER_CORE,
 	KEY_IDLE,
 	KEY_DATE,
 	KEY_SECONDS,
@@ -68,6 +70,7 @@ enum option_key {
 	KEY_LATENCY_LOG,
 	KEY_LATENCY_INTERVAL,
 	KEY_CHECK,
+	KEY_PLAN,
 	KEY_BOOKS_OUT,
 	KEY_PRINT,
 	KEY_JSON,
@@ -114,6 +117,12 @@ static const struct argp_option options[] = {
     {0, 0, 0, 0, "How:", 2},
     {"core", KEY_CORE, "N", 0, "Pin the receive thread to a core (it then spins)", 0},
     {"idle", KEY_IDLE, "spin|wait", 0, "What the receive thread does without packets", 0},
+    {"workers", KEY_WORKERS, "N", 0,
+	"Let N other threads decode and keep books; the receive thread hands messages to them", 0},
+    {"shard", KEY_SHARD, "channel|instrument", 0,
+	"How these divide the messages; one channel is divided by instrument", 0},
+    {"worker-core", KEY_WORKER_CORE, "N", 0,
+	"Pin a worker to a core; given once for each of them, in their order", 0},
     {"window", KEY_WINDOW, "US", 0, "How long a hole may stay open; default 50000", 0},
     {"receive-buffer", KEY_BUFFER, "BYTES", 0, "Socket buffer; default 16 MiB", 0},
     {"batch", KEY_BATCH, "N", 0, "Packets per receive call, 1 to 256; default 64", 0},
@@ -133,6 +142,8 @@ static const struct argp_option options[] = {
     {0, 0, 0, 0, "When to end, what to show:", 3},
     {"check", KEY_CHECK, 0, 0,
 	"Open everything, say what each line got, and end: no packet is read", 0},
+    {"plan", KEY_PLAN, 0, 0,
+	"Say which thread and worker each channel gets, and end: nothing is opened", 0},
     {"seconds", KEY_SECONDS, "N", 0, "End after N seconds", 0},
     {"stay", KEY_STAY, 0, 0, "Go on after the end of the session", 0},
     {"latency-log", KEY_LATENCY_LOG, "FILE", 0,
@@ -157,9 +168,11 @@ struct run {
 	struct mdfh_line_config line; /* what all lines share */
 	struct mdfh_line_config lines[MDFH_LINES_MAX];
 	uint32_t core;
+	uint32_t worker_cores[MDFH_HANDLER_WORKERS_MAX];
 	char *symbols[1024];
 	unsigned symbols_count;
 	int check;
+	int plan;
 	double seconds;
 	int stay;
 	const char *books_out;
@@ -186,6 +199,7 @@ static int describes(int key)
 {
 	switch (key) {
 	case KEY_CHECK:
+	case KEY_PLAN:
 	case KEY_SECONDS:
 	case KEY_STAY:
 	case KEY_LATENCY_LOG:
@@ -280,11 +294,35 @@ static error_t parse(int key, char *argument, struct argp_state *state)
 		else
 			argp_error(state, "--idle is '%s'; it must be spin or wait", argument);
 		return 0;
+	case KEY_WORKERS:
+		run->thread.workers =
+		    (uint32_t)option_whole(state, "workers", argument, 1, MDFH_HANDLER_WORKERS_MAX);
+		return 0;
+	case KEY_SHARD:
+		if (!strcmp(argument, "channel"))
+			run->thread.shard = MDFH_SHARD_CHANNEL;
+		else if (!strcmp(argument, "instrument"))
+			run->thread.shard = MDFH_SHARD_INSTRUMENT;
+		else
+			argp_error(
+			    state, "--shard is '%s'; it must be channel or instrument", argument);
+		return 0;
+	case KEY_WORKER_CORE:
+		if (run->thread.worker_cores_count == MDFH_HANDLER_WORKERS_MAX)
+			argp_error(state, "--worker-core: there are at most %d workers",
+			    MDFH_HANDLER_WORKERS_MAX);
+		run->worker_cores[run->thread.worker_cores_count++] =
+		    (uint32_t)option_whole(state, "worker-core", argument, 0, 4095);
+		run->thread.worker_cores = run->worker_cores;
+		return 0;
 	case KEY_DATE:
 		run->config.session_date = argument;
 		return 0;
 	case KEY_CHECK:
 		run->check = 1;
+		return 0;
+	case KEY_PLAN:
+		run->plan = 1;
 		return 0;
 	case KEY_SECONDS:
 		run->seconds = option_number(state, "seconds", argument, 0, 1e9);
@@ -432,87 +470,6 @@ static struct mdfh_handler_config *options_config(struct run *run)
 	return &run->config;
 }
 
-/* Consumer ---------------------------------------------------------------------------------- */
-
-struct reader {
-	struct mdfh_consumer *consumer;
-	const struct mdfh_instruments *instruments;
-	struct run_consumed *consumed;
-	int print;
-	atomic_bool stop; /* the handler has stopped: read what is left, then end */
-};
-
-static void print_event(const struct mdfh_event *e, const struct mdfh_instruments *instruments)
-{
-	const struct mdfh_instrument *row =
-	    e->instrument ? mdfh_instruments_get(instruments, e->instrument) : NULL;
-
-	printf("%llu.%u %s %s %s", (unsigned long long)e->sequence, e->part,
-	    mdfh_event_kind_name(e->kind), row ? row->symbol : "-", mdfh_side_name(e->side));
-	switch (e->kind) {
-	case MDFH_EVENT_ORDER_ADD:
-	case MDFH_EVENT_ORDER_EXECUTE:
-	case MDFH_EVENT_ORDER_REDUCE:
-	case MDFH_EVENT_ORDER_MODIFY:
-	case MDFH_EVENT_ORDER_DELETE:
-		printf(" %u @ %.9g order %llu left %u", e->order.quantity,
-		    (double)e->order.price / 1e9, (unsigned long long)e->order.order_id,
-		    e->order.remaining);
-		break;
-	case MDFH_EVENT_TRADE:
-	case MDFH_EVENT_TRADE_BREAK:
-	case MDFH_EVENT_CROSS:
-		printf(" %llu @ %.9g match %llu", (unsigned long long)e->trade.quantity,
-		    (double)e->trade.price / 1e9, (unsigned long long)e->trade.match_id);
-		break;
-	case MDFH_EVENT_GAP:
-	case MDFH_EVENT_RECOVERED:
-		printf(" %llu..%llu %s", (unsigned long long)e->gap.first,
-		    (unsigned long long)(e->gap.first + e->gap.count - 1),
-		    mdfh_cause_name(e->gap.cause));
-		break;
-	case MDFH_EVENT_STATUS:
-		printf(" %s", mdfh_status_name(e->code));
-		break;
-	case MDFH_EVENT_STATISTIC:
-		printf(" %s %.9g %llu", mdfh_statistic_name(e->code),
-		    (double)e->statistic.value / 1e9, (unsigned long long)e->statistic.quantity);
-		break;
-	default:
-		break;
-	}
-	putchar('\n');
-}
-
-static void *consume(void *argument)
-{
-	struct reader *reader = argument;
-	struct run_consumed *consumed = reader->consumed;
-	const struct timespec nap = {.tv_nsec = 50000};
-
-	for (;;) {
-		/* Asked before the ring is looked at: what was written before is then seen. */
-		int last = atomic_load_explicit(&reader->stop, memory_order_acquire);
-		const struct mdfh_event *events;
-		uint32_t n = mdfh_consumer_peek(reader->consumer, 512, &events);
-
-		for (uint32_t i = 0; i < n; i++) {
-			consumed->by_kind[events[i].kind % MDFH_EVENT_KINDS]++;
-			if (events[i].instrument < consumed->instrument_count)
-				consumed->by_instrument[events[i].instrument]++;
-			if (reader->print)
-				print_event(&events[i], reader->instruments);
-		}
-		consumed->events += n;
-		if (n)
-			mdfh_consumer_done(reader->consumer, n);
-		else if (last)
-			return NULL;
-		else
-			nanosleep(&nap, NULL);
-	}
-}
-
 /* Main ---------------------------------------------------------------------------------------- */
 
 /* A shared one is another process's to read. */
@@ -562,44 +519,53 @@ static int wait_for_end(struct run *run, struct mdfh_handler *handler, struct ru
 	return status;
 }
 
+/* The books of all shards into one file. */
+static int write_books(struct mdfh_handler *handler, const char *path)
+{
+	unsigned count = mdfh_handler_shards(handler);
+	struct books_out_part *parts = calloc(count, sizeof(*parts));
+	int err;
+
+	if (!parts)
+		return mdfh_error(-ENOMEM, "--books-out: out of memory");
+	for (unsigned i = 0; i < count; i++)
+		parts[i] = (struct books_out_part){.books = mdfh_handler_books(handler, i),
+		    .instruments = mdfh_handler_instruments(handler, i)};
+	err = books_out_write(parts, count, path);
+	free(parts);
+	return err;
+}
+
 static int run_handler(
     struct run *run, const struct mdfh_handler_config *config, struct mdfh_handler *handler)
 {
-	struct reader reader = {.print = run->print};
 	struct run_consumed consumed = {.events = 0};
 	struct run_report report;
 	const struct mdfh_consumer_config *consumer = first_events_consumer(config);
 	struct run_watch *watch = run_watch_create(handler, config);
+	struct run_reader *reader = NULL;
 	struct latency_log *latency = NULL;
-	pthread_t thread;
-	int reading = 0;
 	int started = 0;
 	int status = 2;
 	int err;
 
-	/* Rows of different threads are different numbers: counted are the reader's. */
-	consumed.thread = consumer ? consumer->thread : 0;
-	reader.instruments = mdfh_handler_instruments(handler, consumed.thread);
 	run_report_begin(&report, handler, config, &consumed);
-	consumed.instrument_count = mdfh_instruments_capacity(reader.instruments) + 1;
-	consumed.by_instrument = calloc(consumed.instrument_count, sizeof(*consumed.by_instrument));
+	consumed.instrument_count =
+	    mdfh_instruments_capacity(mdfh_handler_instruments(handler, 0)) + 1;
+	consumed.by_instrument = calloc(
+	    (size_t)consumed.instrument_count * mdfh_handler_shards(handler), sizeof(uint64_t));
 	if (!consumed.by_instrument || !watch) {
 		fprintf(stderr, "mdfh run: out of memory\n");
 		goto out;
 	}
-	if (consumer) {
-		reader.consumer = mdfh_handler_consumer(handler, consumer->name);
-		reader.consumed = &consumed;
-		err = -pthread_create(&thread, NULL, consume, &reader);
-		if (err) {
-			fprintf(stderr, "mdfh run: consumer thread: %s\n", strerror(-err));
-			goto out;
-		}
-		reading = 1;
-	}
-	err = run->latency_log
-		  ? latency_log_open(run->latency_log, run->latency_interval_ms, handler, &latency)
-		  : 0;
+	err = consumer ? run_reader_begin(handler, mdfh_handler_consumer(handler, consumer->name),
+			     &consumed, run->print, &reader)
+		       : 0;
+	if (!err && run->latency_log)
+		err =
+		    latency_log_open(run->latency_log, run->latency_interval_ms, handler, &latency);
+	if (!err && !run->quiet)
+		run_plan_say(config);
 	if (!err)
 		err = mdfh_handler_start(handler);
 	if (err) {
@@ -614,10 +580,7 @@ static int run_handler(
 		status = 2;
 	}
 out:
-	if (reading) {
-		atomic_store_explicit(&reader.stop, true, memory_order_release);
-		pthread_join(thread, NULL);
-	}
+	run_reader_end(reader);
 	/* The last lines, when the consumer has read all; an error has been said already. */
 	if (latency_log_close(latency) && status != 2) {
 		fprintf(stderr, "mdfh run: %s\n", mdfh_error_text());
@@ -628,8 +591,7 @@ out:
 
 		if (status == 0 && !lossless)
 			status = 1;
-		if (run->books_out && books_out_write(mdfh_handler_books(handler, 0),
-					  mdfh_handler_instruments(handler, 0), run->books_out)) {
+		if (run->books_out && write_books(handler, run->books_out)) {
 			fprintf(stderr, "mdfh run: %s\n", mdfh_error_text());
 			status = 2;
 		}
@@ -679,11 +641,13 @@ int mdfh_command_run(int argc, char **argv)
 	mdfh_log_set(print_log, NULL, MDFH_LOG_WARNING);
 	sigaction(SIGINT, &action, NULL);
 	sigaction(SIGTERM, &action, NULL);
-	if (run->books_out && (config->threads_count > 1 || config->books == MDFH_OFF)) {
-		fprintf(stderr,
-		    "mdfh run: --books-out writes the books of one receive thread; the "
-		    "configuration has %s\n",
-		    config->books == MDFH_OFF ? "`books: off`" : "several");
+	if (run->plan) {
+		status = run_plan_print(config, run->json) ? 2 : 0;
+		if (status)
+			fprintf(stderr, "mdfh run: %s\n", mdfh_error_text());
+	} else if (run->books_out && config->books == MDFH_OFF) {
+		fprintf(stderr, "mdfh run: --books-out writes books; the configuration has `books: "
+				"off`\n");
 	} else if (mdfh_handler_create(config, &handler)) {
 		fprintf(stderr, "mdfh run: %s\n", mdfh_error_text());
 	} else {

@@ -3,7 +3,6 @@
 
 #include <errno.h>
 #include <inttypes.h>
-#include <jansson.h>
 #include <stdio.h>
 #include <string.h>
 #include <time.h>
@@ -11,24 +10,6 @@
 #include "apps/text_out.h"
 
 enum { BUSIEST = 3 };
-
-struct total {
-	uint64_t packets;
-	uint64_t bytes;
-	uint64_t messages;
-	uint64_t refused;
-	uint64_t unknown;
-	uint64_t delivered;
-	uint64_t duplicates;
-	uint64_t gaps;
-	uint64_t lost;
-	uint64_t host_drops;
-	uint64_t truncated; /* packets longer than a frame */
-	uint64_t consumer_dropped;
-	/* From the first packet to the newest, by this host's clock; 0 = they came at once. What
-	 * was waited before and after is no part of a rate. */
-	double active_seconds;
-};
 
 /* How long it runs is not what a clock says that may be set. */
 static uint64_t monotonic_ns(void)
@@ -56,9 +37,9 @@ double run_report_elapsed(const struct run_report *report)
 	return (double)(monotonic_ns() - report->start_ns) / 1e9;
 }
 
-static struct total add_up(const struct run_report *report)
+struct run_total run_report_add_up(const struct run_report *report)
 {
-	struct total total = {0};
+	struct run_total total = {0};
 	int64_t first_ns = INT64_MAX;
 	int64_t last_ns = 0;
 
@@ -104,13 +85,12 @@ static struct total add_up(const struct run_report *report)
 	return total;
 }
 
-static double message_rate(const struct total *total)
+double run_report_rate(const struct run_total *total)
 {
 	return total->active_seconds > 0 ? (double)total->messages / total->active_seconds : 0;
 }
 
-/* Of all receive threads; the caller destroys it. NULL: no memory. */
-static struct mdfh_histogram *stage_latency(const struct run_report *report, unsigned stage)
+struct mdfh_histogram *run_report_latency(const struct run_report *report, unsigned stage)
 {
 	const struct mdfh_histogram *part;
 	struct mdfh_histogram *sum;
@@ -123,8 +103,7 @@ static struct mdfh_histogram *stage_latency(const struct run_report *report, uns
 	return sum;
 }
 
-/* Of all receive threads. 0 where there are no books. */
-static int sum_books(const struct run_report *report, struct mdfh_books_stats *sum)
+int run_report_books(const struct run_report *report, struct mdfh_books_stats *sum)
 {
 	const struct mdfh_books *books;
 
@@ -142,9 +121,17 @@ static int sum_books(const struct run_report *report, struct mdfh_books_stats *s
 	return mdfh_handler_books(report->handler, 0) != NULL;
 }
 
+double run_report_peak(const struct mdfh_thread_report *thread)
+{
+	double whole = thread->run_ns ? (double)thread->busy_ns / (double)thread->run_ns : 0;
+	double peak = (double)thread->peak_ppm / 1e6;
+
+	return peak > whole ? peak : whole;
+}
+
 void run_report_status(struct run_report *report, int in_place)
 {
-	struct total total = add_up(report);
+	struct run_total total = run_report_add_up(report);
 	uint64_t now = monotonic_ns();
 	double seconds = (double)(now - report->last_ns) / 1e9;
 	double rate = seconds > 0 ? (double)(total.messages - report->last_messages) / seconds : 0;
@@ -161,23 +148,25 @@ void run_report_status(struct run_report *report, int in_place)
 	report->last_messages = total.messages;
 }
 
-/* Rows of the instruments with most events, busiest first. */
-static unsigned busiest(const struct run_consumed *consumed, uint32_t rows[BUSIEST])
+/* Places in by_instrument of those with most events, busiest first. */
+static unsigned busiest(const struct run_report *report, size_t places[BUSIEST])
 {
+	const struct run_consumed *consumed = report->consumed;
+	size_t count = (size_t)consumed->instrument_count * mdfh_handler_shards(report->handler);
 	unsigned n = 0;
 
-	for (uint32_t row = 1; row < consumed->instrument_count; row++) {
+	for (size_t place = 0; place < count; place++) {
 		unsigned at;
 
-		if (!consumed->by_instrument[row])
+		if (!consumed->by_instrument[place] || place % consumed->instrument_count == 0)
 			continue;
-		for (at = n;
-		     at > 0 && consumed->by_instrument[row] > consumed->by_instrument[rows[at - 1]];
+		for (at = n; at > 0 && consumed->by_instrument[place] >
+					   consumed->by_instrument[places[at - 1]];
 		     at--)
 			if (at < BUSIEST)
-				rows[at] = rows[at - 1];
+				places[at] = places[at - 1];
 		if (at < BUSIEST)
-			rows[at] = row;
+			places[at] = place;
 		if (n < BUSIEST)
 			n++;
 	}
@@ -347,7 +336,7 @@ static void print_latency(const struct run_report *report)
 	printf(
 	    "%-10s %10s %10s %10s %10s %10s\n", "latency", "samples", "p50", "p99", "p99.9", "max");
 	for (unsigned s = 0; s < MDFH_STAGES; s++) {
-		struct mdfh_histogram *h = stage_latency(report, s);
+		struct mdfh_histogram *h = run_report_latency(report, s);
 
 		if (h && mdfh_histogram_count(h))
 			printf("%-10s %10s %10s %10s %10s %10s\n", mdfh_stage_name(s),
@@ -360,24 +349,62 @@ static void print_latency(const struct run_report *report)
 	}
 }
 
+static void print_threads(const struct run_report *report)
+{
+	for (unsigned i = 0; i < mdfh_handler_threads(report->handler); i++) {
+		struct mdfh_thread_report t;
+		double load;
+
+		mdfh_handler_thread_report(report->handler, i, &t);
+		load = t.run_ns ? (double)t.busy_ns / (double)t.run_ns : 0;
+		printf("thread   %-15s", t.name);
+		if (t.cpu_core)
+			printf(" core %u", t.cpu_core - 1);
+		printf(" %5.1f %% busy (at most %.1f %%), ", 100 * load, 100 * run_report_peak(&t));
+		if (t.worker >= 0)
+			printf("%s messages, ring %.0f %% full at most, %s dropped, %s waits\n",
+			    text_grouped(t.messages),
+			    100 * (double)t.ring_high_water_bytes / (double)t.ring_bytes,
+			    text_grouped(t.dropped), text_grouped(t.waits));
+		else if (t.workers)
+			printf("receives %u channel%s for %u worker%s by %s\n", t.channels,
+			    t.channels == 1 ? "" : "s", t.workers, t.workers == 1 ? "" : "s",
+			    t.sharded == MDFH_SHARD_CHANNEL ? "channel" : "instrument");
+		else
+			printf("%u channel%s\n", t.channels, t.channels == 1 ? "" : "s");
+	}
+}
+
+static void print_instrument(const struct run_report *report, size_t place)
+{
+	unsigned shard = (unsigned)(place / report->consumed->instrument_count);
+	uint32_t row = (uint32_t)(place % report->consumed->instrument_count);
+	const struct mdfh_books *books = mdfh_handler_books(report->handler, shard);
+	struct mdfh_level bid = {0};
+	struct mdfh_level ask = {0};
+
+	mdfh_book_best(books, row, MDFH_SIDE_BUY, &bid);
+	mdfh_book_best(books, row, MDFH_SIDE_SELL, &ask);
+	printf("%-8s %10s x %-10.4f  %10.4f x %-10s  %s events\n",
+	    mdfh_instruments_get(mdfh_handler_instruments(report->handler, shard), row)->symbol,
+	    text_grouped(bid.quantity), (double)bid.price / 1e9, (double)ask.price / 1e9,
+	    text_grouped(ask.quantity), text_grouped(report->consumed->by_instrument[place]));
+}
+
 static void print_books(const struct run_report *report)
 {
-	unsigned thread = report->consumed->thread;
-	const struct mdfh_books *books = mdfh_handler_books(report->handler, thread);
-	const struct mdfh_instruments *instruments =
-	    mdfh_handler_instruments(report->handler, thread);
 	struct mdfh_books_stats stats;
-	uint32_t rows[BUSIEST];
-	unsigned n = busiest(report->consumed, rows);
+	size_t places[BUSIEST];
+	unsigned n = busiest(report, places);
 	uint64_t refused = 0;
 
-	if (!sum_books(report, &stats))
+	if (!run_report_books(report, &stats))
 		return;
 	printf("books    %s live orders (peak %s), %s executions, %s MB\n",
 	    text_grouped(stats.orders), text_grouped(stats.orders_peak),
 	    text_grouped(stats.executions), text_grouped(stats.memory_bytes >> 20));
-	for (unsigned t = 0; mdfh_handler_instruments(report->handler, t); t++)
-		refused += mdfh_instruments_refused(mdfh_handler_instruments(report->handler, t));
+	for (unsigned i = 0; i < mdfh_handler_shards(report->handler); i++)
+		refused += mdfh_instruments_refused(mdfh_handler_instruments(report->handler, i));
 	if (refused)
 		printf("books    %s: %s messages of instruments that the table has no row for\n",
 		    mdfh_cause_name(MDFH_CAUSE_INSTRUMENTS_FULL), text_grouped(refused));
@@ -385,203 +412,19 @@ static void print_books(const struct run_report *report)
 		if (stats.errors[e])
 			printf("books    %s: %s\n", mdfh_book_error_name(e),
 			    text_grouped(stats.errors[e]));
-	for (unsigned i = 0; i < n; i++) {
-		struct mdfh_level bid = {0};
-		struct mdfh_level ask = {0};
-
-		mdfh_book_best(books, rows[i], MDFH_SIDE_BUY, &bid);
-		mdfh_book_best(books, rows[i], MDFH_SIDE_SELL, &ask);
-		printf("%-8s %10s x %-10.4f  %10.4f x %-10s  %s events\n",
-		    mdfh_instruments_get(instruments, rows[i])->symbol, text_grouped(bid.quantity),
-		    (double)bid.price / 1e9, (double)ask.price / 1e9, text_grouped(ask.quantity),
-		    text_grouped(report->consumed->by_instrument[rows[i]]));
-	}
-}
-
-/* JSON ---------------------------------------------------------------------------------------- */
-
-static json_t *integer(uint64_t value)
-{
-	return json_integer((json_int_t)value);
-}
-
-static json_t *login_json(const struct mdfh_port_report *port)
-{
-	const struct mdfh_soup_client_stats *login = &port->login;
-	json_t *reasons = json_object();
-
-	for (unsigned r = 1; r < MDFH_SOUP_REASONS; r++)
-		json_object_set_new(reasons, mdfh_soup_reason_name(r), integer(login->reasons[r]));
-	return json_pack(
-	    "{s:s, s:s, s:s#, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o}", "state",
-	    mdfh_soup_state_name((unsigned)login->state), "last_reason",
-	    mdfh_soup_reason_text((unsigned)login->last_reason), "session",
-	    (const char *)login->session, (int)strnlen((const char *)login->session, 16),
-	    "connects", integer(port->stats.connects), "connect_failures",
-	    integer(port->stats.connect_failures), "disconnects", integer(port->stats.disconnects),
-	    "logins", integer(login->logins), "accepted", integer(login->accepted), "refused",
-	    integer(login->refused), "heartbeats_received", integer(login->heartbeats_received),
-	    "heartbeats_sent", integer(login->heartbeats_sent), "straddled",
-	    integer(login->straddled), "ahead", integer(login->ahead), "behind",
-	    integer(login->behind), "reasons", reasons);
-}
-
-static json_t *times_json(const struct mdfh_line_times *times, const struct mdfh_bypass_stats *port)
-{
-	return json_pack("{s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o}", "nic",
-	    integer(times->nic), "tap", integer(times->tap), "kernel", integer(times->kernel),
-	    "app", integer(times->app), "capture", integer(times->capture), "none",
-	    integer(times->none), "synced", integer(times->synced), "trailers",
-	    integer(port->rx_trailers), "trailers_absent", integer(port->rx_trailers_absent),
-	    "trailers_implausible", integer(port->rx_trailers_implausible));
-}
-
-static json_t *lines_json(
-    const struct run_report *report, const struct mdfh_channel_report *channel)
-{
-	json_t *lines = json_array();
-
-	for (unsigned l = 0; l < channel->lines; l++) {
-		const struct mdfh_line_stats *line = &channel->session.lines[l];
-		struct mdfh_port_report port;
-		json_t *errors = json_object();
-
-		mdfh_handler_port_report(report->handler, channel->ports[l], &port);
-		for (unsigned e = 1; e < MDFH_SESSION_ERRORS; e++)
-			json_object_set_new(
-			    errors, mdfh_session_error_name(e), integer(line->errors[e]));
-		json_array_append_new(lines,
-		    json_pack("{s:s%, s:s, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, "
-			      "s:o, s:i}",
-			"line", &"ABCD"[l], (size_t)1, "backend", port.backend, "packets",
-			integer(line->packets), "delivered", integer(line->delivered), "duplicates",
-			integer(line->duplicates), "missing", integer(line->missing), "heartbeats",
-			integer(line->heartbeats), "dropped_by_nic",
-			integer(port.stats.rx_dropped_nic), "dropped_by_kernel",
-			integer(port.stats.rx_dropped_kernel), "dropped_by_socket",
-			integer(port.stats.rx_dropped_socket), "truncated",
-			integer(channel->truncated[l]), "downs", integer(line->downs), "refused",
-			errors, "times", times_json(&channel->times[l], &port.stats), "port_error",
-			port.error == -ENODATA ? 0 : -port.error));
-		if (port.has_login)
-			json_object_set_new(json_array_get(lines, l), "login", login_json(&port));
-	}
-	return lines;
-}
-
-static json_t *channels_json(const struct run_report *report)
-{
-	json_t *channels = json_array();
-
-	for (unsigned i = 0; i < mdfh_handler_channels(report->handler); i++) {
-		struct mdfh_channel_report channel;
-		json_t *causes = json_object();
-
-		mdfh_handler_channel_report(report->handler, i, &channel);
-		for (unsigned cause = 1; cause < MDFH_CAUSES; cause++)
-			if (channel.session.lost_by_cause[cause])
-				json_object_set_new(causes, mdfh_cause_name(cause),
-				    integer(channel.session.lost_by_cause[cause]));
-		json_array_append_new(channels,
-		    json_pack("{s:s, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o}", "name", channel.name,
-			"messages", integer(channel.messages), "messages_refused",
-			integer(channel.messages_refused), "messages_unknown",
-			integer(channel.messages_unknown), "delivered",
-			integer(channel.session.delivered), "gaps", integer(channel.session.gaps),
-			"lost", integer(channel.session.lost), "lost_by_cause", causes, "lines",
-			lines_json(report, &channel)));
-	}
-	return channels;
-}
-
-static json_t *consumers_json(const struct run_report *report)
-{
-	json_t *consumers = json_array();
-
-	for (unsigned i = 0; i < report->config->consumers_count; i++) {
-		const char *name = report->config->consumers[i].name;
-		struct mdfh_consumer_stats stats;
-
-		mdfh_consumer_stats(mdfh_handler_consumer(report->handler, name), &stats);
-		json_array_append_new(consumers,
-		    json_pack("{s:s, s:o, s:o, s:o, s:o, s:o}", "name", name, "delivered",
-			integer(stats.delivered), "dropped", integer(stats.dropped), "gaps",
-			integer(stats.gaps), "slots", integer(stats.capacity), "high_water",
-			integer(stats.high_water)));
-	}
-	return consumers;
-}
-
-static json_t *latency_json(const struct run_report *report)
-{
-	json_t *stages = json_object();
-
-	for (unsigned s = 0; s < MDFH_STAGES; s++) {
-		struct mdfh_histogram *h = stage_latency(report, s);
-
-		if (!h)
-			continue;
-		json_object_set_new(stages, mdfh_stage_name(s),
-		    json_pack("{s:o, s:o, s:o, s:o, s:o}", "samples",
-			integer(mdfh_histogram_count(h)), "p50_ns",
-			integer(mdfh_histogram_percentile(h, 50)), "p99_ns",
-			integer(mdfh_histogram_percentile(h, 99)), "p999_ns",
-			integer(mdfh_histogram_percentile(h, 99.9)), "max_ns",
-			integer(mdfh_histogram_max(h))));
-		mdfh_histogram_destroy(h);
-	}
-	return stages;
-}
-
-static json_t *books_json(const struct run_report *report)
-{
-	struct mdfh_books_stats stats;
-	json_t *errors;
-
-	if (!sum_books(report, &stats))
-		return json_null();
-	errors = json_object();
-	for (unsigned e = 0; e < MDFH_BOOK_ERRORS; e++)
-		json_object_set_new(errors, mdfh_book_error_name(e), integer(stats.errors[e]));
-	return json_pack("{s:o, s:o, s:o, s:o, s:o}", "orders", integer(stats.orders),
-	    "orders_peak", integer(stats.orders_peak), "executions", integer(stats.executions),
-	    "memory_bytes", integer(stats.memory_bytes), "errors", errors);
-}
-
-static void print_json(const struct run_report *report, const struct total *total, double seconds)
-{
-	json_t *kinds = json_object();
-	json_t *root;
-
-	for (unsigned k = 1; k < MDFH_EVENT_KINDS; k++)
-		if (report->consumed->by_kind[k])
-			json_object_set_new(
-			    kinds, mdfh_event_kind_name(k), integer(report->consumed->by_kind[k]));
-	root = json_pack("{s:f, s:f, s:o, s:o, s:o, s:f, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, "
-			 "s:o, s:o, s:o, s:o, s:o, s:o}",
-	    "seconds", seconds, "active_seconds", total->active_seconds, "packets",
-	    integer(total->packets), "bytes", integer(total->bytes), "messages",
-	    integer(total->messages), "messages_per_second", message_rate(total), "duplicates",
-	    integer(total->duplicates), "gaps", integer(total->gaps), "lost", integer(total->lost),
-	    "refused", integer(total->refused), "unknown", integer(total->unknown), "host_drops",
-	    integer(total->host_drops), "truncated", integer(total->truncated), "events",
-	    integer(report->consumed->events), "events_dropped", integer(total->consumer_dropped),
-	    "events_by_kind", kinds, "channels", channels_json(report), "consumers",
-	    consumers_json(report), "books", books_json(report), "latency", latency_json(report));
-	json_dumpf(root, stdout, JSON_INDENT(2) | JSON_PRESERVE_ORDER);
-	putchar('\n');
-	json_decref(root);
+	for (unsigned i = 0; i < n; i++)
+		print_instrument(report, places[i]);
 }
 
 int run_report_end(struct run_report *report, int json, int quiet)
 {
-	struct total total = add_up(report);
+	struct run_total total = run_report_add_up(report);
 	double seconds = run_report_elapsed(report);
 	int lossless = total.lost == 0 && total.refused == 0 && total.truncated == 0 &&
 		       total.consumer_dropped == 0;
 
 	if (json) {
-		print_json(report, &total, seconds);
+		run_report_print_json(report, &total, seconds);
 		return lossless;
 	}
 	if (quiet)
@@ -591,13 +434,14 @@ int run_report_end(struct run_report *report, int json, int quiet)
 	    "packet to the last\n",
 	    text_grouped(total.packets), text_grouped(total.messages),
 	    text_grouped(report->consumed->events), seconds,
-	    text_grouped((uint64_t)message_rate(&total)));
+	    text_grouped((uint64_t)run_report_rate(&total)));
 	print_channels(report);
 	printf("gaps     %s, %s messages lost; %s refused, %s of unknown type; consumer: %s events "
 	       "dropped\n",
 	    text_grouped(total.gaps), text_grouped(total.lost), text_grouped(total.refused),
 	    text_grouped(total.unknown), text_grouped(total.consumer_dropped));
 	print_latency(report);
+	print_threads(report);
 	print_books(report);
 	fflush(stdout);
 	return lossless;

@@ -8,9 +8,8 @@
 struct run_consumed {
 	uint64_t events;
 	uint64_t by_kind[MDFH_EVENT_KINDS];
-	uint64_t *by_instrument;
+	uint64_t *by_instrument; /* shard * instrument_count + row */
 	uint32_t instrument_count;
-	unsigned thread; /* receive thread whose rows they are */
 };
 
 struct run_report {
@@ -20,6 +19,25 @@ struct run_report {
 	uint64_t start_ns; /* CLOCK_MONOTONIC */
 	uint64_t last_ns;
 	uint64_t last_messages;
+};
+
+/* Of all channels, ports and consumers. */
+struct run_total {
+	uint64_t packets;
+	uint64_t bytes;
+	uint64_t messages;
+	uint64_t refused;
+	uint64_t unknown;
+	uint64_t delivered;
+	uint64_t duplicates;
+	uint64_t gaps;
+	uint64_t lost;
+	uint64_t host_drops;
+	uint64_t truncated; /* packets longer than a frame */
+	uint64_t consumer_dropped;
+	/* From the first packet to the newest, by this host's clock; 0 = they came at once. What
+	 * was waited before and after is no part of a rate. */
+	double active_seconds;
 };
 
 void run_report_begin(struct run_report *report, struct mdfh_handler *handler,
@@ -34,5 +52,17 @@ void run_report_check(struct mdfh_handler *handler, const struct mdfh_handler_co
 
 /* The summary on standard output. Returns 1 if nothing was lost or dropped. */
 int run_report_end(struct run_report *report, int json, int quiet);
+
+/* For the summary in either form. */
+struct run_total run_report_add_up(const struct run_report *report);
+double run_report_rate(const struct run_total *total); /* messages a second */
+/* A stage of all shards; the caller destroys it. NULL: no memory. */
+struct mdfh_histogram *run_report_latency(const struct run_report *report, unsigned stage);
+/* Of all shards. 0 where there are no books. */
+int run_report_books(const struct run_report *report, struct mdfh_books_stats *sum);
+/* Share of work in a thread's busiest tenth of a second; the whole's, if that is more. */
+double run_report_peak(const struct mdfh_thread_report *thread);
+void run_report_print_json(
+    const struct run_report *report, const struct run_total *total, double seconds);
 
 #endif

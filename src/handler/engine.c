@@ -301,8 +301,10 @@ static void apply(struct mdfh_engine *e)
 			}
 		}
 		n = mdfh_book_apply(e->books, ops, left, wanted ? out : NULL, max, &done);
+		/* An instrument has a row with one worker, which alone makes an event of it. */
 		for (int i = 0; e->copy_flag && wanted && i < n; i++)
-			out[i].flags |= e->copy_flag;
+			if (!out[i].instrument)
+				out[i].flags |= e->copy_flag;
 		if (n > 0)
 			hand_out(e, out, n, in_place);
 		ops += done;

@@ -51,7 +51,8 @@ void mdfh_engine_span(struct mdfh_engine *engine, unsigned channel, const struct
 /* A span whose n-th message has the number first + numbers[n]. */
 void mdfh_engine_scattered(struct mdfh_engine *engine, unsigned channel,
     const struct mdfh_span *span, const uint16_t *numbers);
-/* A span that another engine has as well and counts: its events are flagged MDFH_EVENT_COPY. */
+/* A span that another engine has as well and counts: its events that name no instrument are flagged
+ * MDFH_EVENT_COPY. */
 void mdfh_engine_copy(struct mdfh_engine *engine, unsigned channel, const struct mdfh_span *span);
 /* All of it becomes events. Between batches spans may come alone, with an end behind them. */
 void mdfh_engine_end(struct mdfh_engine *engine);

@@ -24,17 +24,13 @@ int mdfh_handler_create(const struct mdfh_handler_config *config, struct mdfh_ha
 	int err;
 
 	*handler = NULL;
-	err = mdfh_setup_check(config);
-	if (!err)
-		err = mdfh_clock_start();
+	err = mdfh_clock_start();
 	if (err)
 		return err;
 	h = calloc(1, sizeof(*h));
 	if (!h)
 		return mdfh_error(-ENOMEM, "handler: out of memory");
 	err = mdfh_plan_make(config, &h->plan);
-	if (!err)
-		err = mdfh_setup_check_queues(config, &h->plan);
 	if (err) {
 		free(h);
 		return err;

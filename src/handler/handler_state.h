@@ -48,11 +48,6 @@ struct mdfh_handler {
 	int control_stop;
 };
 
-/* What a configuration says that cannot be, before anything is opened. */
-int mdfh_setup_check(const struct mdfh_handler_config *config);
-/* Two lines that want one queue, which can be had by one port. */
-int mdfh_setup_check_queues(const struct mdfh_handler_config *config, const struct mdfh_plan *plan);
-
 /* A receive thread with its workers and consumers: memory first, then its ports. */
 int mdfh_setup_thread(
     struct mdfh_handler *handler, const struct mdfh_handler_config *config, unsigned thread);

@@ -33,8 +33,8 @@ struct mdfh_plan {
 	struct mdfh_plan_thread threads[MDFH_HANDLER_THREADS_MAX];
 };
 
-/* 0, or -EINVAL with a sentence: what threads, channels and workers of the configuration do not go
- * together. Opens nothing. */
+/* 0, or -EINVAL with a sentence: what a configuration says that cannot be, as far as can be seen without
+ * opening anything. */
 int mdfh_plan_make(const struct mdfh_handler_config *config, struct mdfh_plan *plan);
 
 #endif

@@ -6,7 +6,6 @@
 
 #include "handler/handler_state.h"
 #include "handler/ports.h"
-#include "mdfh/depth.h"
 #include "mdfh/error.h"
 
 enum {
@@ -15,8 +14,6 @@ enum {
 	FRAME_MOST = 65535,
 	STREAM_RUN = 65536,
 };
-
-#define WEIGHT_MOST UINT64_C(1000000000000)
 
 /* Channels and ports ------------------------------------------------------------------------- */
 
@@ -224,37 +221,6 @@ static int open_ports(struct mdfh_handler *h, const struct mdfh_handler_config *
 	}
 	free(lines);
 	return err;
-}
-
-int mdfh_setup_check_queues(const struct mdfh_handler_config *config, const struct mdfh_plan *plan)
-{
-	for (unsigned i = 0; i < config->channels_count; i++) {
-		const struct mdfh_handler_channel_config *a = &config->channels[i];
-
-		for (unsigned k = i; k < config->channels_count; k++) {
-			const struct mdfh_handler_channel_config *b = &config->channels[k];
-
-			for (unsigned l = 0; l < a->lines_count; l++)
-				for (unsigned m = k == i ? l + 1 : 0; m < b->lines_count; m++) {
-					const struct mdfh_line_config *x = &a->lines[l];
-					const struct mdfh_line_config *y = &b->lines[m];
-
-					if (!mdfh_lines_meet(x, y) ||
-					    (plan->channels[i].thread == plan->channels[k].thread &&
-						mdfh_lines_share(x, y)))
-						continue;
-					return mdfh_error(-EINVAL,
-					    "channel %u line %c and channel %u line %c want queue "
-					    "%u "
-					    "of %s through %s, which one port can have: give them "
-					    "one "
-					    "thread and equal settings, or another queue",
-					    i, (char)('A' + l), k, (char)('A' + m), x->queue,
-					    x->interface ? x->interface : "?", x->backend);
-				}
-		}
-	}
-	return 0;
 }
 
 /* Consumers ---------------------------------------------------------------------------------- */
@@ -529,7 +495,7 @@ int mdfh_setup_thread(
 		h->channels[c] = (struct place){.thread = thread, .index = count};
 		numbers[count++] = c;
 	}
-	channels = calloc(count, sizeof(*channels));
+	channels = calloc(count ? count : 1, sizeof(*channels));
 	if (!channels)
 		return mdfh_error(-ENOMEM, "handler: out of memory");
 	snprintf(receiver->thread.name, sizeof(receiver->thread.name), "%s",
@@ -547,86 +513,4 @@ int mdfh_setup_thread(
 	if (!err && h->plan.threads[thread].workers)
 		settle_full(h, config, thread, mdfh_pipeline_dispatch(receiver->pipeline));
 	return err;
-}
-
-/* What cannot be ------------------------------------------------------------------------------ */
-
-int mdfh_setup_check(const struct mdfh_handler_config *config)
-{
-	unsigned threads = config->threads_count ? config->threads_count : 1;
-
-	if (config->size != sizeof(*config))
-		return mdfh_error(-EINVAL,
-		    "handler configuration: size is %zu; it must be %zu (set it with sizeof)",
-		    config->size, sizeof(*config));
-	if (config->channels_count < 1 || config->channels_count > MDFH_HANDLER_CHANNELS_MAX)
-		return mdfh_error(-EINVAL, "channels: there are %u; there must be 1 to %d",
-		    config->channels_count, MDFH_HANDLER_CHANNELS_MAX);
-	if (threads > MDFH_HANDLER_THREADS_MAX)
-		return mdfh_error(-EINVAL, "threads: there are %u; at most %d", threads,
-		    MDFH_HANDLER_THREADS_MAX);
-	if (config->consumers_count > MDFH_HANDLER_CONSUMERS_MAX)
-		return mdfh_error(-EINVAL, "consumers: there are %u; at most %d",
-		    config->consumers_count, MDFH_HANDLER_CONSUMERS_MAX);
-	for (unsigned i = 0; i < config->channels_count; i++) {
-		const struct mdfh_handler_channel_config *channel = &config->channels[i];
-
-		if (channel->thread >= threads && channel->thread != MDFH_THREAD_AUTO)
-			return mdfh_error(-EINVAL, "channel %u: thread is %u; there are 0 to %u", i,
-			    channel->thread, threads - 1);
-		if (channel->weight > WEIGHT_MOST)
-			return mdfh_error(-EINVAL,
-			    "channel %u: weight is %llu; it is messages a second, at most %llu", i,
-			    (unsigned long long)channel->weight, (unsigned long long)WEIGHT_MOST);
-		if (!channel->protocol)
-			return mdfh_error(
-			    -EINVAL, "channel %u: it needs a protocol, such as itch50", i);
-		if (channel->lines_count < 1 || channel->lines_count > MDFH_LINES_MAX)
-			return mdfh_error(-EINVAL, "channel %u: there are %u lines; 1 to %d", i,
-			    channel->lines_count, MDFH_LINES_MAX);
-		for (unsigned l = 0; l < channel->lines_count; l++)
-			if (!channel->lines[l].group && !channel->lines[l].file &&
-			    !channel->lines[l].server && !channel->lines[l].backend)
-				return mdfh_error(-EINVAL,
-				    "channel %u, line %u: it needs a group (ADDRESS:PORT), a "
-				    "server or a file",
-				    i, l);
-	}
-	for (unsigned i = 0; i < config->consumers_count; i++) {
-		if (config->consumers[i].thread >= threads)
-			return mdfh_error(-EINVAL, "consumer %u: thread is %u; there are 0 to %u",
-			    i, config->consumers[i].thread, threads - 1);
-		if (!config->consumers[i].name)
-			return mdfh_error(
-			    -EINVAL, "consumer %u: it needs a name, to be asked for by it", i);
-		if (config->consumers[i].worker && config->consumers[i].kind == MDFH_CONSUMER_RAW)
-			return mdfh_error(-EINVAL,
-			    "consumer %u: a raw tap is filled by the receive thread, which has "
-			    "every "
-			    "message; leave worker out",
-			    i);
-		if (config->consumers[i].worker &&
-		    (!config->threads_count ||
-			*config->consumers[i].worker >=
-			    config->threads[config->consumers[i].thread].workers))
-			return mdfh_error(-EINVAL,
-			    "consumer %u: worker is %u; its thread %u has %u", i,
-			    *config->consumers[i].worker, config->consumers[i].thread,
-			    config->threads_count
-				? config->threads[config->consumers[i].thread].workers
-				: 0);
-		for (unsigned k = 0; k < i; k++)
-			if (!strcmp(config->consumers[i].name, config->consumers[k].name))
-				return mdfh_error(-EINVAL, "consumers: two are named '%s'",
-				    config->consumers[i].name);
-		if (config->books == MDFH_OFF && config->consumers[i].kind == MDFH_CONSUMER_EVENTS)
-			return mdfh_error(-EINVAL,
-			    "consumer %u: events come out of books, and books is off; make it "
-			    "`kind: raw` or turn books on",
-			    i);
-	}
-	if (config->depth_levels > MDFH_DEPTH_LEVELS_MAX)
-		return mdfh_error(-EINVAL, "depth_levels is %u; it must be 0 to %d",
-		    config->depth_levels, MDFH_DEPTH_LEVELS_MAX);
-	return 0;
 }

@@ -138,17 +138,15 @@ channels:
 consumers:
   - {{name: strategy, thread: 1, slots: 1048576}}
 """)
-    result = subprocess.run([MDFH, "run", "--books-out", "x.tsv", config], capture_output=True,
-                            text=True)
-    check("books of two threads are not written into one file",
-          result.returncode == 2 and "--books-out" in result.stderr, result.stderr)
-    out = open(os.path.join(folder, "two.json"), "w+")
-    process = subprocess.Popen([MDFH, "run", "--json", "--seconds", "60", config], stdout=out)
+    process, out = start_run(folder, "two", config)
     sim = simulate(folder, messages=20000, rate=20000)
     status, summary = finish_run(process, out)
     check("two threads, a channel each", status == 0
           and [c["messages"] for c in summary["channels"]] == 2 * [sim["messages"]],
           json.dumps(summary["channels"], indent=1))
+    rows = sorted(open(os.path.join(folder, "two.tsv")))
+    check("the books of both threads are in one file",
+          rows == sorted(2 * open(os.path.join(folder, "exchange.tsv")).readlines()) and len(rows) > 100)
     check("the summary is of both threads, the events of the consumer's",
           summary["messages"] == 2 * sim["messages"]
           and summary["events"] == summary["consumers"][0]["delivered"] > sim["messages"] // 2

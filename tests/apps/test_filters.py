@@ -158,7 +158,7 @@ def run_file(mdfh, modules, name, config):
 
 def run_live(mdfh, modules, name, config, frames):
     process = start(mdfh, modules, name, config)
-    status = process.stderr.readline()  # the first status line: it receives
+    status = next((line for line in process.stderr if "packets" in line), "")  # the first status line: it receives
     if " 0 packets" not in status:
         process.kill()
         check(name + " receives", False, status + process.communicate(timeout=60)[1])

@@ -102,6 +102,17 @@ static void halt(struct feed *feed, uint16_t locate, const char symbol[8])
 	at[8] = (uint8_t) "HPQT"[draw(4)];
 }
 
+/* Which names its instrument by symbol only: its locate is 0. */
+static void ipo(struct feed *feed, const char symbol[8])
+{
+	uint8_t *at = feed_message(feed, 28, 'K', 0, 9000);
+
+	memcpy(at, symbol, 8);
+	at = feed_put(at + 8, 34200, 4);
+	*at = 'A';
+	feed_put(at + 1, 100000, 4);
+}
+
 static void name_of(uint16_t locate, char symbol[9])
 {
 	snprintf(symbol, 9, "S%-7u", locate);
@@ -121,6 +132,8 @@ static void one_message(struct feed *feed, struct venue *venue, int malformed)
 		feed_message(feed, 12, '?', locate, 1);
 	} else if (what < 12) {
 		feed_system(feed, "QMSE"[draw(4)]);
+	} else if (what < 15) {
+		ipo(feed, symbol);
 	} else if (what < 30) {
 		halt(feed, locate, symbol);
 	} else if (what < 500 || !venue->order_count) {
