@@ -152,7 +152,7 @@ class Pages(unittest.TestCase):
             self.assertEqual(tables[place[name]] - keys - kinds, set(), name)
 
     def test_keys_of_the_summary(self):
-        report = (SOURCE / 'src' / 'apps' / 'run_report.c').read_text()
+        report = (SOURCE / 'src' / 'apps' / 'run_report_json.c').read_text()
         printed = set(re.findall(r'"([a-z][a-z0-9_]+)",\s', report))
         table = set()
         for row in re.findall(r'^\| (.*`.*) \|', section('mdfh-run.1', 'OUTPUT'), re.M):
