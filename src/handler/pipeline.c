@@ -92,8 +92,10 @@ int mdfh_pipeline_create(const struct mdfh_pipeline_config *config, struct mdfh_
 
 	*pipeline = NULL;
 	p = mdfh_lines_alloc(1, sizeof(*p));
-	if (!p)
+	if (!p) {
+		mdfh_dispatch_destroy(config->dispatch);
 		return mdfh_error(-ENOMEM, "pipeline: %zu bytes", sizeof(*p));
+	}
 	p->dispatch = config->dispatch;
 	p->ports = mdfh_lines_alloc(config->ports_max + 1, sizeof(*p->ports));
 	p->channels = mdfh_lines_alloc(config->channel_count, sizeof(*p->channels));

@@ -7,11 +7,16 @@
  * kills the process. malloc and its relatives are replaced here, and counted on that thread. The
  * controls do one thing wrong on purpose, and must be caught.
  *
+ * With workers a signal sets the filter on the receive thread, which must return from it; the workers,
+ * which may do nothing at all, set theirs in the callback as a receive thread without workers does.
+ *
  * Backends xdp and ef_vi, this by its software device, receive over a veth pair, as root.
  *
  *     test_hot_path [BACKEND]   the contract holds, and both controls are caught
- *     test_hot_path soupbintcp  the same of a line over SoupBinTCP */
+ *     test_hot_path soupbintcp  the same of a line over SoupBinTCP
+ *     test_hot_path workers     the same of a receive thread and its two workers */
 #include <arpa/inet.h>
+#include <dirent.h>
 #include <errno.h>
 #include <limits.h>
 #include <netinet/in.h>
@@ -24,6 +29,7 @@
 #include <sys/mman.h>
 #include <sys/resource.h>
 #include <sys/socket.h>
+#include <sys/syscall.h>
 #include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
@@ -39,6 +45,9 @@ enum wrong {
 	NOTHING_WRONG,
 	ONE_ALLOCATION,
 	ONE_SYSTEM_CALL,
+	/* On the receive thread of workers. */
+	ONE_ALLOCATION_BEFORE,
+	ONE_SYSTEM_CALL_BEFORE,
 };
 
 enum {
@@ -54,11 +63,15 @@ struct shared {
 	_Atomic int state;
 	_Atomic uint64_t events;
 	_Atomic uint64_t allocations;
+	_Atomic int watched; /* threads */
+	_Atomic int callers; /* of these, those of the callback */
 };
 
 static struct shared *shared;
 static const char *backend = "socket";
 static int is_stream;
+static int has_workers;
+static enum wrong wrong_before;
 static int wire = -1; /* what frames are written to, for backends xdp and ef_vi */
 static _Thread_local int watched;
 
@@ -114,14 +127,16 @@ void free(void *old)
 
 /* The receive thread -------------------------------------------------------------------------- */
 
-static int allow_only_receiving(void)
+static int allow_only_receiving(int is_worker)
 {
 	scmp_filter_ctx filter = seccomp_init(SCMP_ACT_KILL_PROCESS);
 	int err;
 
 	if (!filter)
 		return -ENOMEM;
-	if (is_stream) {
+	if (is_worker) {
+		err = 0;
+	} else if (is_stream) {
 		err = seccomp_rule_add(filter, SCMP_ACT_ALLOW, SCMP_SYS(recvmsg), 0);
 		if (!err)
 			err = seccomp_rule_add(filter, SCMP_ACT_ALLOW, SCMP_SYS(sendmsg), 0);
@@ -131,6 +146,8 @@ static int allow_only_receiving(void)
 		if (!err && !strcmp(backend, "io_uring"))
 			err = seccomp_rule_add(filter, SCMP_ACT_ALLOW, SCMP_SYS(io_uring_enter), 0);
 	}
+	if (!err && has_workers && !is_worker) /* the signal that this is done in */
+		err = seccomp_rule_add(filter, SCMP_ACT_ALLOW, SCMP_SYS(rt_sigreturn), 0);
 	if (!err)
 		err = seccomp_load(filter);
 	/* The filter's own memory stays: freeing it may be a system call. */
@@ -141,18 +158,21 @@ static void on_events(
     void *context, const struct mdfh_event *events, int n, const struct mdfh_books *books)
 {
 	const enum wrong *wrong = context;
-	uint64_t total = atomic_load(&shared->events) + (uint64_t)n;
+	uint64_t total = atomic_fetch_add(&shared->events, (uint64_t)n) + (uint64_t)n;
 	void *volatile memory;
 
 	(void)events;
 	(void)books;
-	atomic_store(&shared->events, total);
 	if (!watched && total >= WARM_EVENTS) {
-		if (allow_only_receiving()) {
+		if (allow_only_receiving(has_workers)) {
 			atomic_store(&shared->state, REFUSED);
 			return;
 		}
 		watched = 1;
+		/* With workers the first of them does what is wrong. */
+		atomic_fetch_add(&shared->watched, 1);
+		if (atomic_fetch_add(&shared->callers, 1))
+			return;
 		if (*wrong == ONE_ALLOCATION) {
 			memory = malloc(16);
 			free(memory);
@@ -160,8 +180,51 @@ static void on_events(
 		if (*wrong == ONE_SYSTEM_CALL)
 			getppid();
 	}
-	if (watched && total >= WARM_EVENTS + WATCHED_EVENTS)
+	if (watched && total >= WARM_EVENTS + WATCHED_EVENTS &&
+	    atomic_load(&shared->watched) == (has_workers ? 3 : 1))
 		atomic_store(&shared->state, DONE);
+}
+
+/* On the receive thread of workers. */
+static void on_signal(int number)
+{
+	void *volatile memory;
+
+	(void)number;
+	if (allow_only_receiving(0)) {
+		atomic_store(&shared->state, REFUSED);
+		return;
+	}
+	watched = 1;
+	if (wrong_before == ONE_ALLOCATION_BEFORE) {
+		memory = malloc(16);
+		free(memory);
+	}
+	if (wrong_before == ONE_SYSTEM_CALL_BEFORE)
+		getppid();
+	atomic_fetch_add(&shared->watched, 1);
+}
+
+/* Signal the receive thread, which is known by its name. */
+static void signal_receiver(void)
+{
+	DIR *tasks = opendir("/proc/self/task");
+	struct dirent *task;
+
+	while (tasks && (task = readdir(tasks))) {
+		char path[300];
+		char name[16] = "";
+		FILE *file;
+
+		snprintf(path, sizeof(path), "/proc/self/task/%s/comm", task->d_name);
+		file = fopen(path, "re");
+		if (file && fgets(name, sizeof(name), file) && !strcmp(name, "rx\n"))
+			syscall(SYS_tgkill, getpid(), atoi(task->d_name), SIGUSR1);
+		if (file)
+			fclose(file);
+	}
+	if (tasks)
+		closedir(tasks);
 }
 
 static void run_child(enum wrong wrong, uint16_t port_a, uint16_t port_b)
@@ -184,23 +247,31 @@ static void run_child(enum wrong wrong, uint16_t port_a, uint16_t port_b)
 	snprintf(text, sizeof(text),
 	    "session_date: 2026-11-20\norders_max: 65536\nlevels_max: 65536\n"
 	    "sound_at_start: on\ndepth_levels: 5\nlatency_sample: 4\n"
-	    "threads:\n  - idle: spin\n"
+	    "threads:\n  - {name: rx, idle: spin, workers: %d}\n"
 	    "consumers:\n  - name: a\n  - {name: tap, kind: raw, slots: 1024}\n"
 	    "channels:\n  - protocol: itch50\n    lines:\n%s",
-	    lines);
+	    has_workers ? 2 : 0, lines);
+	signal(SIGUSR1, on_signal);
+	wrong_before = wrong;
 	if (mdfh_handler_config_parse(text, strlen(text), "test", &config) ||
 	    mdfh_handler_create(config, &handler) ||
-	    mdfh_handler_on_events(handler, 0, on_events, &wrong) || mdfh_handler_start(handler)) {
+	    mdfh_handler_on_events(handler, 0, on_events, &wrong) ||
+	    (has_workers && mdfh_handler_on_events(handler, 1, on_events, &wrong)) ||
+	    mdfh_handler_start(handler)) {
 		fprintf(stderr, "child: %s\n", mdfh_error_text());
 		_exit(3);
 	}
 	atomic_store(&shared->ready, 1);
 	consumer = mdfh_handler_consumer(handler, "a");
-	for (;;) { /* until the test kills it: only the receive thread is under test */
+	for (int signalled = !has_workers;;) { /* until the test kills it */
 		const struct mdfh_event *events;
 		const struct timespec nap = {.tv_nsec = 100000};
 		uint32_t n = mdfh_consumer_peek(consumer, 4096, &events);
 
+		if (!signalled && atomic_load(&shared->events) >= WARM_EVENTS) {
+			signalled = 1;
+			signal_receiver();
+		}
 		if (n)
 			mdfh_consumer_done(consumer, n);
 		else
@@ -412,6 +483,8 @@ int main(int argc, char **argv)
 
 	if (argc > 1 && !strcmp(argv[1], "soupbintcp")) {
 		is_stream = 1;
+	} else if (argc > 1 && !strcmp(argv[1], "workers")) {
+		has_workers = 1;
 	} else if (argc > 1) {
 		backend = argv[1];
 		status = look_for_backend();
@@ -442,6 +515,14 @@ int main(int argc, char **argv)
 
 	status = try(ONE_SYSTEM_CALL, &state);
 	failures += check("control: one system call is caught",
+	    state != DONE && WIFSIGNALED(status) && WTERMSIG(status) == SIGSYS);
+	if (!has_workers)
+		return failures != 0;
+	try(ONE_ALLOCATION_BEFORE, &state);
+	failures += check("control: one malloc and one free of the receive thread are counted",
+	    state == DONE && atomic_load(&shared->allocations) == 2);
+	status = try(ONE_SYSTEM_CALL_BEFORE, &state);
+	failures += check("control: one system call of the receive thread is caught",
 	    state != DONE && WIFSIGNALED(status) && WTERMSIG(status) == SIGSYS);
 	return failures != 0;
 }
