@@ -1,8 +1,8 @@
 /* verbs_rules.c - flow steering of a raw port: rules in the NIC that bring the flows' frames to the queue
  * pair, past the kernel.
  *
- * A rule for each flow names its group, source, port and VLAN. Where the NIC refuses such rules there is
- * one for the group's hardware address, and the rest is told apart in software. */
+ * A rule for each flow names its group, source and port. Where the NIC refuses such rules there is one for
+ * the group's hardware address, and the rest is told apart in software. */
 #include <arpa/inet.h>
 #include <errno.h>
 #include <string.h>
@@ -83,9 +83,13 @@ static void add_addresses(struct rule *rule, const struct mdfh_flow *flow,
 	rule->attributes.size = (uint16_t)(offsetof(struct rule, ipv6) + sizeof(rule->ipv6));
 }
 
-/* A rule of the flow: all of it, or its hardware address alone. */
-static int make(struct verbs_port *v, const struct mdfh_flow *flow, int is_whole)
+/* What a rule names: the hardware address alone; all of the flow but its VLAN, which a NIC sees in the
+ * outer tag only, where a flow may mean either; or all. */
+enum extent { BY_HARDWARE_ADDRESS, BY_ADDRESS_AND_PORT, BY_ALL };
+
+static int make(struct verbs_port *v, const struct mdfh_flow *flow, enum extent extent)
 {
+	uint16_t vlan = extent == BY_ALL ? flow->vlan : 0;
 	uint8_t destination[16], source[16] = {0};
 	struct ibv_flow *made;
 	struct rule rule = {
@@ -95,8 +99,8 @@ static int make(struct verbs_port *v, const struct mdfh_flow *flow, int is_whole
 		.size = offsetof(struct rule, ipv4)},
 	    .eth = {.type = IBV_FLOW_SPEC_ETH,
 		.size = sizeof(rule.eth),
-		.val = {.vlan_tag = htons(flow->vlan)},
-		.mask = {.vlan_tag = htons(flow->vlan ? 0x0fff : 0)}},
+		.val = {.vlan_tag = htons(vlan)},
+		.mask = {.vlan_tag = htons(vlan ? 0x0fff : 0)}},
 	};
 	int rc = mdfh_frame_address(flow->group, destination);
 
@@ -106,7 +110,7 @@ static int make(struct verbs_port *v, const struct mdfh_flow *flow, int is_whole
 		return rc;
 	set_mac(v, destination, &rule.eth.val);
 	memset(rule.eth.mask.dst_mac, 0xff, 6);
-	if (is_whole)
+	if (extent != BY_HARDWARE_ADDRESS)
 		add_addresses(&rule, flow, destination, source);
 	errno = 0;
 	made = ibv_create_flow(v->qp, &rule.attributes);
@@ -136,8 +140,7 @@ static int is_made(
 		return 0;
 	set_mac(v, address, &own);
 	for (uint32_t i = 0; i < flow; i++) {
-		if (config->flows[i].vlan != config->flows[flow].vlan ||
-		    mdfh_frame_address(config->flows[i].group, address))
+		if (mdfh_frame_address(config->flows[i].group, address))
 			continue;
 		set_mac(v, address, &other);
 		if (!memcmp(own.dst_mac, other.dst_mac, 6))
@@ -146,13 +149,14 @@ static int is_made(
 	return 0;
 }
 
-static int make_all(struct verbs_port *v, const struct mdfh_bypass_config *config, int is_whole)
+static int make_all(
+    struct verbs_port *v, const struct mdfh_bypass_config *config, enum extent extent)
 {
 	int rc = 0;
 
 	for (uint32_t i = 0; i < config->flow_count && !rc; i++)
-		if (is_whole || !is_made(v, config, i))
-			rc = make(v, &config->flows[i], is_whole);
+		if (extent != BY_HARDWARE_ADDRESS || !is_made(v, config, i))
+			rc = make(v, &config->flows[i], extent);
 	if (rc)
 		verbs_rules_remove(v);
 	return rc;
@@ -182,7 +186,8 @@ int verbs_rules_make(struct verbs_port *v, const struct mdfh_bypass_config *conf
 			    i, config->flows[i].group);
 	}
 	if (options->filters != VERBS_FILTERS_SOFTWARE) {
-		rc = make_all(v, config, 1);
+		rc = make_all(v, config,
+		    options->filters == VERBS_FILTERS_HARDWARE ? BY_ALL : BY_ADDRESS_AND_PORT);
 		v->is_steered = !rc;
 		if (!rc || options->filters == VERBS_FILTERS_HARDWARE || rc == -EPERM)
 			return rc;
@@ -194,5 +199,5 @@ int verbs_rules_make(struct verbs_port *v, const struct mdfh_bypass_config *conf
 		    !mdfh_address_is_multicast(&address))
 			return rc;
 	}
-	return make_all(v, config, 0);
+	return make_all(v, config, BY_HARDWARE_ADDRESS);
 }

@@ -241,41 +241,48 @@ static int settle_copying(struct verbs_port *v, const struct mdfh_bypass_config 
 
 /* Queues -------------------------------------------------------------------------------------- */
 
-/* Completions with the device's stamps, where it has them and they are wanted. */
-static int make_stamped_queue(struct verbs_port *v, const struct mdfh_bypass_config *config)
+/* A completion queue with stamps of a kind, or none where the device has not that kind. */
+static int make_stamped(struct verbs_port *v, enum verbs_stamps kind, uint64_t flag)
 {
 	struct ibv_cq_init_attr_ex attributes = {
 	    .cqe = v->ring_size,
 	    .channel = v->channel,
-	    .wc_flags = IBV_WC_EX_WITH_BYTE_LEN | IBV_WC_EX_WITH_IMM,
+	    .wc_flags = IBV_WC_EX_WITH_BYTE_LEN | IBV_WC_EX_WITH_IMM | flag,
 	};
+
+	v->cq_ex = ibv_create_cq_ex(v->context, &attributes);
+	if (v->cq_ex) {
+		v->stamps = kind;
+		v->cq = ibv_cq_ex_to_cq(v->cq_ex);
+		return 0;
+	}
+	return errno == EOPNOTSUPP || errno == ENOSYS || errno == EINVAL
+		   ? 0
+		   : mdfh_error_errno(
+			 -errno, "verbs: a completion queue of %u packets", v->ring_size);
+}
+
+/* Completions with the device's stamps, where it has them and they are wanted. */
+static int make_stamped_queue(struct verbs_port *v, const struct mdfh_bypass_config *config)
+{
 	struct ibv_values_ex values = {.comp_mask = IBV_VALUES_MASK_RAW_CLOCK};
-	int has_clock = !ibv_query_rt_values_ex(v->context, &values);
-	uint64_t flags = attributes.wc_flags;
+	int has_stamps = v->attributes.completion_timestamp_mask != 0;
+	int rc = 0;
 
 	if (config->timestamps != MDFH_TIMESTAMPS_DEFAULT &&
 	    config->timestamps != MDFH_TIMESTAMPS_HARDWARE)
 		return 0;
-	if (v->attributes.completion_timestamp_mask && v->attributes.hca_core_clock && has_clock) {
-		attributes.wc_flags = flags | IBV_WC_EX_WITH_COMPLETION_TIMESTAMP;
-		v->stamps = VERBS_STAMPS_TICKS;
-		v->cq_ex = ibv_create_cq_ex(v->context, &attributes);
-	}
-	if (!v->cq_ex && v->attributes.completion_timestamp_mask) {
-		attributes.wc_flags = flags | IBV_WC_EX_WITH_COMPLETION_TIMESTAMP_WALLCLOCK;
-		v->stamps = VERBS_STAMPS_WALLCLOCK;
-		v->cq_ex = ibv_create_cq_ex(v->context, &attributes);
-	}
-	if (v->cq_ex) {
-		v->cq = ibv_cq_ex_to_cq(v->cq_ex);
-		return 0;
-	}
-	v->stamps = VERBS_STAMPS_NONE;
-	if (config->timestamps == MDFH_TIMESTAMPS_HARDWARE)
+	if (has_stamps && v->attributes.hca_core_clock &&
+	    !ibv_query_rt_values_ex(v->context, &values))
+		rc = make_stamped(v, VERBS_STAMPS_TICKS, IBV_WC_EX_WITH_COMPLETION_TIMESTAMP);
+	if (has_stamps && !rc && !v->cq)
+		rc = make_stamped(
+		    v, VERBS_STAMPS_WALLCLOCK, IBV_WC_EX_WITH_COMPLETION_TIMESTAMP_WALLCLOCK);
+	if (!rc && !v->cq && config->timestamps == MDFH_TIMESTAMPS_HARDWARE)
 		return mdfh_error(-ENOTSUP,
 		    "verbs: timestamps are to be the NIC's, and %s gives none; use software",
 		    v->context->device->name);
-	return 0;
+	return rc;
 }
 
 static int make_completion_queues(struct verbs_port *v, const struct mdfh_bypass_config *config)

@@ -10,7 +10,7 @@
  * With workers a signal sets the filter on the receive thread, which must return from it; the workers,
  * which may do nothing at all, set theirs in the callback as a receive thread without workers does.
  *
- * Backends xdp and ef_vi, this by its software device, receive over a veth pair, as root.
+ * Backends xdp, ef_vi and verbs, these two by their software devices, receive over a veth pair, as root.
  *
  *     test_hot_path [BACKEND]   the contract holds, and both controls are caught
  *     test_hot_path soupbintcp  the same of a line over SoupBinTCP
@@ -72,7 +72,7 @@ static const char *backend = "socket";
 static int is_stream;
 static int has_workers;
 static enum wrong wrong_before;
-static int wire = -1; /* what frames are written to, for backends xdp and ef_vi */
+static int wire = -1; /* what frames are written to, for backends xdp, ef_vi and verbs */
 static _Thread_local int watched;
 
 /* Allocation -------------------------------------------------------------------------------- */
@@ -141,8 +141,11 @@ static int allow_only_receiving(int is_worker)
 		if (!err)
 			err = seccomp_rule_add(filter, SCMP_ACT_ALLOW, SCMP_SYS(sendmsg), 0);
 	} else {
-		err = seccomp_rule_add(
-		    filter, SCMP_ACT_ALLOW, wire >= 0 ? SCMP_SYS(recvfrom) : SCMP_SYS(recvmmsg), 0);
+		err = seccomp_rule_add(filter, SCMP_ACT_ALLOW,
+		    !strcmp(backend, "verbs") ? SCMP_SYS(recvmsg) /* the device's */
+		    : wire >= 0               ? SCMP_SYS(recvfrom)
+					      : SCMP_SYS(recvmmsg),
+		    0);
 		if (!err && !strcmp(backend, "io_uring"))
 			err = seccomp_rule_add(filter, SCMP_ACT_ALLOW, SCMP_SYS(io_uring_enter), 0);
 	}
@@ -450,7 +453,9 @@ static int look_for_backend(void)
 	int n;
 
 	snprintf(folder, sizeof(folder), "%s/%s", getenv("MDFH_BUILD"),
-	    !strcmp(backend, "ef_vi") ? "tests/net/ef_vi_device" : "modules");
+	    !strcmp(backend, "ef_vi")   ? "tests/net/ef_vi_device"
+	    : !strcmp(backend, "verbs") ? "tests/net/verbs_device"
+					: "modules");
 	if (mdfh_bypass_set_modules_folder(folder))
 		return 1;
 	n = mdfh_bypass_backends(list, 32);
@@ -488,7 +493,8 @@ int main(int argc, char **argv)
 	} else if (argc > 1) {
 		backend = argv[1];
 		status = look_for_backend();
-		if (!status && (!strcmp(backend, "xdp") || !strcmp(backend, "ef_vi")))
+		if (!status && (!strcmp(backend, "xdp") || !strcmp(backend, "ef_vi") ||
+				   !strcmp(backend, "verbs")))
 			status = make_wire();
 		if (status)
 			return status;
