@@ -11,14 +11,15 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <strings.h>
-#include <time.h>
 #include <unistd.h>
 
 #include "apps/commands.h"
 #include "apps/dump_options.h"
 #include "apps/dump_print.h"
+#include "apps/dump_recognise.h"
 #include "apps/dump_soup.h"
+#include "apps/dump_summary.h"
+#include "apps/dump_symbols.h"
 #include "apps/option_values.h"
 #include "apps/std_streams.h"
 #include "mdfh/capture.h"
@@ -30,8 +31,6 @@
 enum {
 	FLOWS_MAX = 256,       /* destinations whose protocol is remembered */
 	TYPES_MAX = 32,        /* --type */
-	SYMBOL_SIZE = 32,      /* longest symbol kept, with its terminator */
-	PROBE_RECORDS = 8,     /* of a file, looked at to recognise its protocol */
 	CHUNK_BYTES = 1 << 20, /* of a BinaryFILE read at a time; a record has at most 65537 */
 	PROGRESS_EVERY = 1 << 18,
 };
@@ -43,9 +42,9 @@ struct options {
 	const char *types[TYPES_MAX];
 	int type_count;
 	const char *symbol;
-	uint64_t first, last; /* --seq */
-	uint64_t limit;       /* 0 = none */
-	int year, month, day; /* --date; 0 = not given */
+	uint64_t first, last;  /* --seq */
+	uint64_t limit;        /* 0 = none */
+	struct dump_date date; /* --date; year 0 = not given */
 	enum mdfh_trailer trailer;
 };
 
@@ -55,33 +54,13 @@ struct flow {
 	const struct mdfh_schema *schema; /* NULL: not recognised yet */
 };
 
-struct symbol {
-	uint64_t key; /* flow and the venue's number + 1; 0 = free */
-	char text[SYMBOL_SIZE];
-};
-
-struct counts {
-	uint64_t packets; /* UDP, of a protocol */
-	uint64_t messages;
-	uint64_t printed;
-	uint64_t soup;         /* SoupBinTCP packets */
-	uint64_t other;        /* frames of other traffic: ARP, TCP ... */
-	uint64_t unrecognised; /* UDP packets of no protocol */
-	uint64_t trailers[MDFH_TRAILER_SOUND + 1];
-	uint64_t frames[MDFH_FRAME_ERRORS];
-	uint64_t sessions[MDFH_SESSION_ERRORS];
-	uint64_t walks[MDFH_WALK_ERRORS];
-};
-
 struct dump {
 	struct options options;
 	FILE *out;
-	struct counts counts;
+	struct dump_counts counts;
 	struct flow flows[FLOWS_MAX];
 	unsigned flow_count;
-	struct symbol *symbols; /* open addressing, a power of two */
-	size_t symbol_size;
-	size_t symbol_count;
+	struct dump_symbols symbols; /* by flow and the venue's number + 1 */
 	struct mdfh_trailer_reader trailer;
 	int64_t midnight_ns; /* INT64_MIN = not known */
 	int date_tried;
@@ -109,16 +88,6 @@ static const struct argp_option argp_options[] = {
 	"Take times from the trailers of a tap or switch: metamako, exablaze", 4},
     {0},
 };
-
-static int parse_date(const char *text, struct options *options)
-{
-	int used = 0;
-
-	return sscanf(text, "%4d-%2d-%2d%n", &options->year, &options->month, &options->day,
-		   &used) == 3 &&
-	       text[used] == '\0' && options->year > 1970 && options->month >= 1 &&
-	       options->month <= 12 && options->day >= 1 && options->day <= 31;
-}
 
 static error_t parse_option(int key, char *argument, struct argp_state *state)
 {
@@ -157,7 +126,7 @@ static error_t parse_option(int key, char *argument, struct argp_state *state)
 		options->limit = option_whole(state, "limit", argument, 1, UINT64_MAX);
 		break;
 	case KEY_DATE:
-		if (!parse_date(argument, options))
+		if (!dump_parse_date(argument, &options->date))
 			argp_error(state, "--date is '%s'; it must be YYYY-MM-DD", argument);
 		break;
 	case ARGP_KEY_ARG:
@@ -203,102 +172,7 @@ static char *help_filter(int key, const char *text, void *input)
 	return list;
 }
 
-/* Recognising -------------------------------------------------------------- */
-
-static int names_protocol(const struct mdfh_schema *schema, const uint8_t *payload)
-{
-	const struct mdfh_schema *header = mdfh_schema_find(schema->session);
-	const struct mdfh_message *message = header->messages;
-
-	for (uint32_t i = 0; i < message->field_count; i++) {
-		const struct mdfh_field *field = &message->fields[i];
-		uint64_t value;
-
-		if (strcmp(field->name, schema->session_field) != 0)
-			continue;
-		value = mdfh_field_load(header, field, payload + field->offset);
-		for (uint32_t v = 0; v < schema->session_value_count; v++) {
-			if (schema->session_values[v] == value)
-				return 1;
-		}
-	}
-	return 0;
-}
-
-/* A message that is exactly as the schema says: no other protocol's by chance. */
-static int is_exact(const struct mdfh_schema *schema, const uint8_t *bytes, uint32_t length)
-{
-	const struct mdfh_message *message;
-
-	if (mdfh_walk_check(schema, bytes, length, &message) != MDFH_WALK_OK)
-		return 0;
-	return schema->block_length_field || length == message->length;
-}
-
-static int all_exact(const struct mdfh_schema *schema, enum mdfh_framing framing,
-    const uint8_t *body, uint32_t length)
-{
-	const uint8_t *message;
-	uint32_t size, step;
-
-	while (length > 0) {
-		step = mdfh_framing_next(framing, body, length, &message, &size);
-		if (!step || !is_exact(schema, message, size))
-			return 0;
-		body += step;
-		length -= step;
-	}
-	return 1;
-}
-
-/* A heartbeat or an end of session that can hardly be anything else: a bare header whose session
- * has a name. */
-static int is_bare_header(
-    const struct mdfh_session_ops *session, const struct mdfh_unit *unit, uint32_t length)
-{
-	char name[MDFH_SESSION_TEXT];
-
-	if (unit->kind == MDFH_UNIT_DATA || unit->error || !unit->first ||
-	    length != session->header_size)
-		return 0;
-	session->session_text(unit, name);
-	for (const char *at = name; *at; at++)
-		if (*at < ' ' || *at > '~')
-			return 0;
-	return name[0] != '\0';
-}
-
-static int fits(const struct mdfh_schema *schema, const uint8_t *payload, uint32_t length)
-{
-	const struct mdfh_session_ops *session = mdfh_session_find(schema->session);
-	struct mdfh_unit unit;
-
-	if (session->parse(payload, length, &unit) < 0)
-		return 0;
-	if (schema->session_field)
-		return names_protocol(schema, payload);
-	if (unit.error != MDFH_SESSION_OK && unit.error != MDFH_SESSION_SEQUENCE)
-		return 0;
-	if (!unit.messages)
-		return is_bare_header(session, &unit, length);
-	return all_exact(schema, session->framing, unit.body, unit.body_length);
-}
-
-static const struct mdfh_schema *recognise(const uint8_t *payload, uint32_t length)
-{
-	const struct mdfh_schema *found = NULL;
-
-	for (unsigned i = 0; mdfh_schema_at(i); i++) {
-		const struct mdfh_schema *schema = mdfh_schema_at(i);
-
-		if (!schema->session || !fits(schema, payload, length))
-			continue;
-		if (found)
-			return NULL;
-		found = schema;
-	}
-	return found;
-}
+/* Destinations ------------------------------------------------------------- */
 
 /* NULL: not recognised. *index numbers the destination. */
 static const struct mdfh_schema *flow_schema(
@@ -320,104 +194,34 @@ static const struct mdfh_schema *flow_schema(
 	*index = flow ? (unsigned)(flow - dump->flows) : FLOWS_MAX;
 	if (!flow)
 		return dump->options.schema ? dump->options.schema
-					    : recognise(payload, frame->payload_length);
+					    : dump_recognise(payload, frame->payload_length);
 	if (!flow->schema)
-		flow->schema = recognise(payload, frame->payload_length);
+		flow->schema = dump_recognise(payload, frame->payload_length);
 	return flow->schema;
 }
 
 /* Session date ------------------------------------------------------------- */
 
-/* MMDDYYYY, as Nasdaq names day files, or YYYYMMDD: the first run of 8 digits that is one. */
-static int date_of_name(const char *path, struct options *options)
-{
-	const char *name = strrchr(path, '/');
-
-	for (const char *at = name ? name + 1 : path; *at; at++) {
-		int a, b, c, d;
-
-		if (strspn(at, "0123456789") != 8 ||
-		    sscanf(at, "%2d%2d%2d%2d", &a, &b, &c, &d) != 4) {
-			at += strspn(at, "0123456789");
-			if (!*at)
-				break;
-			continue;
-		}
-		if (a * 100 + b >= 1990 && a * 100 + b < 2100 && c >= 1 && c <= 12) {
-			options->year = a * 100 + b;
-			options->month = c;
-			options->day = d;
-			return d >= 1 && d <= 31;
-		}
-		options->month = a;
-		options->day = b;
-		options->year = c * 100 + d;
-		return a >= 1 && a <= 12 && b >= 1 && b <= 31 && options->year >= 1990;
-	}
-	return 0;
-}
-
 /* Once, at the first message of a protocol that counts from midnight. */
 static void find_date(struct dump *dump, const struct mdfh_schema *schema, uint64_t capture_ns)
 {
 	struct options *options = &dump->options;
-	int has_date = options->year != 0;
+	struct dump_date *date = &options->date;
+	int has_date = date->year != 0;
 
 	dump->date_tried = 1;
 	if (!has_date && capture_ns &&
 	    mdfh_midnight_before(schema->timezone, (int64_t)capture_ns, &dump->midnight_ns) == 0)
 		return;
-	if ((has_date || date_of_name(options->path, options)) &&
-	    mdfh_midnight_ns(schema->timezone, options->year, options->month, options->day,
-		&dump->midnight_ns) == 0)
+	if ((has_date || dump_date_of_name(options->path, date)) &&
+	    mdfh_midnight_ns(
+		schema->timezone, date->year, date->month, date->day, &dump->midnight_ns) == 0)
 		return;
 	dump->midnight_ns = INT64_MIN;
 	fprintf(stderr,
 	    "mdfh dump: %s: no session date in the capture or the file's name, so times are "
 	    "shown as they are, since midnight; --date YYYY-MM-DD names it\n",
 	    options->path);
-}
-
-/* Symbols ------------------------------------------------------------------ */
-
-static struct symbol *symbol_slot(struct symbol *symbols, size_t size, uint64_t key)
-{
-	size_t at = (size_t)(key * 0x9e3779b97f4a7c15ull >> 20) & (size - 1);
-
-	while (symbols[at].key && symbols[at].key != key)
-		at = (at + 1) & (size - 1);
-	return &symbols[at];
-}
-
-static const char *symbol_find(const struct dump *dump, uint64_t key)
-{
-	return dump->symbol_size ? symbol_slot(dump->symbols, dump->symbol_size, key)->text : "";
-}
-
-/* Out of memory: symbols learned from here on are not shown, which costs no truth. */
-static void symbol_learn(struct dump *dump, uint64_t key, const char *text)
-{
-	struct symbol *slot;
-
-	if (dump->symbol_count * 2 >= dump->symbol_size) {
-		size_t size = dump->symbol_size ? dump->symbol_size * 2 : 4096;
-		struct symbol *symbols = calloc(size, sizeof(*symbols));
-
-		if (!symbols)
-			return;
-		for (size_t i = 0; i < dump->symbol_size; i++) {
-			if (dump->symbols[i].key)
-				*symbol_slot(symbols, size, dump->symbols[i].key) =
-				    dump->symbols[i];
-		}
-		free(dump->symbols);
-		dump->symbols = symbols;
-		dump->symbol_size = size;
-	}
-	slot = symbol_slot(dump->symbols, dump->symbol_size, key);
-	dump->symbol_count += slot->key == 0;
-	slot->key = key;
-	memcpy(slot->text, text, SYMBOL_SIZE);
 }
 
 /* Messages ----------------------------------------------------------------- */
@@ -428,9 +232,9 @@ struct look {
 	uint64_t flow;
 	const struct mdfh_group *group; /* block that the next three belong to */
 	uint32_t index;
-	uint64_t key;            /* instrument of the block, 0 = none yet */
-	char text[SYMBOL_SIZE];  /* symbol of the block, "" = none yet */
-	char first[SYMBOL_SIZE]; /* first symbol of the message */
+	uint64_t key;                 /* instrument of the block, 0 = none yet */
+	char text[DUMP_SYMBOL_SIZE];  /* symbol of the block, "" = none yet */
+	char first[DUMP_SYMBOL_SIZE]; /* first symbol of the message */
 	int64_t time_ns;
 	uint64_t time_raw;
 	int has_time;
@@ -442,11 +246,11 @@ static void look_block(struct look *look)
 	const char *text = look->text;
 
 	if (look->key && *text)
-		symbol_learn(look->dump, look->key, text);
+		dump_symbol_learn(&look->dump->symbols, look->key, text);
 	else if (look->key)
-		text = symbol_find(look->dump, look->key);
+		text = dump_symbol_find(&look->dump->symbols, look->key);
 	if (*text && !look->first[0])
-		memcpy(look->first, text, SYMBOL_SIZE);
+		memcpy(look->first, text, DUMP_SYMBOL_SIZE);
 	if (look->dump->options.symbol && !strcmp(text, look->dump->options.symbol))
 		look->wanted = 1;
 	look->key = 0;
@@ -469,12 +273,12 @@ static int look_field(void *context, const struct mdfh_value *value)
 			look->key = look->flow << 48 ^ (value->raw + 1);
 		break;
 	case MDFH_ROLE_SYMBOL:
-		if (length >= SYMBOL_SIZE)
-			length = SYMBOL_SIZE - 1;
+		if (length >= DUMP_SYMBOL_SIZE)
+			length = DUMP_SYMBOL_SIZE - 1;
 		while (length > 0 &&
 		       (value->bytes[length - 1] == ' ' || value->bytes[length - 1] == '\0'))
 			length--;
-		memset(look->text, 0, SYMBOL_SIZE);
+		memset(look->text, 0, DUMP_SYMBOL_SIZE);
 		memcpy(look->text, value->bytes, length);
 		break;
 	case MDFH_ROLE_TIME:
@@ -683,45 +487,6 @@ static void dump_capture(struct dump *dump, struct mdfh_capture *capture, int pr
 
 /* BinaryFILE --------------------------------------------------------------- */
 
-/* The schema that the first records fit, if it is one. Only protocols with messages behind a
- * big-endian length, as in MoldUDP64, are stored in such files. */
-static const struct mdfh_schema *recognise_file(const uint8_t *data, size_t size)
-{
-	const struct mdfh_schema *found = NULL;
-
-	for (unsigned i = 0; mdfh_schema_at(i); i++) {
-		const struct mdfh_schema *schema = mdfh_schema_at(i);
-		size_t at = 0;
-		int records = 0;
-
-		if (!schema->session ||
-		    mdfh_session_find(schema->session)->framing != MDFH_FRAMING_LENGTH_BE16)
-			continue;
-		while (records < PROBE_RECORDS) {
-			const uint8_t *message;
-			uint32_t length;
-			uint32_t left = (uint32_t)(size - at);
-			uint32_t step = mdfh_framing_next(
-			    MDFH_FRAMING_LENGTH_BE16, data + at, left, &message, &length);
-
-			if (!step || !length)
-				break;
-			if (!is_exact(schema, message, length)) {
-				records = 0;
-				break;
-			}
-			records++;
-			at += step;
-		}
-		if (records == 0)
-			continue;
-		if (found)
-			return NULL;
-		found = schema;
-	}
-	return found;
-}
-
 static void dump_records(
     struct dump *dump, const struct mdfh_schema *schema, const struct mdfh_span *span, uint64_t at)
 {
@@ -762,7 +527,7 @@ static int dump_file(struct dump *dump, struct mdfh_inflate *inflate, int progre
 		if (!got)
 			break;
 		if (!schema)
-			schema = recognise_file(buffer, left + got);
+			schema = dump_recognise_file(buffer, left + got);
 		if (!schema) {
 			status = 2;
 			break;
@@ -801,51 +566,6 @@ static int dump_file(struct dump *dump, struct mdfh_inflate *inflate, int progre
 	return status;
 }
 
-/* Summary ------------------------------------------------------------------ */
-
-static uint64_t report(const char *what, uint64_t count, const char *reason)
-{
-	if (count)
-		fprintf(stderr, "mdfh dump: %" PRIu64 " %s: %s\n", count, what, reason);
-	return count;
-}
-
-/* Returns the exit status. */
-static int summary(const struct dump *dump)
-{
-	const struct counts *c = &dump->counts;
-	uint64_t refused = 0;
-
-	fprintf(stderr,
-	    "mdfh dump: %s%" PRIu64 " packets, %" PRIu64 " messages, %" PRIu64 " shown\n",
-	    interrupted ? "interrupted: " : "", c->packets, c->messages, c->printed);
-	for (unsigned e = 1; e < MDFH_FRAME_ERRORS; e++)
-		refused += report("frames refused", c->frames[e],
-		    mdfh_frame_error_name((enum mdfh_frame_error)e));
-	report("packets with the capture's time", c->trailers[MDFH_TRAILER_ABSENT],
-	    "no trailer behind them");
-	report("packets with the capture's time", c->trailers[MDFH_TRAILER_IMPLAUSIBLE],
-	    "what stands behind them gives no time within 30 s of it");
-	for (unsigned e = 1; e < MDFH_SESSION_ERRORS; e++) {
-		/* Of these two every message is there and was shown. */
-		if (e == MDFH_SESSION_TRAILING)
-			report("packets", c->sessions[e], "bytes after the last message");
-		else if (e == MDFH_SESSION_SEQUENCE)
-			report("packets", c->sessions[e], "impossible sequence number");
-		else
-			refused += report("packets refused in whole or part", c->sessions[e],
-			    mdfh_session_error_name(e));
-	}
-	for (unsigned e = 1; e < MDFH_WALK_ERRORS; e++)
-		refused += report("messages refused", c->walks[e], mdfh_walk_error_name(e));
-	report("SoupBinTCP packets", c->soup, "logins, heartbeats and messages on TCP");
-	report("frames of other traffic", c->other, "neither UDP nor whole SoupBinTCP packets");
-	report("packets of no recognised protocol", c->unrecognised, "--protocol NAME names it");
-	if (!c->packets && c->unrecognised)
-		return 2;
-	return refused || dump->failed ? 1 : 0;
-}
-
 /* Command ------------------------------------------------------------------ */
 
 static void on_interrupt(int number)
@@ -881,7 +601,7 @@ static int run(struct dump *dump)
 	/* Why not all was printed is said at the end of the program. */
 	if (fflush(dump->out) || std_streams_closed())
 		return 0;
-	return status ? status : summary(dump);
+	return status ? status : dump_summary(&dump->counts, interrupted, dump->failed);
 }
 
 int mdfh_command_dump(int argc, char **argv)
@@ -909,7 +629,7 @@ int mdfh_command_dump(int argc, char **argv)
 		sigaction(SIGINT, &action, NULL);
 		status = run(dump);
 	}
-	free(dump->symbols);
+	free(dump->symbols.slots);
 	free(dump);
 	return status;
 }

@@ -75,3 +75,40 @@ void dump_check_types(const char *const *types, int count, const struct mdfh_sch
 			    wanted ? "the protocol does not have" : "no protocol has", shown->name,
 			    names);
 }
+
+int dump_parse_date(const char *text, struct dump_date *date)
+{
+	int used = 0;
+
+	return sscanf(text, "%4d-%2d-%2d%n", &date->year, &date->month, &date->day, &used) == 3 &&
+	       text[used] == '\0' && date->year > 1970 && date->month >= 1 && date->month <= 12 &&
+	       date->day >= 1 && date->day <= 31;
+}
+
+int dump_date_of_name(const char *path, struct dump_date *date)
+{
+	const char *name = strrchr(path, '/');
+
+	for (const char *at = name ? name + 1 : path; *at; at++) {
+		int a, b, c, d;
+
+		if (strspn(at, "0123456789") != 8 ||
+		    sscanf(at, "%2d%2d%2d%2d", &a, &b, &c, &d) != 4) {
+			at += strspn(at, "0123456789");
+			if (!*at)
+				break;
+			continue;
+		}
+		if (a * 100 + b >= 1990 && a * 100 + b < 2100 && c >= 1 && c <= 12) {
+			date->year = a * 100 + b;
+			date->month = c;
+			date->day = d;
+			return d >= 1 && d <= 31;
+		}
+		date->month = a;
+		date->day = b;
+		date->year = c * 100 + d;
+		return a >= 1 && a <= 12 && b >= 1 && b <= 31 && date->year >= 1990;
+	}
+	return 0;
+}

@@ -18,4 +18,15 @@ int dump_is_type(
 void dump_check_types(const char *const *types, int count, const struct mdfh_schema *wanted,
     const struct argp_state *state);
 
+struct dump_date {
+	int year, month, day;
+};
+
+/* YYYY-MM-DD. 1, or 0: it is no date. */
+int dump_parse_date(const char *text, struct dump_date *date);
+
+/* MMDDYYYY, as Nasdaq names day files, or YYYYMMDD: the first run of 8 digits in a file's name that is one. 1, or
+ * 0: there is none. */
+int dump_date_of_name(const char *path, struct dump_date *date);
+
 #endif
