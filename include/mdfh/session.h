@@ -213,7 +213,9 @@ struct mdfh_line_drops {
 	uint64_t socket;
 	uint64_t injected;
 	uint32_t known; /* bits as mdfh_bypass_stats.known_drops; 8 = injected */
-	uint32_t reserved;
+	/* Lines with the same number here have one port, whose nic and socket these are: they rise by
+	 * the packets of all of them. 0 = the line has a port of its own. */
+	uint32_t shared;
 };
 
 struct mdfh_channel;

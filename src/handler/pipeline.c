@@ -222,9 +222,24 @@ static void take_spans(struct mdfh_pipeline *p, struct channel_state *channel,
 	}
 }
 
-/* The drop counters of a port's path, before its packets are looked at. */
-static void note_drops(struct mdfh_pipeline *p, struct port_state *port)
+/* The flows that packets of a batch belong to, bit by bit. */
+static uint64_t flows_of(const struct port_state *port, int n)
 {
+	uint64_t flows = 0;
+
+	if (port->config.flow_count == 1)
+		return 1;
+	for (int i = 0; i < n; i++)
+		flows |= UINT64_C(1) << (port->packets[i].flow % MDFH_BYPASS_FLOWS_MAX);
+	return flows;
+}
+
+/* The drop counters of a port's path, before its packets are looked at. Told to the lines of these
+ * packets only: a hole shows at a line's next packet, which may be in a later batch than that in which
+ * the counter rose, and a reading in between would hide it. */
+static void note_drops(struct mdfh_pipeline *p, struct port_state *port, int n)
+{
+	uint64_t flows = flows_of(port, n);
 	const struct mdfh_bypass_stats *stats = port->stats;
 	struct mdfh_fault_counts faults;
 	struct mdfh_line_drops drops = {
@@ -232,6 +247,7 @@ static void note_drops(struct mdfh_pipeline *p, struct port_state *port)
 	    .kernel = stats->rx_dropped_kernel,
 	    .socket = stats->rx_dropped_socket,
 	    .known = stats->known_drops,
+	    .shared = port->config.flow_count > 1 ? (uint32_t)(port - p->ports) + 1 : 0,
 	};
 
 	if (port->is_fault) {
@@ -243,7 +259,10 @@ static void note_drops(struct mdfh_pipeline *p, struct port_state *port)
 		if (atomic_load_explicit(&p->kernel_drops_known, memory_order_relaxed))
 			drops.known |= 2;
 	}
+	static_assert(MDFH_BYPASS_FLOWS_MAX <= 64, "a bit for each flow");
 	for (uint32_t f = 0; f < port->config.flow_count; f++) {
+		if (!(flows >> f & 1))
+			continue;
 		/* Exact: the count rises with the first packet behind the hole. A capture read
 		 * whole has no flows to tell apart. */
 		if (port->is_fault)
@@ -472,7 +491,7 @@ int mdfh_pipeline_poll(struct mdfh_pipeline *p)
 			continue;
 		mdfh_load_work(&p->load);
 		now_ns = (int64_t)mdfh_clock_now_ns();
-		note_drops(p, port);
+		note_drops(p, port, n);
 		mdfh_pipeline_packets(p, i, port->packets, n, now_ns);
 		mdfh_bypass_release(port->config.port, port->packets, n);
 		tend_stream(p, port, now_ns);

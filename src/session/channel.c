@@ -297,19 +297,20 @@ static uint64_t line_filled(struct line *l, uint64_t first, uint64_t next)
 
 /* NIC and kernel counters are read by another thread, some time after they rose: what they say
  * when the hole is given up counts. The socket's come with the packets. */
-static unsigned hole_cause(const struct line *l, const struct line_hole *h)
+static unsigned hole_cause(const struct line *l, const struct line_hole *h, uint64_t *rise)
 {
 	const struct mdfh_line_drops *after = &h->after;
 	unsigned cause = MDFH_CAUSE_NONE, rose = 0;
 
+	*rise = UINT64_MAX;
 	if (h->cause)
 		return h->cause;
 	if (l->drops.nic > h->before.nic)
-		rose++, cause = MDFH_CAUSE_NIC;
+		rose++, cause = MDFH_CAUSE_NIC, *rise = l->drops.nic - h->before.nic;
 	if (l->drops.kernel > h->before.kernel)
 		rose++, cause = MDFH_CAUSE_KERNEL;
 	if (after->socket > h->before.socket)
-		rose++, cause = MDFH_CAUSE_SOCKET;
+		rose++, cause = MDFH_CAUSE_SOCKET, *rise = after->socket - h->before.socket;
 	if (after->injected > h->before.injected)
 		rose++, cause = MDFH_CAUSE_INJECTED;
 	if (rose == 1)
@@ -317,11 +318,29 @@ static unsigned hole_cause(const struct line *l, const struct line_hole *h)
 	return rose == 0 && after->known ? MDFH_CAUSE_UPSTREAM : MDFH_CAUSE_UNATTRIBUTED;
 }
 
+/* Each line that lacks a gap lacks a packet of its own: a port that dropped fewer than it has such lines
+ * has not dropped all of them. */
+static int is_enough(const struct mdfh_channel *ch, const uint64_t rises[MDFH_LINES_MAX])
+{
+	for (unsigned i = 0; i < ch->lines; i++) {
+		uint64_t lines = 0;
+
+		if (!ch->line[i].drops.shared || !rises[i])
+			continue;
+		for (unsigned k = 0; k < ch->lines; k++)
+			lines += rises[k] && ch->line[k].drops.shared == ch->line[i].drops.shared;
+		if (rises[i] < lines)
+			return 0;
+	}
+	return 1;
+}
+
 /* One name for a gap: what every line that passed it says. A message that arrived and was refused
  * would have filled it, so that outweighs the rest. */
 static uint8_t gap_cause(const struct mdfh_channel *ch, uint64_t first, uint64_t next)
 {
 	unsigned agreed = MDFH_CAUSE_NONE;
+	uint64_t rises[MDFH_LINES_MAX] = {0};
 
 	for (unsigned i = 0; i < ch->lines; i++) {
 		const struct line *l = &ch->line[i];
@@ -331,7 +350,7 @@ static uint8_t gap_cause(const struct mdfh_channel *ch, uint64_t first, uint64_t
 
 			if (l->hole[k].first >= next || l->hole[k].next <= first)
 				continue;
-			cause = hole_cause(l, &l->hole[k]);
+			cause = hole_cause(l, &l->hole[k], &rises[i]);
 			if (cause == MDFH_CAUSE_MALFORMED)
 				return MDFH_CAUSE_MALFORMED;
 			if (agreed == MDFH_CAUSE_NONE)
@@ -340,7 +359,7 @@ static uint8_t gap_cause(const struct mdfh_channel *ch, uint64_t first, uint64_t
 				agreed = MDFH_CAUSE_UNATTRIBUTED;
 		}
 	}
-	return (uint8_t)(agreed ? agreed : MDFH_CAUSE_UNATTRIBUTED);
+	return (uint8_t)(agreed && is_enough(ch, rises) ? agreed : MDFH_CAUSE_UNATTRIBUTED);
 }
 
 void mdfh_channel_drops(struct mdfh_channel *ch, unsigned line, const struct mdfh_line_drops *drops)

@@ -442,6 +442,7 @@ struct fake_port {
 	const struct feed *feed; /* the next packet; NULL = nothing there */
 	int error;
 	uint16_t flags;
+	uint16_t flow;
 	int64_t receive_ns;
 	int *closed;
 };
@@ -458,6 +459,7 @@ static int fake_recv(struct mdfh_bypass *port, struct mdfh_packet *packets, int 
 	packets[0] = (struct mdfh_packet){.data = fake->feed->data,
 	    .length = fake->feed->length,
 	    .receive_ns = (uint64_t)fake->receive_ns,
+	    .flow = fake->flow,
 	    .flags = fake->flags};
 	fake->feed = NULL;
 	return 1;
@@ -615,6 +617,103 @@ static void test_capture_beside_live(void **state)
 	}
 }
 
+/* One packet of a flow, behind which the port's NIC has dropped so many. */
+static void receive(struct mdfh_pipeline *p, struct fake_port *fake, uint16_t flow,
+    uint64_t sequence, uint64_t nic_drops)
+{
+	struct feed feed;
+
+	feed_begin(&feed, sequence);
+	feed_system(&feed, 'Q');
+	fake->base.stats.rx_dropped_nic = nic_drops;
+	fake->flow = flow;
+	fake->feed = &feed;
+	assert_int_equal(mdfh_pipeline_poll(p), 1);
+}
+
+/* Three flows of one port: lines A and B of the first channel, line A of the second. */
+static struct mdfh_pipeline *make_shared(struct fake_port *fake, int *closed)
+{
+	struct mdfh_pipeline_channel channels[2];
+	struct mdfh_pipeline_config config = {.ports_max = 1,
+	    .channels = channels,
+	    .channel_count = 2,
+	    .engine.instruments_max = 1000,
+	    .engine.books = {.orders_max = 4096, .levels_max = 4096},
+	    .engine.keep_books = 1,
+	    .engine.stop = &stop};
+	struct mdfh_pipeline_port port = {.port = &fake->base, .flow_count = 3};
+	struct mdfh_pipeline *p = NULL;
+
+	for (uint16_t c = 0; c < 2; c++)
+		channels[c] = (struct mdfh_pipeline_channel){.protocol = "itch50",
+		    .session = {.size = sizeof(channels[c].session),
+			.session = mdfh_session_find("moldudp64"),
+			.channel = c,
+			.lines = c ? 1 : 2,
+			.window_ns = 1000000},
+		    .midnight_ns = MIDNIGHT_NS};
+	*closed = 0;
+	*fake = (struct fake_port){.base = {.recv = fake_recv,
+				       .release = fake_release,
+				       .batch_size = 64,
+				       .ops = &fake_ops,
+				       .capabilities = {.size = sizeof(fake->base.capabilities),
+					   .copy_reason = "",
+					   .poll_fd = -1,
+					   .warning = ""},
+				       .stats = {.known_drops = 1}},
+	    .closed = closed};
+	port.flows[1].line = 1;
+	port.flows[2].channel = 1;
+	assert_int_equal(mdfh_pipeline_create(&config, &p), 0);
+	mdfh_pipeline_add_port(p, &port);
+	return p;
+}
+
+/* What a NIC dropped of a queue that several lines share explains the hole of a channel if there are as
+ * many packets as lines that lack it. Which channel's they were no counter says: all whose hole it
+ * stands beside are given that cause, and no other is. */
+static void test_drops_of_a_shared_port(void **state)
+{
+	static const struct {
+		uint64_t dropped;
+		unsigned first; /* cause of the hole of the first channel, of the second */
+		unsigned second;
+	} cases[] = {
+	    {0, MDFH_CAUSE_UPSTREAM, MDFH_CAUSE_UPSTREAM},
+	    {1, MDFH_CAUSE_UNATTRIBUTED, MDFH_CAUSE_NIC},
+	    {2, MDFH_CAUSE_NIC, MDFH_CAUSE_NIC},
+	    {9, MDFH_CAUSE_NIC, MDFH_CAUSE_NIC},
+	};
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+		struct mdfh_channel_report report;
+		struct fake_port fake;
+		int closed;
+		struct mdfh_pipeline *p = make_shared(&fake, &closed);
+
+		for (uint16_t flow = 0; flow < 3; flow++)
+			receive(p, &fake, flow, 1, 3);
+		for (uint16_t flow = 0; flow < 3; flow++)
+			receive(p, &fake, flow, 2, 3);
+		/* Number 3 is missing everywhere. */
+		for (uint16_t flow = 0; flow < 3; flow++)
+			receive(p, &fake, flow, 4, 3 + cases[i].dropped);
+		fake.error = -ENODATA;
+		assert_int_equal(mdfh_pipeline_poll(p), -ENODATA);
+		mdfh_pipeline_finish(p);
+		for (unsigned c = 0; c < 2; c++) {
+			mdfh_pipeline_channel_report(p, c, &report);
+			assert_int_equal(report.session.lost, 1);
+			assert_int_equal(
+			    report.session.lost_by_cause[c ? cases[i].second : cases[i].first], 1);
+		}
+		mdfh_pipeline_destroy(p);
+	}
+}
+
 /* Packets by whose clock stamped them, and of how many it was in sync. */
 static void test_times_of_lines(void **state)
 {
@@ -665,6 +764,7 @@ int main(void)
 	    cmocka_unit_test(test_large_batches),
 	    cmocka_unit_test(test_a_port_dies),
 	    cmocka_unit_test(test_capture_beside_live),
+	    cmocka_unit_test(test_drops_of_a_shared_port),
 	    cmocka_unit_test(test_times_of_lines),
 	};
 
