@@ -104,6 +104,7 @@ enum efvi_incident {
 	EFVI_CLOCK_NOT_SET,  /* the adapter's clock has never been set, so it is not Unix time */
 	EFVI_OVERFLOWS,      /* of the event queue */
 	EFVI_RESETS,
+	EFVI_SUMS_RIGHT, /* the NIC said that they are wrong */
 	EFVI_UNEXPECTED, /* events that a receive queue does not have */
 	EFVI_INCIDENTS,
 };

@@ -7,6 +7,7 @@
 #include <errno.h>
 #include <string.h>
 
+#include "mdfh/frame.h"
 #include "modules/ef_vi.h"
 
 /* Buffers ------------------------------------------------------------------------------------- */
@@ -98,6 +99,30 @@ static enum efvi_reason reason_of_flags(unsigned flags)
 	return flags ? EFVI_OTHER : EFVI_SOUND;
 }
 
+/* A NIC may call a sum wrong that is not there, or that it could not check: such a frame is looked at. */
+static enum efvi_reason looked_at(struct efvi_port *p, const struct efvi_frame *frame)
+{
+	struct mdfh_frame parsed;
+
+	if (frame->captured < frame->wire_length ||
+	    mdfh_frame_parse(MDFH_LINK_ETHERNET, frame->bytes, frame->captured, frame->captured,
+		&parsed) != MDFH_FRAME_OK ||
+	    mdfh_frame_checksums(frame->bytes, &parsed) != MDFH_FRAME_OK)
+		return EFVI_CHECKSUM;
+	p->incidents[EFVI_SUMS_RIGHT]++;
+	return EFVI_SOUND;
+}
+
+/* Whether a whole frame is good; if not, it is counted. */
+static int is_good(struct efvi_port *p, const struct efvi_frame *frame, enum efvi_reason reason)
+{
+	if (reason == EFVI_CHECKSUM)
+		reason = looked_at(p, frame);
+	if (reason)
+		discard(p, reason);
+	return !reason;
+}
+
 /* Frames of several buffers ------------------------------------------------------------------- */
 
 static void begin_assembly(struct efvi_port *p, uint32_t total)
@@ -126,10 +151,6 @@ static int end_assembly(struct efvi_port *p, struct efvi_frame *frame)
 	uint32_t length = p->assembly.length, captured = length;
 
 	p->assembly.is_open = 0;
-	if (p->assembly.reason != EFVI_SOUND) {
-		discard(p, p->assembly.reason);
-		return 0;
-	}
 	if (captured > p->assembly.size)
 		captured = p->assembly.size;
 	*frame = (struct efvi_frame){
@@ -139,7 +160,7 @@ static int end_assembly(struct efvi_port *p, struct efvi_frame *frame)
 	    .wire_length = length - p->prefix,
 	    .kind = EFVI_ASSEMBLED,
 	};
-	return 1;
+	return is_good(p, frame, p->assembly.reason);
 }
 
 /* A buffer has been filled, which may be the first and the last one of its frame. 1 if that is whole
@@ -157,11 +178,6 @@ static int filled_one(struct efvi_port *p, ef_request_id id, uint32_t filled, in
 		filled = p->prefix;
 	}
 	if (is_first && is_last) {
-		if (reason) {
-			discard(p, reason);
-			mdfh_pool_put(&p->buffers, buffer);
-			return 0;
-		}
 		bytes = mdfh_pool_at(&p->buffers, buffer);
 		*frame = (struct efvi_frame){
 		    .bytes = bytes + p->prefix,
@@ -171,7 +187,10 @@ static int filled_one(struct efvi_port *p, ef_request_id id, uint32_t filled, in
 		    .kind = EFVI_IN_BUFFER,
 		    .buffer = buffer,
 		};
-		return 1;
+		if (is_good(p, frame, reason))
+			return 1;
+		mdfh_pool_put(&p->buffers, buffer);
+		return 0;
 	}
 	if (p->assembly.is_open) {
 		append(p, buffer, filled);
@@ -222,8 +241,8 @@ static int merged(
 }
 
 /* Packets of an EFCT NIC's lie in memory that is the NIC's. */
-static int reference(
-    struct efvi_port *p, uint32_t packet, uint32_t length, struct efvi_frame *frame)
+static int reference(struct efvi_port *p, uint32_t packet, uint32_t length, enum efvi_reason reason,
+    struct efvi_frame *frame)
 {
 	const void *bytes = p->api.reference_get(&p->vi, packet);
 
@@ -235,7 +254,10 @@ static int reference(
 	    .kind = EFVI_BY_REFERENCE,
 	    .reference = packet,
 	};
-	return 1;
+	if (is_good(p, frame, reason))
+		return 1;
+	p->api.reference_release(&p->vi, packet);
+	return 0;
 }
 
 void mdfh_efvi_give_back(struct efvi_port *p, const struct efvi_frame *frame)
@@ -305,6 +327,7 @@ static void die(struct efvi_port *p, enum efvi_incident why)
 static int next_of_single(struct efvi_port *p, struct efvi_frame *frame)
 {
 	const ef_event *event = &p->events[p->event_at++];
+	enum efvi_reason reason;
 
 	switch (EF_EVENT_TYPE(*event)) {
 	case EF_EVENT_TYPE_RX:
@@ -315,13 +338,11 @@ static int next_of_single(struct efvi_port *p, struct efvi_frame *frame)
 		    EF_EVENT_RX_DISCARD_BYTES(*event), event->rx_discard.flags,
 		    reason_of(EF_EVENT_RX_DISCARD_TYPE(*event)), frame);
 	case EF_EVENT_TYPE_RX_REF:
-		return reference(p, event->rx_ref.pkt_id, event->rx_ref.len, frame);
+		return reference(p, event->rx_ref.pkt_id, event->rx_ref.len, EFVI_SOUND, frame);
 	case EF_EVENT_TYPE_RX_REF_DISCARD:
-		discard(p, reason_of_flags(event->rx_ref_discard.flags)
-			       ? reason_of_flags(event->rx_ref_discard.flags)
-			       : EFVI_OTHER);
-		p->api.reference_release(&p->vi, event->rx_ref_discard.pkt_id);
-		return 0;
+		reason = reason_of_flags(event->rx_ref_discard.flags);
+		return reference(p, event->rx_ref_discard.pkt_id, event->rx_ref_discard.len,
+		    reason ? reason : EFVI_OTHER, frame);
 	case EF_EVENT_TYPE_RX_NO_DESC_TRUNC:
 		p->assembly.is_open = 0;
 		discard(p, EFVI_NO_BUFFERS);

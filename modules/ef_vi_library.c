@@ -84,9 +84,8 @@ int mdfh_efvi_library_open(struct efvi_api *api, const char *path)
 	if (!api->handle) {
 		why = dlerror();
 		return mdfh_error(-ENOTSUP,
-		    "ef_vi: %s cannot be loaded (%s); install Onload %s, or name its library by "
-		    "the option library",
-		    name, why ? why : "no reason given", MDFH_EF_VI_VERSION);
+		    "ef_vi: %s; install Onload %s, or name its library (option library)",
+		    why ? why : name, MDFH_EF_VI_VERSION);
 	}
 	rc = find_symbols(api, name);
 	if (!rc && strcmp(api->version_str(), MDFH_EF_VI_VERSION) != 0)

@@ -32,6 +32,7 @@ static const char *const incidents[EFVI_INCIDENTS] = {
     [EFVI_CLOCK_NOT_SET] = "no NIC time: clock never set",
     [EFVI_OVERFLOWS] = "event queue overflows",
     [EFVI_RESETS] = "NIC resets",
+    [EFVI_SUMS_RIGHT] = "checksums right after all",
     [EFVI_UNEXPECTED] = "unexpected events",
 };
 

@@ -13,6 +13,7 @@ enum { PORT = 26477, CUT = 64 };
 static const struct mdfh_flow group = {.group = "239.1.1.1", .port = PORT};
 static char library[PATH_MAX + 32];
 static char options[PATH_MAX + 128];
+static struct mdfh_bypass *left_open; /* by a test that failed */
 
 /* A port ---------------------------------------------------------------------------------------- */
 
@@ -39,6 +40,7 @@ static struct mdfh_bypass *open_ef_vi(struct mdfh_bypass_config config, const ch
 
 	config = filled(config, more);
 	assert_ok(mdfh_bypass_open(&config, &port));
+	left_open = port;
 	return port;
 }
 
@@ -65,6 +67,7 @@ static void assert_nothing_open(void)
 
 static void close_ef_vi(struct mdfh_bypass *port)
 {
+	left_open = NULL;
 	mdfh_bypass_close(port);
 	assert_nothing_open();
 }
@@ -91,6 +94,8 @@ struct sending {
 	int discard;
 	unsigned discard_flags;
 	uint64_t time_ns;
+	int is_damaged; /* its UDP checksum is wrong */
+	int has_no_sum;
 };
 
 static uint8_t frame_bytes[20000];
@@ -115,6 +120,10 @@ static struct efdev_frame make(uint32_t number, struct sending s)
 	memcpy(payload + length - 4, &number, 4);
 	bytes = mdfh_frame_build(&header, payload, length, frame_bytes, sizeof(frame_bytes));
 	assert_true(bytes > 0);
+	if (s.is_damaged)
+		frame_bytes[bytes - 10] ^= 0x10;
+	if (s.has_no_sum)
+		memset(frame_bytes + bytes - length - 2, 0, 2);
 	return (struct efdev_frame){.bytes = frame_bytes,
 	    .length = (uint32_t)bytes,
 	    .discard = s.discard,
@@ -263,7 +272,8 @@ static void discard_each(const char *more, int by_flags)
 			continue;
 		arrive(1, (struct sending){0});
 		arrive(99, (struct sending){.discard = by_flags ? 0 : discards[i].discard,
-			       .discard_flags = by_flags ? discards[i].flags : 0});
+			       .discard_flags = by_flags ? discards[i].flags : 0,
+			       .is_damaged = 1});
 		arrive(2, (struct sending){0});
 		expect(port, 1, 2);
 		assert_int_equal(counter(port, discards[i].counter), before + 1);
@@ -285,6 +295,43 @@ static void discards_for_every_reason(void **state)
 	efdev_config()->is_counted = 0;
 	efdev_config()->is_efct = 1;
 	discard_each(NULL, 1);
+}
+
+/* The NIC is believed only after a look: of what it calls wrong, what is not there, or right, is good. */
+static void looks_at_sums_called_wrong(void **state)
+{
+	(void)state;
+	for (int kind = 0; kind < 4; kind++) {
+		int by_flags = kind > 1;
+		const struct sending good = {.discard = by_flags ? 0 : EF_EVENT_RX_DISCARD_CSUM_BAD,
+		    .discard_flags = by_flags ? EF_VI_DISCARD_RX_L4_CSUM_ERR : 0};
+		struct sending no_sum = good, damaged = good;
+		struct mdfh_bypass *port;
+
+		efdev_config()->is_counted = kind == 2;
+		efdev_config()->is_efct = kind == 3;
+		port = open_ef_vi((struct mdfh_bypass_config){0},
+		    kind == 1 || kind == 2 ? ",event_merge=on" : NULL);
+		no_sum.has_no_sum = 1;
+		damaged.is_damaged = 1;
+		arrive(0, good);
+		arrive(1, no_sum);
+		arrive(9, damaged);
+		arrive(2, good);
+		expect(port, 0, 3);
+		assert_int_equal(counter(port, "checksums right after all"), 3);
+		assert_int_equal(counter(port, "discarded: checksum"), 1);
+		assert_int_equal(stats_of(port).rx_dropped_nic, 1);
+		if (kind < 2) { /* of several buffers, of which not all are kept */
+			damaged.length = 6000;
+			no_sum.length = 6000;
+			arrive(9, damaged);
+			arrive(9, no_sum);
+			expect(port, 0, 0);
+			assert_int_equal(counter(port, "discarded: checksum"), 3);
+		}
+		close_ef_vi(port);
+	}
 }
 
 /* A recv may want fewer packets than an event has. */
@@ -766,7 +813,7 @@ static void refuses_other_libraries(void **state)
 
 	config.backend_options = "library=/nonexistent/libciul.so.1";
 	assert_int_equal(mdfh_bypass_open(&config, &port), -ENOTSUP);
-	assert_error("/nonexistent/libciul.so.1 cannot be loaded");
+	assert_error("/nonexistent/libciul.so.1: cannot open shared object file");
 	assert_error("install Onload software device 1");
 	config.backend_options = "library=libciul.so.1";
 	assert_int_equal(mdfh_bypass_open(&config, &port), -EINVAL);
@@ -826,6 +873,8 @@ static void is_listed(void **state)
 static int set_up(void **state)
 {
 	(void)state;
+	mdfh_bypass_close(left_open);
+	left_open = NULL;
 	efdev_configure(&(struct efdev_config){0});
 	return 0;
 }
@@ -837,6 +886,7 @@ int main(void)
 	    TEST(hands_out_what_came),
 	    TEST(counts_what_finds_no_buffer),
 	    TEST(discards_for_every_reason),
+	    TEST(looks_at_sums_called_wrong),
 	    TEST(unbundles_merged_events),
 	    TEST(takes_completions_in_any_order),
 	    TEST(waits_for_the_event),
