@@ -62,7 +62,7 @@ static int arrive(struct verbs_port *v, enum ibv_wc_status status, uint64_t piec
 	if (status == IBV_WC_SUCCESS)
 		return 1;
 	mdfh_pool_put(&v->pieces, (uint32_t)piece);
-	v->failures[(unsigned)status < VERBS_STATUSES ? (unsigned)status : VERBS_STATUSES - 1]++;
+	v->failures[verbs_status(status)]++;
 	/* Buffers come back so when the queue pair is in its error state, which it does not leave. */
 	if (status == IBV_WC_WR_FLUSH_ERR || status == IBV_WC_FATAL_ERR)
 		v->is_dead = 1;

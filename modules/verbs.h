@@ -98,7 +98,6 @@ struct verbs_port {
 	uint64_t now_ns;
 	struct mdfh_device_line clock_line;
 	uint64_t failures[VERBS_STATUSES]; /* completions by status; success is not counted */
-	uint64_t post_failures;
 
 	/* The sending thread's. */
 	struct ibv_cq *send_cq;
@@ -109,6 +108,8 @@ struct verbs_port {
 	uint32_t send_stride, send_at, send_free;
 	uint32_t send_silent; /* slots on their way that the next chain's end reports */
 	uint32_t payload_max;
+	uint64_t send_failures[VERBS_STATUSES];
+	uint64_t post_failures; /* of both threads, which are one */
 	struct mdfh_frame_header headers[MDFH_BYPASS_FLOWS_MAX];
 	struct verbs_group *send_groups[MDFH_BYPASS_FLOWS_MAX]; /* by flow */
 	uint16_t ports[MDFH_BYPASS_FLOWS_MAX];
@@ -118,13 +119,12 @@ struct verbs_port {
 	struct ibv_context *context; /* of a raw port its own, else librdmacm's */
 	struct ibv_device_attr_ex attributes;
 	struct ibv_port_attr link;
-	int owns_context;
+	int owns_context, is_infiniband;
 	uint8_t link_number;
 	struct ibv_pd *pd;
 	struct ibv_mr *mr;
 	struct ibv_comp_channel *channel;
-	uint32_t unacknowledged; /* completion events */
-	uint64_t out_of_buffer;  /* the device's counter at open */
+	uint64_t out_of_buffer; /* the device's counter at open */
 	int has_out_of_buffer;
 	struct mdfh_device_clock clock;
 	uint64_t clock_ns; /* when it was looked at last */
@@ -147,6 +147,12 @@ struct verbs_port {
 	char warning[256];
 	char setup_warning[256];
 };
+
+/* Where a status is counted: one that is not known is the last. */
+static inline uint32_t verbs_status(enum ibv_wc_status status)
+{
+	return (uint32_t)status < VERBS_STATUSES ? (uint32_t)status : VERBS_STATUSES - 1;
+}
 
 /* verbs_setup.c ------------------------------------------------------------------------------- */
 

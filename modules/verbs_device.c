@@ -233,15 +233,22 @@ static void put_folder(struct counters *counters, const struct verbs_port *v, co
 	}
 }
 
+static void put_failures(
+    struct counters *counters, const char *prefix, const uint64_t failures[VERBS_STATUSES])
+{
+	for (int i = 0; i < VERBS_STATUSES; i++)
+		if (failures[i])
+			put(counters, prefix, ibv_wc_status_str((enum ibv_wc_status)i),
+			    failures[i]);
+}
+
 int verbs_counters(struct mdfh_bypass *port, struct mdfh_bypass_counter *to, int max)
 {
 	const struct verbs_port *v = (const struct verbs_port *)port;
 	struct counters counters = {.to = to, .max = max};
 
-	for (int i = 0; i < VERBS_STATUSES; i++)
-		if (v->failures[i])
-			put(&counters, "completion: ", ibv_wc_status_str((enum ibv_wc_status)i),
-			    v->failures[i]);
+	put_failures(&counters, "completion: ", v->failures);
+	put_failures(&counters, "sending: ", v->send_failures);
 	put(&counters, "", "buffers with the device", v->posted);
 	put(&counters, "", "chains refused", v->post_failures);
 	if (v->stamps == VERBS_STAMPS_TICKS) {

@@ -11,7 +11,10 @@
 #include "mdfh/error.h"
 #include "modules/verbs.h"
 
-enum { SOURCE_PORT = 20000 };
+enum {
+	SOURCE_PORT = 20000,
+	IPV6_MORE = 20, /* bytes of header than IPv4 has */
+};
 
 /* Open ---------------------------------------------------------------------------------------- */
 
@@ -127,8 +130,7 @@ static void reclaim(struct verbs_port *v)
 			v->send_free += (uint32_t)wc[i].wr_id;
 			if (wc[i].status == IBV_WC_SUCCESS)
 				continue;
-			v->failures[(unsigned)wc[i].status < VERBS_STATUSES ? (unsigned)wc[i].status
-									    : 0]++;
+			v->send_failures[verbs_status(wc[i].status)]++;
 			v->is_dead = 1;
 		}
 	} while (n == 16);
@@ -147,6 +149,10 @@ static int fill(struct verbs_port *v, const struct mdfh_packet *packet, uint32_t
 		return -EINVAL;
 	if (v->is_raw) {
 		struct mdfh_frame_header *header = &v->headers[packet->flow];
+
+		if (!mdfh_frame_is_ipv4(header->destination) &&
+		    packet->length > v->payload_max - IPV6_MORE)
+			return -EINVAL;
 
 		header->identification++;
 		return mdfh_frame_build(header, packet->data, packet->length, to, v->send_stride);

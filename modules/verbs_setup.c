@@ -1,5 +1,6 @@
 /* verbs_setup.c - how a port of backend verbs is opened and closed: options, memory, queues. */
 #include <errno.h>
+#include <net/if_arp.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -137,6 +138,7 @@ static int read_interface(struct verbs_port *v, uint32_t *mtu)
 	memcpy(request.ifr_name, v->device, sizeof(v->device));
 	if (ioctl(fd, SIOCGIFHWADDR, &request))
 		rc = -errno;
+	v->is_infiniband = request.ifr_hwaddr.sa_family == ARPHRD_INFINIBAND;
 	memcpy(v->mac, request.ifr_hwaddr.sa_data, 6);
 	if (!rc && ioctl(fd, SIOCGIFMTU, &request))
 		rc = -errno;
@@ -151,7 +153,11 @@ static int choose(struct verbs_port *v, const struct mdfh_bypass_config *config,
 {
 	int rc;
 
-	if (options->mode != VERBS_DATAGRAM) {
+	if (options->mode == VERBS_RAW && v->is_infiniband)
+		return mdfh_error(-ENOTSUP,
+		    "verbs: mode is raw, and interface %s is InfiniBand's; use mode=datagram",
+		    v->device);
+	if (options->mode != VERBS_DATAGRAM && !v->is_infiniband) {
 		rc = verbs_device_open(v);
 		if (!rc)
 			rc = verbs_device_ask(v);

@@ -260,6 +260,8 @@ static void takes_back_what_was_not_sent(void **state)
 	assert_int_equal(mdfh_bypass_send(port, packets, 1), 1);
 	assert_int_equal(mdfh_bypass_send(port, packets, 1), -EIO);
 	assert_error("open the port anew");
+	assert_int_equal(counter_of(port, "sending: another error"), 1);
+	assert_int_equal(stats_of(port).rx_dropped_nic, 0);
 	closes(port);
 }
 

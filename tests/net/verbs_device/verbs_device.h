@@ -41,7 +41,6 @@ struct vdev {
 	/* What it refuses, and how: errno values. */
 	int open_error, raw_error, rule_error, whole_rule_error, ah_error, join_error, loop_error;
 	int is_join_silent;     /* nobody answers */
-	int gives_no_event;     /* ... nor fails */
 	uint32_t takes_at_most; /* receive orders in one call; 0 = all */
 	uint32_t sends_at_most;
 	enum ibv_wc_status send_status;
