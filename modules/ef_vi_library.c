@@ -91,8 +91,7 @@ int mdfh_efvi_library_open(struct efvi_api *api, const char *path)
 	if (!rc && strcmp(api->version_str(), MDFH_EF_VI_VERSION) != 0)
 		rc = mdfh_error(-ENOTSUP,
 		    "ef_vi: %s is of Onload %s, and the module was built for %s; build mdfh "
-		    "against the headers of the one that is there, since each lays out its "
-		    "structures anew",
+		    "against the headers of the former",
 		    name, api->version_str(), MDFH_EF_VI_VERSION);
 	if (rc)
 		mdfh_efvi_library_close(api);
