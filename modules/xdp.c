@@ -28,12 +28,12 @@ static void wake(struct xdp_port *x)
 	(void)recvfrom(x->fd, NULL, 0, MSG_DONTWAIT, NULL, NULL);
 }
 
-/* How many packets can be handed out: in place, and of zero-copy also as copies. */
-static uint32_t room_for(const struct xdp_port *x)
+/* How many packets can be handed out where they lie. */
+static uint32_t room_in_place(const struct xdp_port *x)
 {
-	uint32_t in_place = x->zero_copy ? x->hold_max : x->hold_max + x->batch_size;
+	uint32_t most = x->zero_copy ? x->hold_max : x->hold_max + x->batch_size;
 
-	return (x->held_count < in_place ? in_place - x->held_count : 0) + x->copies.free_count;
+	return x->held_count < most ? most - x->held_count : 0;
 }
 
 /* Zero-copy: a packet must not stay in the NIC's buffer if it is short, or if so many are held that
@@ -76,6 +76,30 @@ static inline void make_packet(uint64_t chunk, const uint8_t *bytes, uint32_t of
 	packet->reserved = 0;
 }
 
+/* The NIC's time in front of a frame, if there is one. It is taken away, lest it be the next packet's. */
+static void read_stamp(struct xdp_port *x, struct mdfh_packet *packet)
+{
+	struct xdp_stamp stamp;
+	uint8_t *bytes;
+	uint64_t offset;
+
+	if (packet->cookie >= x->chunks.count) /* a copy, and read before */
+		return;
+	offset = (uint64_t)(packet->data - x->chunks.base) - packet->header_length;
+	if (offset % XDP_CHUNK < sizeof(stamp))
+		return;
+	bytes = x->chunks.base + offset - sizeof(stamp);
+	memcpy(&stamp, bytes, sizeof(stamp));
+	if (stamp.marker != XDP_STAMP_MARKER)
+		return;
+	memset(bytes, 0, sizeof(stamp));
+	if (!stamp.ns)
+		return;
+	packet->receive_ns = stamp.ns;
+	packet->flags &= (uint16_t) ~(MDFH_PACKET_TIME_MASK | MDFH_PACKET_CLOCK_SYNC);
+	packet->flags |= MDFH_PACKET_TIME_NIC;
+}
+
 /* A descriptor as it may be: a frame that is not plain or of no flow, too long, or with a trailer, a
  * packet to be copied. 1 if a packet was made of it; else its chunk goes back. */
 static __attribute__((noinline)) int take_any(
@@ -105,6 +129,8 @@ static __attribute__((noinline)) int take_any(
 		packet->flags |= MDFH_PACKET_TRUNCATED;
 		stats->rx_truncated++;
 	}
+	if (x->stamps)
+		read_stamp(x, packet);
 	/* Before the frame may be given back. */
 	mdfh_frame_trailer(stats, &x->trailer, bytes, desc->len, desc->len, &frame, packet);
 	stats->rx_bytes += packet->length;
@@ -119,41 +145,40 @@ static __attribute__((noinline)) int take_any(
 
 static int receive(struct xdp_port *x, struct mdfh_packet *packets, uint32_t n)
 {
-	uint32_t at = 0, ready = xsk_ring_cons__peek(&x->rx, n, &at);
+	uint32_t at = 0, ready = xsk_ring_cons__peek(&x->rx, n, &at), end = at + ready;
+	uint32_t in_place = room_in_place(x);
 	uint64_t now_ns = ready && x->time_flags ? mdfh_clock_now_ns() : 0;
 	/* None of these is written while packets are, which the compiler cannot know. */
 	const struct xdp_desc *ring = x->rx.ring, *desc, *next;
-	const uint32_t mask = x->rx.mask, frame_size = x->frame_size;
+	const uint32_t mask = x->rx.mask, longest = x->frame_size;
 	const uint16_t flags = x->time_flags;
-	const uint8_t *base = x->chunks.base;
-	uint8_t *held = x->chunks.held;
-	/* 0 = no packet is simply handed out in place. */
-	const uint64_t memory_bytes = x->zero_copy || x->trailer.kind != MDFH_TRAILER_NONE
-					  ? 0
-					  : (uint64_t)x->chunks.count * XDP_CHUNK;
-	struct mdfh_packet *packet = packets;
+	uint8_t *base = x->chunks.base, *held = x->chunks.held;
+	/* 0 = no packet is simply handed out where it lies. */
+	const uint64_t memory_bytes =
+	    x->trailer.kind != MDFH_TRAILER_NONE || (x->zero_copy && x->threshold)
+		? 0
+		: (uint64_t)x->chunks.count * XDP_CHUNK;
+	struct mdfh_packet *packet = packets, *counted = packets;
 	uint64_t total_bytes = 0;
-	uint32_t others = 0;
 
 	next = &ring[at & mask];
-	for (uint32_t end = at + ready; at != end; at++) {
-		uint64_t addr;
-		uint32_t length;
+	for (uint32_t stop = ready < in_place ? end : at + in_place; at != stop;) {
 		uint16_t flow = MDFH_FLOW_NONE;
 		int32_t payload = -1;
+		uint64_t addr;
+		uint32_t length;
 
 		desc = next;
-		next = &ring[(at + 1) & mask];
+		next = &ring[++at & mask];
 		__builtin_prefetch(base + next->addr);
 		addr = desc->addr;
 		length = desc->len;
 		if (addr < memory_bytes && addr % XDP_CHUNK + length <= XDP_CHUNK)
 			payload = mdfh_frame_path_plain(&x->flows, base + addr, length, &flow);
-		if (payload < 0 || flow == MDFH_FLOW_NONE || (uint32_t)payload > frame_size) {
-			int made = take_any(x, desc, now_ns, packet);
-
-			packet += made;
-			others += (uint32_t)made;
+		if ((uint32_t)payload > longest || flow == MDFH_FLOW_NONE) {
+			x->held_count += (uint32_t)(packet - counted);
+			packet += take_any(x, desc, now_ns, packet);
+			counted = packet;
 			continue;
 		}
 		make_packet(addr / XDP_CHUNK, base + addr, MDFH_PLAIN_PAYLOAD, (uint32_t)payload,
@@ -162,10 +187,15 @@ static int receive(struct xdp_port *x, struct mdfh_packet *packets, uint32_t n)
 		held[addr / XDP_CHUNK] = 1;
 		total_bytes += (uint32_t)payload;
 	}
+	x->base.stats.rx_bytes += total_bytes;
+	x->held_count += (uint32_t)(packet - counted);
+	for (; at != end; at++)
+		packet += take_any(x, &ring[at & mask], now_ns, packet);
 	if (ready)
 		xsk_ring_cons__release(&x->rx, ready);
-	x->base.stats.rx_bytes += total_bytes;
-	x->held_count += (uint32_t)(packet - packets) - others;
+	if (x->stamps)
+		for (counted = packets; counted < packet; counted++)
+			read_stamp(x, counted);
 	return (int)(packet - packets);
 }
 
@@ -180,7 +210,7 @@ static void top_up(struct xdp_port *x)
 static int xdp_recv(struct mdfh_bypass *port, struct mdfh_packet *packets, int n)
 {
 	struct xdp_port *x = (struct xdp_port *)port;
-	uint32_t room = room_for(x);
+	uint32_t room = room_in_place(x) + x->copies.free_count;
 	int got = 0;
 
 	if (room)

@@ -49,7 +49,8 @@ struct xdp_port {
 	int fd;
 	uint64_t bad_descriptors; /* not of the memory that the kernel was given */
 	int is_polled;            /* every empty recv enters the kernel (preferred busy polling) */
-	uint16_t time_flags;      /* of every packet; 0 = receive_ns is to be 0 */
+	int stamps;               /* the NIC's time stands in front of frames that have one */
+	uint16_t time_flags;      /* of every other packet; 0 = receive_ns is to be 0 */
 	int zero_copy;
 	/* Copies of packets that must not stay in the NIC's buffers. */
 	struct mdfh_pool copies;
@@ -106,6 +107,7 @@ struct xdp_attach_config {
 	const char *device;
 	enum { XDP_ANY_MODE, XDP_NATIVE, XDP_GENERIC } mode;
 	enum { XDP_ANY_WAY, XDP_LINK, XDP_DISPATCHER } way;
+	int stamps;         /* the program is to ask the NIC for each packet's time */
 	const char *pinned; /* folder with the maps of a program that somebody else attached */
 };
 

@@ -20,17 +20,20 @@
 #include "mdfh/frame.h"
 #include "modules/xdp.h"
 
-#ifdef __clang_analyzer__ /* which does not know that this frees what it is given */
-#define bpf_object__destroy_skeleton free
-#endif
 #include <xdp_program.skel.h> /* made by bpftool */
+#include <xdp_stamps.skel.h>
+
+#ifndef BPF_F_XDP_DEV_BOUND_ONLY
+#define BPF_F_XDP_DEV_BOUND_ONLY (1U << 6) /* Linux 6.3 */
+#endif
 
 struct xdp_interface {
 	struct xdp_interface *next;
 	unsigned index;
 	unsigned users;
 	int is_generic;
-	struct mdfh_xdp_program *program;      /* NULL = pinned by somebody else */
+	int stamps;                            /* the program asks the NIC for times */
+	struct bpf_object *object;             /* NULL = pinned by somebody else */
 	struct xdp_program *dispatched;        /* NULL = not beside others */
 	int link;                              /* -1 = none */
 	char pinned[256];                      /* "" = not */
@@ -88,20 +91,32 @@ static int refused(int error, const char *device, const char *what)
 	return error;
 }
 
+static struct bpf_program *the_program(const struct xdp_interface *interface)
+{
+	return bpf_object__find_program_by_name(interface->object, "mdfh_xdp");
+}
+
 /* A link in one mode. The descriptor, or a negative errno without a sentence. */
 static int make_link(const struct xdp_interface *interface, uint32_t mode)
 {
 	const struct bpf_link_create_opts options = {.sz = sizeof(options), .flags = mode};
-	int fd = bpf_link_create(bpf_program__fd(interface->program->progs.mdfh_xdp),
-	    (int)interface->index, BPF_XDP, &options);
+	int fd = bpf_link_create(
+	    bpf_program__fd(the_program(interface)), (int)interface->index, BPF_XDP, &options);
 
 	return fd < 0 ? -errno : fd;
 }
 
 static int attach_by_link(struct xdp_interface *interface, const struct xdp_attach_config *config)
 {
-	int rc = mdfh_xdp_program__load(interface->program);
+	int rc = bpf_object__load(interface->object);
 
+	if (rc && config->stamps && rc != -EPERM && rc != -EACCES)
+		return mdfh_error(-ENOTSUP,
+		    "xdp: timestamps are to be the NIC's, and the kernel or the driver of %s has "
+		    "no "
+		    "XDP metadata to read them from (%s); it needs Linux 6.3 and a driver with "
+		    "xmo_rx_timestamp: use software or default",
+		    config->device, strerror(-rc));
 	if (rc)
 		return refused(rc, config->device, "loading the XDP program");
 	if (config->mode != XDP_GENERIC) {
@@ -138,7 +153,7 @@ static int attach_by_dispatcher(
 	struct xdp_multiprog *all;
 	int rc;
 
-	interface->dispatched = xdp_program__from_bpf_obj(interface->program->obj, "xdp");
+	interface->dispatched = xdp_program__from_bpf_obj(interface->object, "xdp");
 	if (libxdp_get_error(interface->dispatched)) {
 		interface->dispatched = NULL;
 		return mdfh_error(-ENOTSUP, "xdp: libxdp does not take the program");
@@ -178,24 +193,41 @@ static int has_dispatcher(unsigned index)
 	return has;
 }
 
+/* The program as it stands in this module. */
+static int open_object(struct xdp_interface *interface, const struct xdp_attach_config *config)
+{
+	size_t bytes = 0;
+	const void *elf = config->stamps ? mdfh_xdp_stamps__elf_bytes(&bytes)
+					 : mdfh_xdp_program__elf_bytes(&bytes);
+
+	interface->object = bpf_object__open_mem(elf, bytes, NULL);
+	if (!interface->object || !the_program(interface))
+		return mdfh_error_errno(-errno, "xdp: reading the XDP program");
+	interface->stamps = config->stamps;
+	if (!config->stamps)
+		return 0;
+	/* What it asks is answered by the driver that it is bound to. */
+	bpf_program__set_ifindex(the_program(interface), interface->index);
+	return bpf_program__set_flags(the_program(interface), BPF_F_XDP_DEV_BOUND_ONLY);
+}
+
 static int attach(struct xdp_interface *interface, const struct xdp_attach_config *config)
 {
-	int rc;
+	int rc = open_object(interface, config);
 
-	interface->program = mdfh_xdp_program__open();
-	if (!interface->program)
-		return mdfh_error_errno(-errno, "xdp: reading the XDP program");
+	if (rc)
+		return rc;
 	if (config->way == XDP_DISPATCHER ||
-	    (config->way == XDP_ANY_WAY && has_dispatcher(interface->index)))
+	    (config->way == XDP_ANY_WAY && !config->stamps && has_dispatcher(interface->index)))
 		rc = attach_by_dispatcher(interface, config);
 	else
 		rc = attach_by_link(interface, config);
 	if (rc)
 		return rc;
-	interface->sockets = bpf_map__fd(interface->program->maps.sockets);
-	interface->filters = bpf_map__fd(interface->program->maps.filters);
-	interface->kinds = bpf_map__fd(interface->program->maps.kinds);
-	interface->verdicts = bpf_map__fd(interface->program->maps.verdicts);
+	interface->sockets = bpf_object__find_map_fd_by_name(interface->object, "sockets");
+	interface->filters = bpf_object__find_map_fd_by_name(interface->object, "filters");
+	interface->kinds = bpf_object__find_map_fd_by_name(interface->object, "kinds");
+	interface->verdicts = bpf_object__find_map_fd_by_name(interface->object, "verdicts");
 	return 0;
 }
 
@@ -263,7 +295,7 @@ static void destroy(struct xdp_interface *interface)
 			if (maps[i] >= 0)
 				close(maps[i]);
 	}
-	mdfh_xdp_program__destroy(interface->program);
+	bpf_object__close(interface->object);
 	free(interface);
 }
 
@@ -272,16 +304,17 @@ static int join(struct xdp_interface *interface, const struct xdp_attach_config 
 {
 	const char *pinned = config->pinned ? config->pinned : "";
 
-	if (strcmp(pinned, interface->pinned) != 0 ||
+	if (strcmp(pinned, interface->pinned) != 0 || config->stamps != interface->stamps ||
 	    (config->mode == XDP_NATIVE && interface->is_generic) ||
 	    (config->mode == XDP_GENERIC && !interface->is_generic) ||
 	    (config->way == XDP_LINK && interface->dispatched) ||
 	    (config->way == XDP_DISPATCHER && !interface->dispatched))
 		return mdfh_error(-EBUSY,
-		    "xdp: this process has the program attached to %s in another way (%s%s); give "
-		    "all its queues the same mode, attach and pinned",
+		    "xdp: this process has the program attached to %s in another way (%s%s%s); "
+		    "give all its queues the same mode, attach, pinned and timestamps",
 		    config->device, mdfh_xdp_attached_as(interface),
-		    interface->dispatched ? ", dispatcher" : "");
+		    interface->dispatched ? ", dispatcher" : "",
+		    interface->stamps ? ", the NIC's times" : "");
 	interface->users++;
 	return 0;
 }

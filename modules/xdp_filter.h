@@ -38,4 +38,13 @@ enum xdp_verdict {
 	XDP_VERDICTS,
 };
 
+/* What stands in front of a frame where the NIC's time is asked for. Memory keeps what an earlier packet
+ * had there, so the reader takes the marker away. */
+#define XDP_STAMP_MARKER 0x6d6466685f6e6963u
+
+struct xdp_stamp {
+	__u64 marker;
+	__u64 ns; /* by the NIC's clock; 0 = it has no time of this packet */
+};
+
 #endif

@@ -127,9 +127,6 @@ static int check(const struct mdfh_bypass_config *config)
 	if (!config->flow_count)
 		return mdfh_error(-EINVAL,
 		    "xdp: there are no flows; name the groups (or addresses) and ports to receive");
-	if (config->timestamps == MDFH_TIMESTAMPS_HARDWARE)
-		return mdfh_error(-ENOTSUP,
-		    "xdp: timestamps are to be the NIC's; xdp has none: use software or default");
 	if (config->frame_size > longest)
 		return mdfh_error(-EINVAL,
 		    "xdp: frame_size is %u; a packet's buffer is a page, so it can be %u at most",
@@ -437,7 +434,9 @@ static void report(struct xdp_port *x, const struct mdfh_bypass_config *config, 
 	    .copy_reason = x->zero_copy ? "" : "kernel",
 	    .mode = x->mode,
 	    .filters = MDFH_PLACE_KERNEL,
-	    .timestamps = x->time_flags ? MDFH_PLACE_SOFTWARE : MDFH_PLACE_NONE,
+	    .timestamps = x->stamps       ? MDFH_PLACE_HARDWARE
+			  : x->time_flags ? MDFH_PLACE_SOFTWARE
+					  : MDFH_PLACE_NONE,
 	    .queues = queues ? queues : 1,
 	    .hold_max = x->hold_max,
 	    .frame_size = config->frame_size,
@@ -448,11 +447,32 @@ static void report(struct xdp_port *x, const struct mdfh_bypass_config *config, 
 	};
 }
 
+/* The NIC's times: the NIC stamps every packet, and a program of our own, in the driver, asks for them. */
+static int start_stamps(struct xdp_port *x, const struct xdp_attach_config *attach)
+{
+	int fd, rc;
+
+	if (attach->pinned || attach->way == XDP_DISPATCHER || attach->mode == XDP_GENERIC)
+		return mdfh_error(-EINVAL,
+		    "xdp: timestamps are to be the NIC's, for which this process attaches a "
+		    "program "
+		    "to the driver; leave pinned, attach=dispatcher and mode=generic out");
+	fd = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+	if (fd < 0)
+		return mdfh_error_errno(-errno, "xdp: a socket");
+	rc = mdfh_hardware_stamps_start(fd, "xdp", x->device);
+	close(fd);
+	x->stamps = !rc;
+	return rc;
+}
+
 static int open_port(struct xdp_port *x, const struct mdfh_bypass_config *config)
 {
 	struct options options;
 	int rc = read_options(config->backend_options, &options);
 
+	if (!rc && config->timestamps == MDFH_TIMESTAMPS_HARDWARE)
+		rc = start_stamps(x, &options.attach);
 	if (!rc)
 		rc = compile_filters(x, config);
 	if (!rc)
@@ -466,6 +486,7 @@ static int open_port(struct xdp_port *x, const struct mdfh_bypass_config *config
 	if (rc)
 		return rc;
 	options.attach.device = x->device;
+	options.attach.stamps = x->stamps;
 	rc = mdfh_xdp_attach(&options.attach, &x->interface);
 	if (!rc)
 		rc = mdfh_xdp_take_queue(x);

@@ -15,7 +15,7 @@ enum {
 };
 
 /* A plain frame is what a feed consists of: whole, untagged, IPv4 without options, no fragment, UDP.
- * The payload's length and the flow as mdfh_frame_path has it, or -1 = it is another, or unsound: look
+ * The payload's length and the flow as mdfh_frame_path has it; negative = it is another, or unsound: look
  * again in full. */
 static inline int32_t mdfh_frame_path_plain(
     const struct mdfh_flow_table *flows, const uint8_t *bytes, uint32_t length, uint16_t *flow)
@@ -39,10 +39,10 @@ static inline int32_t mdfh_frame_path_plain(
 	datagram = mdfh_load_be16(ip + IPV4 + 4);
 	if (((first & first_mask) ^ first_want) | ((second & second_mask) ^ second_want))
 		return -1;
-	if (packet > length - MDFH_PLAIN_IP || datagram < UDP || datagram + IPV4 > packet)
+	if (packet > length - MDFH_PLAIN_IP || datagram + IPV4 > packet)
 		return -1;
 	*flow = mdfh_flow_find_ipv4(flows, ip);
-	return (int32_t)(datagram - UDP);
+	return (int32_t)datagram - UDP;
 }
 
 /* 1 and the flow, MDFH_FLOW_NONE of a port without flows; 0 if the frame is no sound UDP packet or

@@ -68,6 +68,9 @@ int mdfh_kernel_drops_open(void);
 int mdfh_kernel_drops_read(int fd, uint64_t *total);
 uint64_t mdfh_kernel_drops_parse(const char *text); /* of /proc/net/softnet_stat */
 
+/* Have the NIC stamp every packet that it receives. fd is any socket; backend stands in sentences. */
+int mdfh_hardware_stamps_start(int fd, const char *backend, const char *interface);
+
 /* Once a socket has asked for stamps: wait until the kernel makes them as packets come in, some 20 ms
  * at most. 0, also where there is no loopback to see it by. */
 int mdfh_kernel_stamps_wait(void);

@@ -117,34 +117,6 @@ int mdfh_sockets_set_busy_poll(int fd, uint32_t us)
 	return 0;
 }
 
-/* Have the NIC stamp every packet. fd is any socket of the port. */
-static int start_hardware_stamps(int fd, const char *interface)
-{
-	struct ethtool_ts_info info = {.cmd = ETHTOOL_GET_TS_INFO};
-	struct hwtstamp_config stamps = {0};
-	const unsigned need = SOF_TIMESTAMPING_RX_HARDWARE | SOF_TIMESTAMPING_RAW_HARDWARE;
-	struct ifreq request = {0};
-
-	if (!interface)
-		return mdfh_error(-EINVAL,
-		    "socket: timestamps is hardware and interface is not set; name the NIC");
-	snprintf(request.ifr_name, sizeof(request.ifr_name), "%s", interface);
-	request.ifr_data = (char *)&info;
-	if (ioctl(fd, SIOCETHTOOL, &request) || (info.so_timestamping & need) != need)
-		return mdfh_error(-ENOTSUP,
-		    "socket: timestamps is hardware and %s has no hardware receive stamps; use "
-		    "software",
-		    interface);
-	request.ifr_data = (char *)&stamps;
-	if (!ioctl(fd, SIOCGHWTSTAMP, &request) && stamps.rx_filter == HWTSTAMP_FILTER_ALL)
-		return 0;
-	stamps = (struct hwtstamp_config){.rx_filter = HWTSTAMP_FILTER_ALL};
-	if (ioctl(fd, SIOCSHWTSTAMP, &request))
-		return mdfh_error_errno(-errno,
-		    "socket: %s cannot be told to stamp every packet (SIOCSHWTSTAMP)", interface);
-	return 0;
-}
-
 int mdfh_sockets_set_timestamps(
     struct mdfh_sockets *s, int fd, const struct mdfh_bypass_config *config, uint32_t flow)
 {
@@ -153,7 +125,9 @@ int mdfh_sockets_set_timestamps(
 	if (config->timestamps == MDFH_TIMESTAMPS_OFF)
 		return 0;
 	if (config->timestamps == MDFH_TIMESTAMPS_HARDWARE) {
-		rc = flow ? 0 : start_hardware_stamps(fd, *s->interface ? s->interface : NULL);
+		rc = flow ? 0
+			  : mdfh_hardware_stamps_start(
+				fd, "socket", *s->interface ? s->interface : NULL);
 		if (rc)
 			return rc;
 		rc = mdfh_socket_set_int(fd, SOL_SOCKET, SO_TIMESTAMPING,

@@ -21,12 +21,11 @@ int __wrap_bpf_map_update_elem(int fd, const void *key, const void *value, __u64
 	return -ENOMEM;
 }
 
-int __real_bpf_object__load_skeleton(struct bpf_object_skeleton *s);
-int __wrap_bpf_object__load_skeleton(struct bpf_object_skeleton *s);
-int __wrap_bpf_object__load_skeleton(struct bpf_object_skeleton *s)
+int __real_bpf_object__load(struct bpf_object *object);
+int __wrap_bpf_object__load(struct bpf_object *object);
+int __wrap_bpf_object__load(struct bpf_object *object)
 {
-	return faults_strike("bpf_object__load_skeleton") ? -EPERM
-							  : __real_bpf_object__load_skeleton(s);
+	return faults_strike("bpf_object__load") ? -EPERM : __real_bpf_object__load(object);
 }
 
 int __real_bpf_link_create(
@@ -40,21 +39,6 @@ int __wrap_bpf_link_create(
 		return __real_bpf_link_create(program, target, type, options);
 	errno = EPERM;
 	return -EPERM;
-}
-
-/* As libbpf has it, but what the skeleton took in this program is given back in it. */
-void __wrap_bpf_object__destroy_skeleton(struct bpf_object_skeleton *s);
-void __wrap_bpf_object__destroy_skeleton(struct bpf_object_skeleton *s)
-{
-	if (!s)
-		return;
-	if (s->progs)
-		bpf_object__detach_skeleton(s);
-	if (s->obj)
-		bpf_object__close(*s->obj);
-	free(s->maps);
-	free(s->progs);
-	free(s);
 }
 /* NOLINTEND(bugprone-reserved-identifier) */
 

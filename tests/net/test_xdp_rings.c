@@ -300,6 +300,48 @@ static void wakes_the_driver_only_when_it_asks(void **state)
 	close_rings();
 }
 
+/* The NIC's time as the program puts it in front of a frame, which is so once. */
+static void takes_the_nics_time_where_there_is_one(void **state)
+{
+	const struct xdp_stamp sound = {XDP_STAMP_MARKER, 1764400000123456789u},
+			       without = {XDP_STAMP_MARKER, 0};
+	struct mdfh_packet packets[4];
+
+	(void)state;
+	for (int zero_copy = 0; zero_copy < 2; zero_copy++) {
+		open_rings(zero_copy);
+		port.stamps = 1;
+		for (uint8_t i = 0; i < 4; i++) /* the last is copied in zero-copy */
+			assert_int_equal(deliver(i, i == 3 ? 10 : 50), 1);
+		memcpy(port.chunks.base + rx_ring[0].addr - sizeof(sound), &sound, sizeof(sound));
+		memcpy(port.chunks.base + rx_ring[1].addr - sizeof(sound), &without, sizeof(sound));
+		memcpy(port.chunks.base + rx_ring[3].addr - sizeof(sound), &sound, sizeof(sound));
+		assert_int_equal(receive(packets, 4), 4);
+		for (int i = 0; i < 4; i++) {
+			if (i == 0 || i == 3) {
+				assert_int_equal(packets[i].receive_ns, sound.ns);
+				assert_int_equal(
+				    packets[i].flags & ~MDFH_PACKET_COPIED, MDFH_PACKET_TIME_NIC);
+			} else {
+				assert_int_equal(
+				    packets[i].flags & MDFH_PACKET_TIME_MASK, MDFH_PACKET_TIME_APP);
+				assert_int_not_equal(packets[i].receive_ns, 0);
+			}
+		}
+		/* The same buffer without a new stamp. */
+		push_descriptor(rx_ring[0].addr, rx_ring[0].len);
+		release(packets, 4);
+		assert_int_equal(receive(packets, 4), 1);
+		assert_int_equal(packets[0].flags & MDFH_PACKET_TIME_MASK, MDFH_PACKET_TIME_APP);
+		/* A frame so near to the start of its chunk that nothing can stand in front of it. */
+		memmove(port.chunks.base, port.chunks.base + rx_ring[0].addr, rx_ring[0].len);
+		push_descriptor(0, rx_ring[0].len);
+		assert_int_equal(receive(packets, 4), 1);
+		assert_int_equal(packets[0].flags & MDFH_PACKET_TIME_MASK, MDFH_PACKET_TIME_APP);
+		close_rings();
+	}
+}
+
 /* Each chunk is in one place: in the fill ring, told, held, or in reserve. */
 static void assert_each_chunk_once(void)
 {
@@ -380,6 +422,7 @@ int main(void)
 	    cmocka_unit_test(descriptors_outside_of_the_memory_are_counted),
 	    cmocka_unit_test(what_is_no_packet_gives_its_chunk_back),
 	    cmocka_unit_test(wakes_the_driver_only_when_it_asks),
+	    cmocka_unit_test(takes_the_nics_time_where_there_is_one),
 	    cmocka_unit_test(keeps_every_packet_until_it_is_released),
 	};
 
