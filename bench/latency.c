@@ -11,7 +11,8 @@
  * latency the largest.
  *
  * Usage: bench_latency RATE SECONDS ROUNDS WAY..., as root. RATE in datagrams per second; WAY is
- * BACKEND[/OPTIONS[/INTERFACE]], INTERFACE as the backend wants it named (default: rx0, the device).
+ * BACKEND[/OPTIONS[/INTERFACE]], INTERFACE as the backend wants it named (default: rx0, the device), or of
+ * dpdk "net_memif": shared memory in place of the veth pair.
  * Prints a line of JSON per way. */
 #include <errno.h>
 #include <stdio.h>
@@ -113,7 +114,7 @@ static int run(struct way *way, uint64_t round)
 	mdfh_histogram_reset(way->due);
 	mdfh_histogram_reset(way->sent);
 	rc = receive_run(way, port);
-	mdfh_bypass_close(port);
+	wire_close_port(port);
 	for (int p = 0; p < PERCENTILES; p++) {
 		way->due_ns[p][round] = mdfh_histogram_percentile(way->due, percentiles[p]);
 		way->sent_ns[p][round] = mdfh_histogram_percentile(way->sent, percentiles[p]);

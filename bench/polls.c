@@ -98,7 +98,7 @@ int main(int argc, char **argv)
 		}
 		wire_wait();
 	}
-	mdfh_bypass_close(port);
+	wire_close_port(port);
 	if (!port)
 		bare_dpdk_close();
 	wire_close();

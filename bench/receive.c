@@ -1,8 +1,9 @@
-/* receive.c - what a datagram costs to receive, by the way it is received: a bare recvmmsg(2) loop,
- * backend socket, backend io_uring; each with and without the kernel's time stamps.
+/* receive.c - what a datagram costs to receive, by the way it is received: a bare recvmmsg(2) loop, a bare
+ * io_uring loop, backend socket, backend io_uring; each with and without the kernel's time stamps.
  *
  * Loads: "full" drains a socket that is full; "burst N" drains N datagrams again and again, which is
- * what a receiver that keeps up sees; "empty" asks where nothing has arrived. Only the receiving is
+ * what a receiver that keeps up sees; "train 64" the same of 64 that were sent as one (UDP_SEGMENT), which
+ * only a way "gro" takes as one; "empty" asks where nothing has arrived. Only the receiving is
  * timed, and of the bursts of a round the median counts, so that a preempted one does not. "paced": a
  * thread sends 100 datagrams each ms to a receiver that sleeps in between, and the receiver's CPU time
  * is counted. That is all there is to say of mode=sqpoll, where a thread of the kernel does the work
@@ -12,10 +13,12 @@
  * In a round every way has every load, so ways are compared within a round: a ratio is the median of
  * the rounds' ratios.
  *
- * Usage: bench_receive [ROUNDS [DATAGRAMS]]; prints a line of JSON per way and load. */
+ * Usage: bench_receive [ROUNDS [DATAGRAMS]]; prints a line of JSON per way and load (receive.py makes a
+ * table of them). bench_receive WAY LOAD SECONDS does that one thing only, for a profiler. */
 #include <arpa/inet.h>
 #include <errno.h>
 #include <netinet/in.h>
+#include <netinet/udp.h>
 #include <poll.h>
 #include <pthread.h>
 #include <stdio.h>
@@ -26,11 +29,16 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "bare_uring.h"
 #include "mdfh/bypass.h"
 #include "mdfh/clock.h"
 #include "mdfh/error.h"
 
 enum { BATCH = 64, BYTES = 200, ROUNDS_MAX = 1000, DATAGRAMS_MAX = 100000, BUFFER = 256 << 20 };
+#ifndef UDP_SEGMENT
+#define UDP_SEGMENT 103
+#endif
+
 enum { PACED_MS = 500, PACED_BURST = 100, FLOWS_MAX = 8 };
 
 static const uint8_t payload[BYTES];
@@ -44,28 +52,50 @@ struct way {
 	int bare; /* the bare loop and, behind it, the socket backend that it is compared with */
 	int stamps;
 	int flows;
+	int is_uring; /* bare, by io_uring */
+	struct bare_uring *uring;
 	int fd[FLOWS_MAX]; /* bare */
 	int epoll_fd;      /* bare, of several flows: which of them are ready */
 	struct mdfh_bypass *port;
 	uint16_t number;
 };
 
+enum { FIRST_PLAIN = 8, FIRST_OF_8 = 12 }; /* ways, the bare loop of each kind */
+
 static struct way ways[] = {
     {.name = "recvmmsg", .bare = 0, .stamps = 1, .flows = 1},
     {.name = "socket", .backend = "socket", .bare = 0, .stamps = 1, .flows = 1},
-    {.name = "io_uring", .backend = "io_uring", .bare = 0, .stamps = 1, .flows = 1},
-    {.name = "io_uring mode=sqpoll",
+    {.name = "socket gro", .backend = "socket", .options = "gro=on", .stamps = 1, .flows = 1},
+    {.name = "io_uring", .backend = "io_uring", .stamps = 1, .flows = 1},
+    {.name = "io_uring gro", .backend = "io_uring", .options = "gro=on", .stamps = 1, .flows = 1},
+    {.name = "bare io_uring", .is_uring = 1, .stamps = 1, .flows = 1},
+    {.name = "io_uring defer",
 	.backend = "io_uring",
-	.options = "mode=sqpoll",
-	.bare = 0,
+	.options = "mode=defer",
 	.stamps = 1,
 	.flows = 1},
-    {.name = "recvmmsg without stamps", .bare = 4, .flows = 1},
-    {.name = "socket without stamps", .backend = "socket", .bare = 4, .flows = 1},
-    {.name = "io_uring without stamps", .backend = "io_uring", .bare = 4, .flows = 1},
-    {.name = "recvmmsg of 8 flows", .bare = 7, .stamps = 1, .flows = 8},
-    {.name = "socket of 8 flows", .backend = "socket", .bare = 7, .stamps = 1, .flows = 8},
-    {.name = "io_uring of 8 flows", .backend = "io_uring", .bare = 7, .stamps = 1, .flows = 8},
+    {.name = "io_uring sqpoll",
+	.backend = "io_uring",
+	.options = "mode=sqpoll",
+	.stamps = 1,
+	.flows = 1},
+    {.name = "recvmmsg, no stamps", .bare = FIRST_PLAIN, .flows = 1},
+    {.name = "socket, no stamps", .backend = "socket", .bare = FIRST_PLAIN, .flows = 1},
+    {.name = "io_uring, no stamps", .backend = "io_uring", .bare = FIRST_PLAIN, .flows = 1},
+    {.name = "bare io_uring, no stamps", .is_uring = 1, .bare = FIRST_PLAIN, .flows = 1},
+    {.name = "recvmmsg, 8 flows", .bare = FIRST_OF_8, .stamps = 1, .flows = 8},
+    {.name = "socket, 8 flows", .backend = "socket", .bare = FIRST_OF_8, .stamps = 1, .flows = 8},
+    {.name = "io_uring, 8 flows",
+	.backend = "io_uring",
+	.bare = FIRST_OF_8,
+	.stamps = 1,
+	.flows = 8},
+    {.name = "io_uring defer, 8 flows",
+	.backend = "io_uring",
+	.options = "mode=defer",
+	.bare = FIRST_OF_8,
+	.stamps = 1,
+	.flows = 8},
 };
 
 enum { WAYS = sizeof(ways) / sizeof(ways[0]) };
@@ -94,6 +124,8 @@ static int receive_bare(const struct way *way)
 	struct epoll_event events[FLOWS_MAX];
 	int ready, total = 0;
 
+	if (way->uring)
+		return bare_uring_receive(way->uring);
 	if (way->flows == 1)
 		return receive_socket(way, way->fd[0], BATCH);
 	ready = epoll_wait(way->epoll_fd, events, FLOWS_MAX, 0);
@@ -105,6 +137,12 @@ static int receive_bare(const struct way *way)
 		total += got;
 	}
 	return total;
+}
+
+/* A thread of the kernel receives: there is nothing to say of each datagram. */
+static int is_elsewhere(const struct way *way)
+{
+	return way->options && !strcmp(way->options, "mode=sqpoll");
 }
 
 /* One receive call. */
@@ -173,6 +211,7 @@ static int open_bare(struct way *way, int flow)
 static void close_way(struct way *way)
 {
 	mdfh_bypass_close(way->port);
+	bare_uring_close(way->uring);
 	for (int i = 0; i < way->flows; i++)
 		if (way->fd[i] >= 0)
 			close(way->fd[i]);
@@ -204,6 +243,8 @@ static int open_way(struct way *way)
 	if (!way->backend || way->flows > 1) /* several flows need a port number that is free */
 		for (int i = 0; i < way->flows && !rc; i++)
 			rc = open_bare(way, i);
+	if (!rc && way->is_uring)
+		rc = bare_uring_open(way->fd[0], way->stamps, &way->uring);
 	if (rc || !way->backend)
 		return rc;
 	for (int i = 0; i < way->flows; i++) {
@@ -223,7 +264,9 @@ static int open_way(struct way *way)
 static const struct {
 	const char *name;
 	int burst; /* -1 = all at once, 0 = nothing */
-} loads[] = {{"full", -1}, {"burst 64", 64}, {"burst 8", 8}, {"burst 1", 1}, {"empty", 0}};
+	int is_train;
+} loads[] = {{"full", -1, 0}, {"burst 64", 64, 0}, {"train 64", 64, 1}, {"burst 8", 8, 0},
+    {"burst 1", 1, 0}, {"empty", 0, 0}};
 
 enum { LOADS = sizeof(loads) / sizeof(loads[0]) };
 
@@ -241,6 +284,21 @@ static int send_to(const struct way *way, int datagrams)
 			return mdfh_error_errno(-errno, "send");
 	}
 	return 0;
+}
+
+/* A burst in one call, which the kernel passes on in one piece as far as it can. */
+static int send_train(const struct way *way, int datagrams)
+{
+	static const uint8_t train[64 * BYTES];
+	struct sockaddr_in to = address_of(way, 0);
+	int size = BYTES, off = 0, rc = 0;
+
+	if (setsockopt(sender, SOL_UDP, UDP_SEGMENT, &size, sizeof(size)) ||
+	    sendto(sender, train, (size_t)datagrams * BYTES, 0, (struct sockaddr *)&to,
+		sizeof(to)) < 0)
+		rc = mdfh_error_errno(-errno, "UDP_SEGMENT");
+	(void)setsockopt(sender, SOL_UDP, UDP_SEGMENT, &off, sizeof(off));
+	return rc;
 }
 
 /* Ticks that draining took; an error if not all came. */
@@ -287,7 +345,7 @@ static int try_load(int w, int l, int round, int datagrams)
 
 	for (int i = 0; i < bursts; i++) {
 		uint64_t start = mdfh_clock_ticks();
-		int rc = send_to(way, burst);
+		int rc = loads[l].is_train ? send_train(way, burst) : send_to(way, burst);
 
 		sending += mdfh_clock_ticks() - start;
 		if (!rc && burst)
@@ -306,6 +364,16 @@ static int try_load(int w, int l, int round, int datagrams)
 	if (burst == datagrams)
 		send_ns[w][round] = (double)mdfh_clock_ticks_to_ns(sending) / datagrams;
 	return 0;
+}
+
+static int has_load(const struct way *way, int l)
+{
+	return !is_elsewhere(way) && !(loads[l].is_train && way->flows > 1);
+}
+
+static int try_each(int w, int l, int round, int datagrams)
+{
+	return has_load(&ways[w], l) ? try_load(w, l, round, datagrams) : 0;
 }
 
 /* Paced ------------------------------------------------------------------------------------ */
@@ -375,6 +443,27 @@ static void report(int w, const char *load, double ns, double to_bare, double to
 	    ways[w].name, load, rounds, BYTES, ns, to_bare, to_socket);
 }
 
+/* One way and load, for a while. */
+static int run_one(const char *way, const char *load, uint64_t seconds)
+{
+	uint64_t end_ns = mdfh_clock_now_ns() + seconds * 1000000000u;
+	int w = 0, l = 0, rc;
+
+	while (w < WAYS && strcmp(ways[w].name, way) != 0)
+		w++;
+	while (l < LOADS && strcmp(loads[l].name, load) != 0)
+		l++;
+	if (w == WAYS || l == LOADS || !has_load(&ways[w], l))
+		return mdfh_error(-EINVAL, "there is no way '%s' with a load '%s'", way, load);
+	rc = open_way(&ways[w]);
+	while (!rc && mdfh_clock_now_ns() < end_ns)
+		rc = try_load(w, l, 0, 20000);
+	if (!rc)
+		report(w, load, cost_ns[w][l][0], 0, 0, 1);
+	close_way(&ways[w]);
+	return rc;
+}
+
 int main(int argc, char **argv)
 {
 	static double paced[WAYS][ROUNDS_MAX];
@@ -382,6 +471,8 @@ int main(int argc, char **argv)
 	int datagrams = argc > 2 ? (int)strtol(argv[2], NULL, 10) : 20000;
 	int rc = 0;
 
+	if (argc == 4)
+		rounds = 1, datagrams = 64;
 	if (rounds < 1 || rounds > ROUNDS_MAX || datagrams < 64 || datagrams > DATAGRAMS_MAX) {
 		fprintf(stderr, "usage: bench_receive [ROUNDS (1 to %d) [DATAGRAMS (64 to %d)]]\n",
 		    ROUNDS_MAX, DATAGRAMS_MAX);
@@ -392,34 +483,43 @@ int main(int argc, char **argv)
 		rc = mdfh_error_errno(-errno, "socket");
 	if (!rc)
 		rc = mdfh_bypass_set_modules_folder(MDFH_MODULES);
+	if (!rc && argc == 4) {
+		rc = run_one(argv[1], argv[2], strtoul(argv[3], NULL, 10));
+		goto out;
+	}
 	for (int w = 0; w < WAYS && !rc; w++)
 		rc = open_way(&ways[w]);
 	for (int w = 0; w < WAYS && !rc; w++) /* warm */
-		for (int l = 0; l < LOADS && !rc && !ways[w].options; l++)
-			rc = try_load(w, l, 0, datagrams);
+		for (int l = 0; l < LOADS && !rc; l++)
+			rc = try_each(w, l, 0, datagrams);
 	for (int round = 0; round < rounds; round++) {
 		for (int l = 0; l < LOADS; l++)
 			for (int w = 0; w < WAYS && !rc; w++)
-				rc = ways[w].options ? 0 : try_load(w, l, round, datagrams);
+				rc = try_each(w, l, round, datagrams);
 		for (int w = 0; w < WAYS && !rc; w++)
-			rc = try_paced(&ways[w], &paced[w][round]);
+			if (!ways[w].is_uring)
+				rc = try_paced(&ways[w], &paced[w][round]);
 	}
 	for (int w = 0; w < WAYS && !rc; w++) {
 		int bare = ways[w].bare;
 
-		for (int l = 0; l < LOADS && !ways[w].options; l++)
-			report(w, loads[l].name, median(cost_ns[w][l], rounds),
-			    ratio(cost_ns[w][l], cost_ns[bare][l], rounds),
-			    ratio(cost_ns[w][l], cost_ns[bare + 1][l], rounds), rounds);
-		report(w, "paced", median(paced[w], rounds), ratio(paced[w], paced[bare], rounds),
-		    ratio(paced[w], paced[bare + 1], rounds), rounds);
-		if (!ways[w].options)
+		for (int l = 0; l < LOADS; l++)
+			if (has_load(&ways[w], l))
+				report(w, loads[l].name, median(cost_ns[w][l], rounds),
+				    ratio(cost_ns[w][l], cost_ns[bare][l], rounds),
+				    ratio(cost_ns[w][l], cost_ns[bare + 1][l], rounds), rounds);
+		if (!ways[w].is_uring)
+			report(w, "paced", median(paced[w], rounds),
+			    ratio(paced[w], paced[bare], rounds),
+			    ratio(paced[w], paced[bare + 1], rounds), rounds);
+		if (!is_elsewhere(&ways[w]))
 			report(w, "sender", median(send_ns[w], rounds),
 			    ratio(send_ns[w], send_ns[bare], rounds),
 			    ratio(send_ns[w], send_ns[bare + 1], rounds), rounds);
 	}
 	for (int w = 0; w < WAYS; w++)
 		close_way(&ways[w]);
+out:
 	if (sender >= 0)
 		close(sender);
 	if (rc)

@@ -12,6 +12,7 @@
 
 #define WIRE_GROUP     "239.77.0.1"
 #define WIRE_INTERFACE "rx0"
+#define WIRE_MEMIF     "net_memif" /* in place of the veth pair, through DPDK at both ends */
 
 enum { WIRE_PORT = 26477, WIRE_BYTES = 128 };
 
@@ -37,5 +38,6 @@ struct wire_way {
 struct wire_way wire_parse_way(char *text);
 /* A port that receives what is sent, in batches of up to batch packets. */
 int wire_open_port(const struct wire_way *way, uint32_t batch, struct mdfh_bypass **port);
+void wire_close_port(struct mdfh_bypass *port); /* NULL is allowed */
 
 #endif
