@@ -142,9 +142,8 @@ static int allow_only_receiving(int is_worker)
 			err = seccomp_rule_add(filter, SCMP_ACT_ALLOW, SCMP_SYS(sendmsg), 0);
 	} else {
 		err = seccomp_rule_add(filter, SCMP_ACT_ALLOW,
-		    !strcmp(backend, "verbs") ? SCMP_SYS(recvmsg) /* the device's */
-		    : wire >= 0               ? SCMP_SYS(recvfrom)
-					      : SCMP_SYS(recvmmsg),
+		    wire >= 0 && strcmp(backend, "verbs") != 0 ? SCMP_SYS(recvfrom)
+							       : SCMP_SYS(recvmmsg),
 		    0);
 		if (!err && !strcmp(backend, "io_uring"))
 			err = seccomp_rule_add(filter, SCMP_ACT_ALLOW, SCMP_SYS(io_uring_enter), 0);

@@ -158,9 +158,9 @@ int rdma_leave_multicast(struct rdma_cm_id *id, struct sockaddr *address)
 
 int rdma_get_cm_event(struct rdma_event_channel *which, struct rdma_cm_event **event)
 {
-	uint64_t count;
+	eventfd_t count;
 
-	if (vdev_struck("rdma_get_cm_event") || read(which->fd, &count, sizeof(count)) < 0) {
+	if (vdev_struck("rdma_get_cm_event") || eventfd_read(which->fd, &count)) {
 		errno = EIO;
 		return -1;
 	}
