@@ -111,6 +111,8 @@ struct xdp_attach_config {
 	const char *pinned; /* folder with the maps of a program that somebody else attached */
 };
 
+/* The network namespace of the calling thread: interfaces are numbered in each by itself. */
+uint64_t mdfh_xdp_network(void);
 /* The program on a device: attached, or one more user of it. */
 int mdfh_xdp_attach(const struct xdp_attach_config *config, struct xdp_interface **interface);
 /* One user less; the last one detaches it. */

@@ -9,6 +9,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include <bpf/bpf.h>
@@ -30,6 +31,7 @@
 struct xdp_interface {
 	struct xdp_interface *next;
 	unsigned index;
+	uint64_t network;
 	unsigned users;
 	int is_generic;
 	int stamps;                            /* the program asks the NIC for times */
@@ -108,6 +110,7 @@ static int make_link(const struct xdp_interface *interface, uint32_t mode)
 
 static int attach_by_link(struct xdp_interface *interface, const struct xdp_attach_config *config)
 {
+	const int is_native = config->mode == XDP_NATIVE || config->stamps;
 	int rc = bpf_object__load(interface->object);
 
 	if (rc && config->stamps && rc != -EPERM && rc != -EACCES)
@@ -119,30 +122,27 @@ static int attach_by_link(struct xdp_interface *interface, const struct xdp_atta
 		    config->device, strerror(-rc));
 	if (rc)
 		return refused(rc, config->device, "loading the XDP program");
-	if (config->mode != XDP_GENERIC) {
-		interface->link = make_link(interface, XDP_FLAGS_DRV_MODE);
-		if (interface->link >= 0)
-			return 0;
-		if (config->mode == XDP_NATIVE && interface->link != -EBUSY)
-			return refused(interface->link, config->device,
-			    "native mode is asked for; attaching in the driver");
-	}
-	if (interface->link != -EBUSY) {
+	rc = -ENOTSUP;
+	if (config->mode != XDP_GENERIC)
+		rc = make_link(interface, XDP_FLAGS_DRV_MODE);
+	/* Where a program is attached already, in either way, the other way is no way round it. */
+	if (rc < 0 && rc != -EBUSY && rc != -EEXIST && !is_native) {
 		interface->is_generic = 1;
-		interface->link = make_link(interface, XDP_FLAGS_SKB_MODE);
+		rc = make_link(interface, XDP_FLAGS_SKB_MODE);
 	}
-	if (interface->link >= 0)
+	if (rc >= 0) {
+		interface->link = rc;
 		return 0;
-	rc = interface->link;
-	interface->link = -1;
+	}
 	if (rc == -EBUSY || rc == -EEXIST)
 		return mdfh_error(-EBUSY,
 		    "xdp: another XDP program is attached to %s (`ip link show %s` names it); "
-		    "detach "
-		    "it, or have both attached through libxdp's dispatcher (attach=dispatcher, "
-		    "xdp-loader)",
+		    "detach it, or have both attached through libxdp's dispatcher "
+		    "(attach=dispatcher, xdp-loader)",
 		    config->device, config->device);
-	return refused(rc, config->device, "attaching the XDP program");
+	return refused(rc, config->device,
+	    is_native ? "attaching the XDP program in the driver (native mode)"
+		      : "attaching the XDP program");
 }
 
 /* libxdp loads the program itself, as one that extends its dispatcher. */
@@ -319,9 +319,17 @@ static int join(struct xdp_interface *interface, const struct xdp_attach_config 
 	return 0;
 }
 
+uint64_t mdfh_xdp_network(void)
+{
+	struct stat at;
+
+	return stat("/proc/thread-self/ns/net", &at) ? 0 : at.st_ino;
+}
+
 int mdfh_xdp_attach(const struct xdp_attach_config *config, struct xdp_interface **result)
 {
 	unsigned index = if_nametoindex(config->device);
+	uint64_t network = mdfh_xdp_network();
 	struct xdp_interface *interface;
 	struct printers printers;
 	int rc;
@@ -332,7 +340,7 @@ int mdfh_xdp_attach(const struct xdp_attach_config *config, struct xdp_interface
 		    "xdp: interface %s; `ip link` lists those that there are", config->device);
 	pthread_mutex_lock(&lock);
 	for (interface = interfaces; interface; interface = interface->next)
-		if (interface->index == index)
+		if (interface->index == index && interface->network == network)
 			break;
 	if (interface) {
 		rc = join(interface, config);
@@ -344,6 +352,7 @@ int mdfh_xdp_attach(const struct xdp_attach_config *config, struct xdp_interface
 		goto out;
 	}
 	interface->index = index;
+	interface->network = network;
 	interface->users = 1;
 	interface->link = interface->sockets = interface->filters = interface->kinds =
 	    interface->verdicts = -1;

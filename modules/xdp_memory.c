@@ -15,6 +15,7 @@ struct xdp_memory {
 	uint32_t part_chunks;
 	uint32_t users;
 	unsigned interface;
+	uint64_t network;
 	const struct xdp_port *ports[XDP_QUEUES_MAX]; /* by part; NULL = free */
 };
 
@@ -37,6 +38,7 @@ static int create(struct xdp_port *x, const struct mdfh_bypass_config *config, u
 	memory->parts = parts;
 	memory->part_chunks = x->ring_size + x->reserve;
 	memory->interface = if_nametoindex(x->device);
+	memory->network = mdfh_xdp_network();
 	memory->users = 1;
 	if (parts == 1)
 		return mdfh_pool_map(&memory->whole, "xdp", memory->part_chunks, XDP_CHUNK, config);
@@ -92,12 +94,13 @@ int mdfh_xdp_memory_take(
     struct xdp_port *x, const struct mdfh_bypass_config *config, uint32_t parts)
 {
 	unsigned interface = if_nametoindex(x->device);
-	struct xdp_memory *memory = NULL;
+	uint64_t network = mdfh_xdp_network();
+	struct xdp_memory *memory;
 	int rc;
 
 	pthread_mutex_lock(&lock);
 	for (memory = parts > 1 ? memories : NULL; memory; memory = memory->next)
-		if (memory->interface == interface)
+		if (memory->interface == interface && memory->network == network)
 			break;
 	rc = memory ? join(x, memory, parts) : create(x, config, parts);
 	if (!rc)

@@ -133,13 +133,14 @@ static void stands_beside_other_programs(void **state)
 	port = open_xdp((struct mdfh_bypass_config){0});
 	send_frames("239.1.1.1", 26477, 10, 100);
 	assert_int_equal(receive_all(port), 10);
-	assert_int_equal(system("PATH=$PATH:/usr/sbin; xdp-loader status mdfh0 >/tmp/status; "
-				"grep -q mdfh_xdp /tmp/status && grep -q xsk_def_prog /tmp/status"),
+	assert_int_equal(system("PATH=$PATH:/usr/sbin; status=$(xdp-loader status mdfh0); "
+				"echo \"$status\" | grep -q mdfh_xdp && "
+				"echo \"$status\" | grep -q xsk_def_prog"),
 	    0);
 	mdfh_bypass_close(port);
-	assert_int_equal(
-	    system("PATH=$PATH:/usr/sbin; xdp-loader status mdfh0 >/tmp/status; "
-		   "! grep -q mdfh_xdp /tmp/status && grep -q xsk_def_prog /tmp/status"),
+	assert_int_equal(system("PATH=$PATH:/usr/sbin; status=$(xdp-loader status mdfh0); "
+				"! echo \"$status\" | grep -q mdfh_xdp && "
+				"echo \"$status\" | grep -q xsk_def_prog"),
 	    0);
 	assert_int_equal(system("PATH=$PATH:/usr/sbin; xdp-loader unload -a mdfh0"), 0);
 	assert_int_equal(umount("/sys/fs/bpf"), 0);
@@ -326,6 +327,35 @@ static void refuses_maps_of_another_layout(void **state)
 	detach_pinned();
 }
 
+/* In either way, and whichever way is asked for. */
+static void says_that_another_program_is_there(void **state)
+{
+	static const char *const ways[] = {"xdpdrv", "xdpgeneric"};
+	static const char *const modes[] = {NULL, "mode=native", "mode=generic"};
+	char text[256];
+
+	(void)state;
+	attach_pinned();
+	assert_int_equal(system("PATH=$PATH:/usr/sbin; bpftool net detach xdp dev mdfh0"), 0);
+	for (int way = 0; way < 2; way++) {
+		snprintf(text, sizeof(text),
+		    "PATH=$PATH:/usr/sbin; bpftool net attach %s pinned /sys/fs/bpf/program dev "
+		    "mdfh0",
+		    ways[way]);
+		assert_int_equal(system(text), 0);
+		for (int mode = 0; mode < 3; mode++) {
+			assert_int_equal(
+			    try_xdp((struct mdfh_bypass_config){.backend_options = modes[mode]}),
+			    -EBUSY);
+			assert_error("another XDP program is attached to mdfh0");
+		}
+		snprintf(text, sizeof(text),
+		    "PATH=$PATH:/usr/sbin; bpftool net detach %s dev mdfh0", ways[way]);
+		assert_int_equal(system(text), 0);
+	}
+	assert_int_equal(umount("/sys/fs/bpf"), 0);
+}
+
 static void works_without_privilege(void **state)
 {
 	char options[128];
@@ -394,6 +424,7 @@ int main(int argc, char **argv)
 	    cmocka_unit_test(says_what_is_wrong),
 	    cmocka_unit_test(a_refused_process_leaves_the_other_alone),
 	    cmocka_unit_test(refuses_maps_of_another_layout),
+	    cmocka_unit_test(says_that_another_program_is_there),
 	    cmocka_unit_test(works_without_privilege),
 	};
 	int status = test_take_backend(2, arguments);
