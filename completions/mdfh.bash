@@ -44,7 +44,7 @@ _mdfh_value()
 		;;
 	--core | --cpu | --cpu-core | --server-cpu) _mdfh_words "$(seq 0 $(($(nproc) - 1)))" ;;
 	--idle) _mdfh_words "spin wait" ;;
-	--trailer) _mdfh_words "metamako exablaze none" ;;
+	--trailer) _mdfh_words "metamako exablaze arista7280 none" ;;
 	--clock) _mdfh_words "live day" ;;
 	--medium | -m) _mdfh_words "udp4 udp6 multicast4 multicast6 tcp4 tcp6 file none" ;;
 	--transport | -t) _mdfh_words "tcp udp multicast" ;;

@@ -307,6 +307,19 @@ static int open_locked(struct dpdk_port *port, const struct mdfh_bypass_config *
 	return rc;
 }
 
+/* Rules of a device find no IP packet behind the header that a switch has put the time into. */
+static int settle_header(const struct mdfh_bypass_config *config, struct dpdk_options *options)
+{
+	if (config->trailer != MDFH_TRAILER_ARISTA_7280)
+		return 0;
+	if (options->filters == DPDK_FILTERS_HARDWARE)
+		return mdfh_error(-ENOTSUP, "dpdk: filters is hardware and trailer is that of "
+					    "Arista's 7280, behind which a "
+					    "device's rules find no packets; use filters=auto");
+	options->filters = DPDK_FILTERS_SOFTWARE;
+	return 0;
+}
+
 int dpdk_open(const struct mdfh_bypass_config *config, struct mdfh_bypass **port)
 {
 	struct dpdk_options options;
@@ -315,6 +328,8 @@ int dpdk_open(const struct mdfh_bypass_config *config, struct mdfh_bypass **port
 
 	if (!rc)
 		rc = dpdk_options_read(config->backend_options, &options);
+	if (!rc)
+		rc = settle_header(config, &options);
 	if (rc)
 		return rc;
 	p = mdfh_lines_alloc(1, sizeof(*p));

@@ -51,6 +51,9 @@ enum mdfh_trailer {
 	MDFH_TRAILER_NONE = 0,
 	MDFH_TRAILER_METAMAKO = 1, /* MetaWatch, Arista 7130 */
 	MDFH_TRAILER_EXABLAZE = 2, /* ExaLINK Fusion HPT, Cisco Nexus 3550 */
+	/* Arista 7280R, 7500R and later: a header before the frame's own type. NICs, kernels and XDP
+	 * programs see no IP packet behind it; "pcap" does, and "dpdk", which then sorts packets itself. */
+	MDFH_TRAILER_ARISTA_7280 = 3,
 };
 
 /* What the port is opened for. A port that only sends joins nothing and binds nothing: recv on it

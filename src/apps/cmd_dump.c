@@ -85,7 +85,7 @@ static const struct argp_option argp_options[] = {
     {"date", KEY_DATE, "YYYY-MM-DD", 0,
 	"Session date, for protocols whose times count from midnight", 4},
     {"trailer", KEY_TRAILER, "KIND", 0,
-	"Take times from the trailers of a tap or switch: metamako, exablaze", 4},
+	"Take times from the trailers of a tap or switch: metamako, exablaze, arista7280", 4},
     {0},
 };
 

@@ -118,7 +118,7 @@ static const struct argp_option argp_options[] = {
     {"transmit", KEY_TRANSMIT, 0, 0,
 	"Send to any interface, group and ttl: others may take the data for real", 0},
     {"trailer", KEY_TRAILER, "KIND", 0,
-	"Time packets by the trailers of a tap or switch: metamako, exablaze", 0},
+	"Time packets by the trailers of a tap or switch: metamako, exablaze, arista7280", 0},
     {"json", KEY_JSON, 0, 0, "Summary as JSON", 0},
     {0},
 };

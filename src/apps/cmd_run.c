@@ -102,7 +102,7 @@ static const struct argp_option options[] = {
     {"source", KEY_SOURCE, "ADDRESS", 0, "Only packets from this sender", 0},
     {"vlan", KEY_VLAN, "ID", 0, "Only packets of this VLAN", 0},
     {"trailer", KEY_TRAILER, "KIND", 0,
-	"Take times from the trailers of a tap or switch: metamako, exablaze", 0},
+	"Take times from the trailers of a tap or switch: metamako, exablaze, arista7280", 0},
     {"interface", KEY_INTERFACE, "DEVICE", 0, "Network device, as the backend names it", 0},
     {"queue", KEY_QUEUE, "N", 0, "Receive queue of the device (bypass backends); default 0", 0},
     {"require-zero-copy", KEY_ZERO_COPY, 0, 0,

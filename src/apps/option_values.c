@@ -40,11 +40,13 @@ enum mdfh_trailer option_trailer(const struct argp_state *state, const char *tex
 	    [MDFH_TRAILER_NONE] = "none",
 	    [MDFH_TRAILER_METAMAKO] = "metamako",
 	    [MDFH_TRAILER_EXABLAZE] = "exablaze",
+	    [MDFH_TRAILER_ARISTA_7280] = "arista7280",
 	};
 
 	for (unsigned i = 0; i < sizeof(names) / sizeof(names[0]); i++)
 		if (!strcmp(text, names[i]))
 			return (enum mdfh_trailer)i;
-	argp_error(state, "--trailer is '%s'; it must be none, metamako or exablaze", text);
+	argp_error(
+	    state, "--trailer is '%s'; it must be none, metamako, exablaze or arista7280", text);
 	return MDFH_TRAILER_NONE;
 }

@@ -14,7 +14,7 @@ uint64_t option_whole(
 double option_number(
     const struct argp_state *state, const char *name, const char *text, double min, double max);
 
-/* The same of --trailer: none, metamako or exablaze. */
+/* The same of --trailer: none, metamako, exablaze or arista7280. */
 enum mdfh_trailer option_trailer(const struct argp_state *state, const char *text);
 
 #endif

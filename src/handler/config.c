@@ -60,6 +60,7 @@ static const cyaml_strval_t trailer_names[] = {
     {"none", MDFH_TRAILER_NONE},
     {"metamako", MDFH_TRAILER_METAMAKO},
     {"exablaze", MDFH_TRAILER_EXABLAZE},
+    {"arista7280", MDFH_TRAILER_ARISTA_7280},
 };
 
 #define COUNT(array) (sizeof(array) / sizeof((array)[0]))

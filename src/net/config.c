@@ -506,8 +506,8 @@ static int check_own(const struct mdfh_bypass_config *config)
 		rc = check_enum("timestamps", config->timestamps, MDFH_TIMESTAMPS_HARDWARE,
 		    "default, off, software, hardware");
 	if (!rc)
-		rc = check_enum(
-		    "trailer", config->trailer, MDFH_TRAILER_EXABLAZE, "none, Metamako, Exablaze");
+		rc = check_enum("trailer", config->trailer, MDFH_TRAILER_ARISTA_7280,
+		    "none, Metamako, Exablaze, Arista 7280");
 	if (!rc && config->trailer && config->timestamps == MDFH_TIMESTAMPS_OFF)
 		rc = mdfh_error(-EINVAL,
 		    "config: trailer is set and timestamps are off; leave one of them out");

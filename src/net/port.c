@@ -12,6 +12,23 @@ enum { WAIT_SLICE_US = 50 }; /* between looks at a backend that can neither wait
 
 /* Setup ---------------------------------------------------------------- */
 
+/* A header before the IP packet hides it from whoever sorts packets but mdfh itself. */
+static int check_header(const struct mdfh_bypass_config *config, const char *name)
+{
+	static const char *const reads[] = {"pcap", "dpdk", "fault", "null"};
+
+	if (config->trailer != MDFH_TRAILER_ARISTA_7280)
+		return 0;
+	for (size_t i = 0; i < sizeof(reads) / sizeof(reads[0]); i++)
+		if (!strcmp(name, reads[i]))
+			return 0;
+	return mdfh_error(-ENOTSUP,
+	    "%s: trailer is that of Arista's 7280, a header behind which this backend finds no "
+	    "packets; "
+	    "use dpdk",
+	    name);
+}
+
 int mdfh_bypass_open(const struct mdfh_bypass_config *config, struct mdfh_bypass **port)
 {
 	struct mdfh_bypass_config filled;
@@ -36,7 +53,9 @@ int mdfh_bypass_open(const struct mdfh_bypass_config *config, struct mdfh_bypass
 	rc = mdfh_registry_find(filled.backend, &ops, &library);
 	if (rc)
 		return rc;
-	rc = ops->open(&filled, &opened);
+	rc = check_header(&filled, ops->name);
+	if (!rc)
+		rc = ops->open(&filled, &opened);
 	if (rc) {
 		mdfh_registry_drop(library);
 		return rc;

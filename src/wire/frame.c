@@ -13,6 +13,7 @@
 
 #include "core/bytes.h"
 #include "mdfh/error.h"
+#include "wire/arista.h"
 #include "wire/checksum.h"
 
 enum {
@@ -21,6 +22,7 @@ enum {
 	ETHER_VLAN = 0x8100,     /* 802.1Q */
 	ETHER_SERVICE = 0x88a8,  /* 802.1ad, the outer tag of QinQ */
 	ETHER_OLD_QINQ = 0x9100, /* the same before 802.1ad */
+	ETHER_ARISTA = 0xd28b,   /* a header of Arista's, which a time stands in (wire/trailer.h) */
 	ETHERNET_HEADER = 14,
 	ETHERNET_TAG = 4,
 	IPV4_HEADER = 20,
@@ -70,6 +72,27 @@ static enum mdfh_frame_error need(const struct walk *walk, uint32_t bytes)
 	return walk->wire - walk->at >= bytes ? MDFH_FRAME_CUT : MDFH_FRAME_SHORT;
 }
 
+/* Step over a header of Arista's with a time: the type that stands behind it. Another one of theirs is no packet
+ * of a feed. */
+static enum mdfh_frame_error parse_arista(struct walk *walk, uint16_t *type)
+{
+	enum mdfh_frame_error error = need(walk, MDFH_ARISTA_FIXED);
+	uint32_t bytes;
+
+	if (error)
+		return error;
+	bytes = mdfh_arista_time_bytes(walk->bytes + walk->at);
+	if (!bytes)
+		return MDFH_FRAME_NOT_IP;
+	bytes += MDFH_ARISTA_FIXED;
+	error = need(walk, bytes + 2);
+	if (error)
+		return error;
+	*type = mdfh_load_be16(walk->bytes + walk->at + bytes);
+	walk->at += bytes + 2;
+	return MDFH_FRAME_OK;
+}
+
 static enum mdfh_frame_error parse_ethernet(
     struct walk *walk, struct mdfh_frame *frame, uint32_t type_offset, uint32_t header)
 {
@@ -80,6 +103,11 @@ static enum mdfh_frame_error parse_ethernet(
 		return error;
 	type = mdfh_load_be16(walk->bytes + walk->at + type_offset);
 	walk->at += header;
+	if (type == ETHER_ARISTA) {
+		error = parse_arista(walk, &type);
+		if (error)
+			return error;
+	}
 	while (type == ETHER_VLAN || type == ETHER_SERVICE || type == ETHER_OLD_QINQ) {
 		if (frame->vlan_count == MDFH_FRAME_VLANS_MAX)
 			return MDFH_FRAME_VLAN_TAGS;

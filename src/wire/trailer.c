@@ -1,10 +1,12 @@
-/* trailer.c - looked for from the frame's end, without an FCS behind it and with one. */
+/* trailer.c - looked for from the frame's end, without an FCS behind it and with one; a header, from its
+ * beginning. */
 #include "wire/trailer.h"
 
 #include <string.h>
 
 #include "core/bytes.h"
 #include "core/clock_line.h"
+#include "wire/arista.h"
 
 enum {
 	FCS = 4,
@@ -84,6 +86,50 @@ static int read_exablaze(
 	return is_near(stamp->time_ns, near_ns);
 }
 
+/* TAI - UTC, since the leap seconds of 2012-07-01, 2015-07-01 and 2017-01-01 (IERS Bulletin C). */
+static uint64_t tai_ahead_s(uint64_t utc_s)
+{
+	return utc_s >= 1483228800 ? 37 : utc_s >= 1435708800 ? 36 : utc_s >= 1341100800 ? 35 : 34;
+}
+
+/* Of a time whose seconds are cut to 16 bits, the one that is nearest. */
+static uint64_t complete(uint64_t low_s, uint64_t near_s)
+{
+	uint64_t whole_s = (near_s & ~UINT64_C(0xffff)) | low_s;
+
+	if (whole_s + 0x8000 < near_s)
+		return whole_s + 0x10000;
+	return whole_s > near_s + 0x8000 && whole_s >= 0x10000 ? whole_s - 0x10000 : whole_s;
+}
+
+/* The header is before the IP packet; mdfh_frame_parse has stepped over it. It may follow nothing but the
+ * addresses. */
+static enum mdfh_trailer_verdict read_arista(const uint8_t *bytes, const struct mdfh_frame *frame,
+    uint64_t near_ns, struct mdfh_trailer_stamp *stamp)
+{
+	const uint8_t *at = bytes + 14; /* behind the type */
+	uint64_t near_s = near_ns / NS_PER_S, ahead_s, seconds;
+	uint32_t length, ns;
+
+	if (frame->ip_offset < 14 + MDFH_ARISTA_FIXED + 6 + 2 ||
+	    mdfh_load_be16(bytes + 12) != MDFH_ARISTA_TYPE)
+		return MDFH_TRAILER_ABSENT;
+	length = mdfh_arista_time_bytes(at);
+	if (!length || frame->ip_offset < 14 + MDFH_ARISTA_FIXED + length + 2)
+		return MDFH_TRAILER_ABSENT;
+	ahead_s = at[2] & MDFH_ARISTA_UTC >> 8 ? 0 : tai_ahead_s(near_s);
+	at += MDFH_ARISTA_FIXED;
+	seconds = length == 8 ? mdfh_load_be32(at) : complete(mdfh_load_be16(at), near_s + ahead_s);
+	ns = mdfh_load_be32(at + length - 4);
+	if (seconds < ahead_s || ns >= NS_PER_S)
+		return MDFH_TRAILER_IMPLAUSIBLE;
+	stamp->time_ns = (seconds - ahead_s) * NS_PER_S + ns;
+	if (is_near(stamp->time_ns, near_ns))
+		return MDFH_TRAILER_SOUND;
+	memset(stamp, 0, sizeof(*stamp));
+	return MDFH_TRAILER_IMPLAUSIBLE;
+}
+
 static int read_before(const struct mdfh_trailer_reader *reader, const uint8_t *bytes,
     uint32_t begin, uint32_t end, uint64_t near_ns, struct mdfh_trailer_stamp *stamp)
 {
@@ -109,6 +155,8 @@ enum mdfh_trailer_verdict mdfh_trailer_read(struct mdfh_trailer_reader *reader,
 	uint32_t begin = ip_end(bytes, frame);
 
 	memset(stamp, 0, sizeof(*stamp));
+	if (reader->kind == MDFH_TRAILER_ARISTA_7280)
+		return read_arista(bytes, frame, near_ns, stamp);
 	/* Both kinds have 16 bytes at least. */
 	if (captured < wire_length || begin > captured || captured - begin < EXABLAZE_BYTES)
 		return MDFH_TRAILER_ABSENT;

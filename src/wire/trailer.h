@@ -1,6 +1,6 @@
-/* trailer.h - the time that a switch or a tap wrote behind a frame.
+/* trailer.h - the time that a switch or a tap wrote behind a frame, or into it.
  *
- * Both kinds stand after the IP packet (and its padding) and before the frame's own FCS, which a
+ * Two kinds stand after the IP packet (and its padding) and before the frame's own FCS, which a
  * capture may hold or not:
  *
  *   Metamako MetaWatch, Arista 7130: FCS of the original frame (4 bytes), extensions (their last
@@ -9,6 +9,8 @@
  *
  *   Exablaze ExaLINK Fusion HPT, Cisco Nexus 3550: FCS of the original frame (4), device (1), port
  *   (1), seconds (4), fraction of a second (5: 2^-40 s), reserved (1).
+ *
+ * The third, of Arista's 7280R and 7500R, is a header (wire/arista.h).
  *
  * All in network order; times count from the Unix epoch. There is no mark to know a trailer by, so a
  * time is believed only if it is near the one that the frame has from elsewhere.

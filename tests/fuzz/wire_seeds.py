@@ -89,6 +89,9 @@ def trailers():
     for fcs in (b"", b"\xff\xee\xdd\xcc"):
         yield b"\1" + seconds + frame + b"fcs." + seconds + struct.pack(">IBHB", 5, 1, 7, 3) + fcs
         yield b"\3" + seconds + frame + b"fcs." + extensions + seconds + struct.pack(">IBHB", 5, 0x13, 7, 3) + fcs
+        for version, stamp in ((0x110, seconds), (0x20, seconds[2:])):
+            yield (b"\4" + seconds + MACS + b"\xd2\x8b" + struct.pack(">HH", 1, version) + stamp + struct.pack(">I", 5) +
+                   frame[12:] + fcs)
         yield b"\2" + seconds + frame + b"fcs." + b"\7\3" + seconds + bytes(6) + fcs
 
 

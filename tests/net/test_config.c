@@ -53,7 +53,7 @@ static const struct {
     {{.direction = 3}, "config: direction is 3; it must be from 0 to 2"},
     {{.transport = 3}, "config: transport is 3; it must be from 0 to 2"},
     {{.timestamps = 4}, "config: timestamps is 4; it must be from 0 to 3"},
-    {{.trailer = 3}, "config: trailer is 3; it must be from 0 to 2"},
+    {{.trailer = 4}, "config: trailer is 4; it must be from 0 to 3"},
     {{.trailer = MDFH_TRAILER_METAMAKO, .timestamps = MDFH_TIMESTAMPS_OFF},
 	"config: trailer is set and timestamps are off"},
 

@@ -426,6 +426,40 @@ static void tells_the_nics_time(void **state)
 	assert_error("timestamps are asked of the hardware, and net_ring0 gives none");
 }
 
+/* A switch's header hides packets from the NIC's rules: the port looks for itself. */
+static void reads_a_switchs_header(void **state)
+{
+	uint8_t plain[256], frame[256];
+	uint64_t at_ns = mdfh_clock_now_ns() - 5000000;
+	uint32_t seconds = (uint32_t)(at_ns / 1000000000), ns = (uint32_t)(at_ns % 1000000000);
+	const uint8_t header[14] = {0xd2, 0x8b, 0, 1, 1, 0x10, (uint8_t)(seconds >> 24),
+	    (uint8_t)(seconds >> 16), (uint8_t)(seconds >> 8), (uint8_t)seconds,
+	    (uint8_t)(ns >> 24), (uint8_t)(ns >> 16), (uint8_t)(ns >> 8), (uint8_t)ns};
+	uint32_t length = make(&of_flow[0], plain);
+	struct mdfh_packet packet;
+	struct mdfh_bypass *port;
+
+	(void)state;
+	memcpy(frame, plain, 12);
+	memcpy(frame + 12, header, 14);
+	memcpy(frame + 26, plain + 12, length - 12);
+	fake_nic_reset();
+	port = open_nic((struct mdfh_bypass_config){.trailer = MDFH_TRAILER_ARISTA_7280});
+	assert_int_equal(port->capabilities.filters, MDFH_PLACE_SOFTWARE);
+	assert_int_equal(fake_nic_receive(frame, length + 14), 0);
+	packet = take_one(port);
+	assert_true(packet.receive_ns == at_ns);
+	assert_int_equal(packet.flags & MDFH_PACKET_TIME_MASK, MDFH_PACKET_TIME_TAP);
+	assert_int_equal(packet.length, 12);
+	OPS->close(port);
+	assert_int_equal(
+	    try_to_open((struct mdfh_bypass_config){.trailer = MDFH_TRAILER_ARISTA_7280,
+			    .backend_options = "filters=hardware"},
+		&port),
+	    -ENOTSUP);
+	assert_error("behind which a device's rules find no packets");
+}
+
 /* Groups -------------------------------------------------------------------------------------------- */
 
 static void lets_groups_in(void **state)
@@ -500,6 +534,7 @@ int main(void)
 	    cmocka_unit_test(spreads_by_hash_without_rules),
 	    cmocka_unit_test(discards_wrong_sums),
 	    cmocka_unit_test(tells_the_nics_time),
+	    cmocka_unit_test(reads_a_switchs_header),
 	    cmocka_unit_test(lets_groups_in),
 	    cmocka_unit_test(answers_routers_through_its_rules),
 	};

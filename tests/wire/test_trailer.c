@@ -302,6 +302,93 @@ static void test_ipv6(void **state)
 	assert_true(stamp.time_ns == NEAR + 1);
 }
 
+/* A header of Arista's between the addresses and the type. */
+static struct made with_header(unsigned version, uint32_t seconds, uint32_t ns)
+{
+	struct made made = original(20), with = {.length = 0};
+	uint8_t header[14] = {0xd2, 0x8b, 0, 1};
+	uint32_t bytes = (version & 0xff) == 0x10 ? 8 : 6;
+
+	mdfh_store_be16(header + 4, (uint16_t)version);
+	if (bytes == 8)
+		mdfh_store_be32(header + 6, seconds);
+	else
+		mdfh_store_be16(header + 6, (uint16_t)seconds);
+	mdfh_store_be32(header + 6 + bytes - 4, ns);
+	add(&with, made.bytes, 12);
+	add(&with, header, 6 + bytes);
+	add(&with, made.bytes + 12, made.length - 12);
+	return with;
+}
+
+static void test_arista_header(void **state)
+{
+	enum { SECONDS = 1700000000 };
+	static const struct {
+		unsigned version;
+		uint32_t seconds, ns;
+		uint64_t near_ns, want_ns;
+		enum mdfh_trailer_verdict verdict;
+	} cases[] = {
+	    {0x110, SECONDS, 7, NEAR, SECONDS * S + 7, MDFH_TRAILER_SOUND},
+	    {0x10, SECONDS + 37, 7, NEAR, SECONDS * S + 7, MDFH_TRAILER_SOUND},
+	    {0x120, SECONDS, 7, NEAR, SECONDS * S + 7, MDFH_TRAILER_SOUND},
+	    {0x20, SECONDS + 37, 7, NEAR, SECONDS * S + 7, MDFH_TRAILER_SOUND},
+	    /* TAI was 35 s ahead in 2013. */
+	    {0x10, 1370000035, 7, 1370000000 * S, 1370000000 * S + 7, MDFH_TRAILER_SOUND},
+	    /* The low 16 bits of the seconds wrap between the two clocks. */
+	    {0x120, 0x65530001, 7, 0x6552fff0 * S, 0x65530001 * S + 7, MDFH_TRAILER_SOUND},
+	    {0x120, 0x6552fff0, 7, 0x65530001 * S, 0x6552fff0 * S + 7, MDFH_TRAILER_SOUND},
+	    /* The one scale taken for the other, too far off, no ns, no other time. */
+	    {0x110, SECONDS + 37, 7, NEAR, 0, MDFH_TRAILER_IMPLAUSIBLE},
+	    {0x10, SECONDS, 7, NEAR, 0, MDFH_TRAILER_IMPLAUSIBLE},
+	    {0x110, SECONDS + 31, 7, NEAR, 0, MDFH_TRAILER_IMPLAUSIBLE},
+	    {0x110, SECONDS, S, NEAR, 0, MDFH_TRAILER_IMPLAUSIBLE},
+	    {0x110, SECONDS, 7, 0, 0, MDFH_TRAILER_IMPLAUSIBLE},
+	};
+	struct mdfh_trailer_reader reader = {.kind = MDFH_TRAILER_ARISTA_7280};
+	struct mdfh_trailer_stamp stamp;
+	struct made plain = original(20);
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+		struct made made = with_header(cases[i].version, cases[i].seconds, cases[i].ns);
+
+		assert_int_equal(
+		    read_whole(&reader, &made, cases[i].near_ns, &stamp), cases[i].verdict);
+		assert_true(stamp.time_ns == cases[i].want_ns);
+		assert_int_equal(stamp.is_synced, 0);
+		assert_int_equal(made.frame.payload_length, 20);
+		assert_int_equal(made.frame.destination_port, 2);
+	}
+	assert_int_equal(read_whole(&reader, &plain, NEAR, &stamp), MDFH_TRAILER_ABSENT);
+}
+
+/* A header of another kind is no packet; one that is cut is not read on. */
+static void test_arista_unsound(void **state)
+{
+	struct made made = with_header(0x110, 1700000000, 7);
+	struct mdfh_frame frame;
+
+	(void)state;
+	for (uint32_t cut = 14; cut < 28; cut++) {
+		assert_int_equal(mdfh_frame_parse(MDFH_LINK_ETHERNET, made.bytes, cut, cut, &frame),
+		    MDFH_FRAME_SHORT);
+		assert_int_equal(
+		    mdfh_frame_parse(MDFH_LINK_ETHERNET, made.bytes, cut, made.length, &frame),
+		    MDFH_FRAME_CUT);
+	}
+	made.bytes[17] = 0x30; /* version */
+	assert_int_equal(
+	    mdfh_frame_parse(MDFH_LINK_ETHERNET, made.bytes, made.length, made.length, &frame),
+	    MDFH_FRAME_NOT_IP);
+	made.bytes[17] = 0x10;
+	made.bytes[15] = 3; /* subtype */
+	assert_int_equal(
+	    mdfh_frame_parse(MDFH_LINK_ETHERNET, made.bytes, made.length, made.length, &frame),
+	    MDFH_FRAME_NOT_IP);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -313,6 +400,8 @@ int main(void)
 	    cmocka_unit_test(test_window),
 	    cmocka_unit_test(test_damaged),
 	    cmocka_unit_test(test_ipv6),
+	    cmocka_unit_test(test_arista_header),
+	    cmocka_unit_test(test_arista_unsound),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
