@@ -98,8 +98,8 @@ enum efvi_reason {
 /* Other things that happen. */
 enum efvi_incident {
 	EFVI_NOT_STAMPED,    /* ENODATA */
-	EFVI_NOT_YET_SYNCED, /* ENOMSG */
-	EFVI_SYNC_LOST,      /* EL2NSYNC */
+	EFVI_NOT_YET_SYNCED, /* ENOMSG, of old firmware */
+	EFVI_NOT_SYNCED,     /* EL2NSYNC: lost, or not there yet */
 	EFVI_STAMP_FAILED,   /* anything else */
 	EFVI_CLOCK_NOT_SET,  /* the adapter's clock has never been set, so it is not Unix time */
 	EFVI_OVERFLOWS,      /* of the event queue */

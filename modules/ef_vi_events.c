@@ -399,7 +399,7 @@ int mdfh_efvi_time(struct efvi_port *p, const struct efvi_frame *frame, struct m
 	if (rc) {
 		p->incidents[rc == -ENODATA    ? EFVI_NOT_STAMPED
 			     : rc == -ENOMSG   ? EFVI_NOT_YET_SYNCED
-			     : rc == -EL2NSYNC ? EFVI_SYNC_LOST
+			     : rc == -EL2NSYNC ? EFVI_NOT_SYNCED
 					       : EFVI_STAMP_FAILED]++;
 		return 0;
 	}

@@ -615,7 +615,7 @@ static void says_how_good_its_times_are(void **state)
 	} refusals[] = {
 	    {-ENODATA, "no NIC time: not stamped"},
 	    {-ENOMSG, "no NIC time: not yet synchronised"},
-	    {-EL2NSYNC, "no NIC time: synchronisation lost"},
+	    {-EL2NSYNC, "no NIC time: not synchronised"},
 	    {-EINVAL, "no NIC time: refused"},
 	};
 	struct mdfh_packet packet;
@@ -677,6 +677,47 @@ static void says_how_good_its_times_are(void **state)
 	port = open_ef_vi((struct mdfh_bypass_config){0}, NULL);
 	assert_int_equal(mdfh_bypass_capabilities(port)->timestamps, MDFH_PLACE_SOFTWARE);
 	close_ef_vi(port);
+}
+
+/* A Metamako's trailer, behind the FCS of the original frame. */
+static void takes_the_time_of_a_tap(void **state)
+{
+	enum { FCS = 4, TRAILER = 12 };
+	const uint64_t nic_ns = UINT64_C(1700000000000000000), tap_ns = nic_ns - 1000000;
+	uint8_t trailer[FCS + TRAILER] = {0};
+	uint32_t seconds = htobe32((uint32_t)(tap_ns / 1000000000));
+	uint32_t ns = htobe32((uint32_t)(tap_ns % 1000000000));
+	struct mdfh_packet packet;
+
+	(void)state;
+	memcpy(trailer + FCS, &seconds, 4);
+	memcpy(trailer + FCS + 4, &ns, 4);
+	trailer[FCS + 8] = 1;
+	for (int efct = 0; efct < 2; efct++) {
+		struct mdfh_bypass *port;
+		struct efdev_frame frame;
+
+		efdev_config()->is_efct = efct;
+		port =
+		    open_ef_vi((struct mdfh_bypass_config){.trailer = MDFH_TRAILER_METAMAKO}, NULL);
+		frame = make(1, (struct sending){.time_ns = nic_ns});
+		memcpy(frame_bytes + frame.length, trailer, sizeof(trailer));
+		frame.length += sizeof(trailer);
+		assert_int_equal(efdev_arrive(&frame), 1);
+		arrive(2, (struct sending){.time_ns = nic_ns});
+		assert_int_equal(mdfh_bypass_recv(port, &packet, 1), 1);
+		assert_int_equal(number_of(&packet), 1);
+		assert_int_equal(packet.receive_ns, tap_ns);
+		assert_int_equal(packet.flags & MDFH_PACKET_TIME_MASK, MDFH_PACKET_TIME_TAP);
+		mdfh_bypass_release(port, &packet, 1);
+		assert_int_equal(mdfh_bypass_recv(port, &packet, 1), 1);
+		assert_int_equal(packet.receive_ns, nic_ns);
+		assert_int_equal(packet.flags & MDFH_PACKET_TIME_MASK, MDFH_PACKET_TIME_NIC);
+		mdfh_bypass_release(port, &packet, 1);
+		assert_int_equal(stats_of(port).rx_trailers, 1);
+		assert_int_equal(stats_of(port).rx_trailers_absent, 1);
+		close_ef_vi(port);
+	}
 }
 
 static void steers_flows_by_filters(void **state)
@@ -896,6 +937,7 @@ int main(void)
 	    TEST(holds_and_copies_past_the_limit),
 	    TEST(holds_and_releases_references),
 	    TEST(says_how_good_its_times_are),
+	    TEST(takes_the_time_of_a_tap),
 	    TEST(steers_flows_by_filters),
 	    TEST(falls_back_to_coarser_filters),
 	    TEST(says_why_a_filter_is_refused),
