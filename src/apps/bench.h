@@ -34,5 +34,6 @@ void bench_print(
 int bench_decode(const char *path);
 int bench_book(const char *path);
 int bench_pipeline(const char *path);
+int bench_cores(const char *path);
 
 #endif

@@ -88,6 +88,11 @@ def check_bench():
             assert result["checksum"] == made["checksum"], (result, made)
         assert result.get("events", MESSAGES) >= MESSAGES, result
         assert "no BinaryFILE" in call("bench", name, "one.pcapng", status=2).stderr
+    cores = [json.loads(line) for line in call("bench", "cores", "day.itch").stdout.splitlines()]
+    assert [line["arrangement"] for line in cores] == ["hand-over", "one thread", "1 worker", "2 workers",
+                                                       "two queues"], cores
+    assert all(line["checksum"] == made["checksum"] for line in cores[1:]), (cores, made)
+    assert all(line["ns_per_message"] > 1 and line["receive_ns"] > 1 for line in cores), cores
 
 
 def check_what_is_wrong():
