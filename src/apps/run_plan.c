@@ -66,7 +66,11 @@ static void print_workers(FILE *out, const struct mdfh_handler_config *config,
 		if (from->worker_cores_count)
 			fprintf(out, " core %u", from->worker_cores[w]);
 		fprintf(out, "  ");
-		print_share(out, t->worker_weight[w], all);
+		if (t->shard == MDFH_SHARD_CHANNEL)
+			print_share(out, t->worker_weight[w], all);
+		else
+			fprintf(out, "about %.0f %%",
+			    100 * (double)t->weight / t->workers / (double)all);
 		fprintf(out, "\n");
 		if (t->shard == MDFH_SHARD_CHANNEL)
 			print_channels(out, "    ", config, plan, thread, (int)w, all);
@@ -135,11 +139,13 @@ static json_t *workers_json(
 	json_t *list = json_array();
 
 	for (unsigned w = 0; w < t->workers; w++)
-		json_array_append_new(list,
-		    json_pack("{s:o, s:i, s:o}", "core",
-			from->worker_cores_count ? json_integer(from->worker_cores[w])
-						 : json_null(),
-			"channels", t->worker_channels[w], "weight", integer(t->worker_weight[w])));
+		json_array_append_new(
+		    list, json_pack("{s:o, s:i, s:f}", "core",
+			      from->worker_cores_count ? json_integer(from->worker_cores[w])
+						       : json_null(),
+			      "channels", t->worker_channels[w], "weight",
+			      t->shard == MDFH_SHARD_CHANNEL ? (double)t->worker_weight[w]
+							     : (double)t->weight / t->workers));
 	return list;
 }
 

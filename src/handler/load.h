@@ -61,6 +61,9 @@ static inline struct mdfh_load_words mdfh_load_publish(struct mdfh_load *load)
 	if (passed && mdfh_clock_ticks_to_ns(passed) >= LEAST_NS) {
 		uint64_t ppm = (load->busy - load->busy_before) * 1000000 / passed;
 
+		/* The turn that this is done in counts in the next stretch. */
+		if (ppm > 1000000)
+			ppm = 1000000;
 		load->peak_ppm = ppm > load->peak_ppm ? ppm : load->peak_ppm;
 	}
 	load->busy_before = load->busy;
