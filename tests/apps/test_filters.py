@@ -42,6 +42,8 @@ WHERE = {
     "xdp, native": "backend: xdp, interface: rx0, backend_options: mode=native",
     "xdp, generic": "backend: xdp, interface: rx0, backend_options: mode=generic",
     "dpdk": 'backend: dpdk, interface: "net_af_packet0,iface=rx0"',
+    "ef_vi": "backend: ef_vi, interface: rx0",  # its software device takes frames off rx0
+    "ef_vi, in the NIC": 'backend: ef_vi, interface: rx0, backend_options: "vlan_filters=on,source_port=40000"',
 }
 
 
