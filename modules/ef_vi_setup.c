@@ -17,6 +17,12 @@ enum {
 	RING_MAX = 4096, /* of every NIC so far */
 };
 
+#ifdef MDFH_EF_VI_HAS_EXPRESS
+#define EXPRESS EF_PD_EXPRESS
+#else
+#define EXPRESS EF_PD_DEFAULT /* older headers have none */
+#endif
+
 /* Options ------------------------------------------------------------------------------------- */
 
 static int read_word(const char *text, const char *key, const char *const *words, int *value)
@@ -39,9 +45,10 @@ static int read_word(const char *text, const char *key, const char *const *words
 
 static int read_options(const char *text, struct efvi_options *options)
 {
-	static const char *const known[] = {"library", "event_merge", "exclusive_queue",
+	static const char *const known[] = {"library", "datapath", "event_merge", "exclusive_queue",
 	    "vlan_filters", "block_kernel", "source_port", NULL};
 	static const char *const switches[] = {"off", "on", NULL};
+	static const char *const datapaths[] = {"default", "express", NULL};
 	static const char *const blocks[] = {
 	    [EFVI_BLOCK_NONE] = "off",
 	    [EFVI_BLOCK_UNICAST] = "unicast",
@@ -54,6 +61,8 @@ static int read_options(const char *text, struct efvi_options *options)
 
 	*options = (struct efvi_options){0};
 	if (!rc)
+		rc = read_word(text, "datapath", datapaths, &options->express);
+	if (!rc)
 		rc = read_word(text, "event_merge", switches, &options->event_merge);
 	if (!rc)
 		rc = read_word(text, "exclusive_queue", switches, &options->exclusive_queue);
@@ -65,6 +74,10 @@ static int read_options(const char *text, struct efvi_options *options)
 		rc = mdfh_option_number(text, "source_port", 1, 65535, &options->source_port);
 	if (rc)
 		return rc;
+	if (options->express && EXPRESS == EF_PD_DEFAULT)
+		return mdfh_error(-ENOTSUP,
+		    "ef_vi: datapath is express; the Onload that the module was built for knows no "
+		    "such thing: leave it out");
 	options->block_kernel = (enum efvi_block)block;
 	if (mdfh_option_get(text, "library", options->library, sizeof(options->library)) &&
 	    options->library[0] != '/')
@@ -133,7 +146,7 @@ int mdfh_efvi_probe(void)
 	return rc < 0 ? rc : 0;
 }
 
-static int open_driver(struct efvi_port *p)
+static int open_driver(struct efvi_port *p, const struct efvi_options *options)
 {
 	int interface = (int)if_nametoindex(p->device);
 	int rc;
@@ -144,7 +157,8 @@ static int open_driver(struct efvi_port *p)
 	if (rc < 0)
 		return mdfh_efvi_driver_refused(rc);
 	p->has_driver = 1;
-	rc = p->api.pd_alloc(&p->pd, p->driver, interface, EF_PD_DEFAULT);
+	rc = p->api.pd_alloc(
+	    &p->pd, p->driver, interface, options->express ? EXPRESS : EF_PD_DEFAULT);
 	if (rc < 0) {
 		mdfh_error_errno(rc, "ef_vi: a protection domain on %s", p->device);
 		return mdfh_error(rc,
@@ -344,7 +358,7 @@ static int open_port(struct efvi_port *p, const struct mdfh_bypass_config *confi
 	if (!rc)
 		rc = mdfh_efvi_library_open(&p->api, options->library);
 	if (!rc)
-		rc = open_driver(p);
+		rc = open_driver(p, options);
 	if (!rc)
 		rc = open_queue(p, config, options);
 	if (!rc)

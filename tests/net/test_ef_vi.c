@@ -607,6 +607,24 @@ static void holds_and_releases_references(void **state)
 	close_ef_vi(port);
 }
 
+static void takes_the_datapath_that_is_named(void **state)
+{
+	static const struct {
+		const char *option, *mode;
+	} paths[] = {{",datapath=express", "by reference"}, {",datapath=default", "own buffers"}};
+
+	(void)state;
+	for (size_t i = 0; i < 2; i++) {
+		struct mdfh_bypass *port =
+		    open_ef_vi((struct mdfh_bypass_config){0}, paths[i].option);
+
+		assert_non_null(strstr(mdfh_bypass_capabilities(port)->mode, paths[i].mode));
+		arrive(1, (struct sending){0});
+		expect(port, 1, 1);
+		close_ef_vi(port);
+	}
+}
+
 static void says_how_good_its_times_are(void **state)
 {
 	static const struct {
@@ -936,6 +954,7 @@ int main(void)
 	    TEST(survives_senseless_events),
 	    TEST(holds_and_copies_past_the_limit),
 	    TEST(holds_and_releases_references),
+	    TEST(takes_the_datapath_that_is_named),
 	    TEST(says_how_good_its_times_are),
 	    TEST(takes_the_time_of_a_tap),
 	    TEST(steers_flows_by_filters),

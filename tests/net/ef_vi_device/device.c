@@ -165,12 +165,13 @@ int ef_driver_close(ef_driver_handle handle)
 
 int ef_pd_alloc(ef_pd *pd, ef_driver_handle handle, int interface, enum ef_pd_flags flags)
 {
-	(void)flags;
 	if (!is_open(handle))
 		return -EBADF;
 	if (efdev_strike("ef_pd_alloc"))
 		return -ENODEV;
-	*pd = (ef_pd){.interface = interface, .number = (int)++device.domain_number};
+	*pd = (ef_pd){.interface = interface,
+	    .number = (int)++device.domain_number,
+	    .flags = (unsigned)flags};
 	device.domains++;
 	return 0;
 }
@@ -278,9 +279,10 @@ int ef_vi_alloc_from_pd(ef_vi *vi, ef_driver_handle handle, struct ef_pd *pd,
 	q->wire.fd = -1;
 	q->interface = pd->interface;
 	q->flags = (unsigned)flags;
+	q->is_by_reference = efdev_settings.is_efct || pd->flags & EF_PD_EXPRESS;
 	q->slot_count = power_of_two(receives);
 	q->events_max = efdev_settings.events_max ? efdev_settings.events_max : q->slot_count + 64;
-	rc = efdev_settings.is_efct ? efdev_references_open(q) : 0;
+	rc = q->is_by_reference ? efdev_references_open(q) : 0;
 	if (!rc && efdev_settings.is_wired)
 		rc = efdev_wire_open(&q->wire, q->interface);
 	if (rc) {
@@ -289,7 +291,7 @@ int ef_vi_alloc_from_pd(ef_vi *vi, ef_driver_handle handle, struct ef_pd *pd,
 		return rc;
 	}
 	*vi = (ef_vi){.queue = q, .buffer = 1792, .slots = q->slot_count};
-	if (!efdev_settings.is_efct &&
+	if (!q->is_by_reference &&
 	    (flags & (EF_VI_RX_TIMESTAMPS | EF_VI_RX_EVENT_MERGE) || efdev_settings.is_counted))
 		vi->prefix = sizeof(struct efdev_prefix);
 	efdev_queue_calls(vi);

@@ -50,6 +50,7 @@ struct efdev_queue {
 	ef_vi *vi;
 	int interface;
 	unsigned flags;
+	int is_by_reference;
 	struct {
 		ef_addr address;
 		ef_request_id id;

@@ -14,7 +14,7 @@ static int receive_init(ef_vi *vi, ef_addr address, ef_request_id id)
 	struct efdev_queue *q = vi->queue;
 	uint32_t at = q->added % q->slot_count;
 
-	if (efdev_settings.is_efct)
+	if (q->is_by_reference)
 		return -ENOSYS;
 	if (efdev_strike("ef_vi_receive_init"))
 		return -EINVAL;
