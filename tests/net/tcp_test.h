@@ -24,7 +24,7 @@ static inline struct mdfh_bypass *open_port(struct mdfh_bypass_config config)
 	return port;
 }
 
-static struct mdfh_bypass_stats stats_of(struct mdfh_bypass *port)
+static inline struct mdfh_bypass_stats stats_of(struct mdfh_bypass *port)
 {
 	struct mdfh_bypass_stats stats;
 

@@ -4,7 +4,9 @@
  * Usage: test_frames BACKEND OPTIONS [INTERFACE], the last as the backend names the device mdfh0. As root. */
 #include <errno.h>
 
+#include "mdfh/frame.h"
 #include "net/conform.h"
+#include "net/conformance_frames.h"
 #include "net/udp_test.h"
 #include "net/veth_test.h"
 
@@ -60,12 +62,95 @@ static void refuses_devices_that_lead_out(void **state)
 	assert_error("frames need two devices");
 }
 
+/* What the XDP program says became of each frame, exactly: nothing else is on this wire. */
+static uint64_t counter(struct mdfh_bypass *port, const char *name)
+{
+	struct mdfh_bypass_counter counters[64];
+	int n = mdfh_bypass_counters(port, counters, 64);
+
+	for (int i = 0; i < n; i++)
+		if (!strcmp(counters[i].name, name))
+			return counters[i].value;
+	return 0;
+}
+
+static void counts_every_frame(void **state)
+{
+	static const struct mdfh_flow flow = {
+	    .group = "239.1.1.1", .port = 26477, .source = "10.77.0.1"};
+	static const uint8_t payload[24];
+	static const struct {
+		const char *source, *destination;
+		uint16_t port;
+		enum conformance_oddity oddity;
+		const char *counter;
+	} frames[] = {
+	    {"10.77.0.1", "239.1.1.1", 26477, ODD_NOTHING, "taken"},
+	    {"10.77.0.1", "239.1.1.1", 26477, ODD_OPTIONS, "taken"},
+	    {"10.77.0.1", "239.1.1.1", 26477, ODD_PADDED, "taken"},
+	    {"10.77.0.1", "239.1.1.1", 26477, ODD_UDP_LENGTH, "taken"},
+	    {"10.77.0.9", "239.1.1.1", 26477, ODD_NOTHING, "passed: of no flow"},
+	    {"10.77.0.1", "239.1.1.1", 26478, ODD_NOTHING, "passed: of no flow"},
+	    {"10.77.0.1", "239.129.1.1", 26477, ODD_NOTHING, "passed: of no flow"},
+	    {"10.77.0.1", "10.77.0.2", 26477, ODD_NOTHING, "passed: of no flow"},
+	    {"10.77.0.1", "239.1.1.1", 26477, ODD_TCP, "passed: not UDP"},
+	    {"10.77.0.1", "239.1.1.1", 26477, ODD_IGMP, "passed: not UDP"},
+	    {"10.77.0.1", "239.1.1.1", 26477, ODD_ARP, "passed: not UDP"},
+	    {"10.77.0.1", "239.1.1.1", 26477, ODD_FRAGMENT, "passed: fragment"},
+	    {"10.77.0.1", "239.1.1.1", 26477, ODD_IP_HEADER, "passed: broken header"},
+	    {"10.77.0.1", "239.1.1.1", 26477, ODD_SHORT, "passed: broken header"},
+	};
+	enum { FRAMES = sizeof(frames) / sizeof(frames[0]), TIMES = 10, SOUND = 3 };
+	struct mdfh_packet packets[SOUND * TIMES];
+	uint64_t before[FRAMES];
+	struct mdfh_bypass *port;
+	int wire;
+
+	(void)state;
+	if (strcmp(test_backend, "xdp") != 0)
+		return; /* it alone has such counters */
+	port = open_port(
+	    (struct mdfh_bypass_config){.interface = interface, .flows = &flow, .flow_count = 1});
+	wire = mdfh_conformance_frames_open(VETH_PEER);
+	assert_true(wire >= 0);
+	for (int i = 0; i < FRAMES; i++)
+		before[i] = counter(port, frames[i].counter);
+	for (int i = 0; i < FRAMES * TIMES; i++) {
+		uint8_t bytes[CONFORMANCE_HEADERS_MAX + 64];
+		uint32_t length = mdfh_conformance_frame_put(
+		    bytes, &(struct conformance_frame){.source = frames[i % FRAMES].source,
+			       .destination = frames[i % FRAMES].destination,
+			       .port = frames[i % FRAMES].port,
+			       .oddity = frames[i % FRAMES].oddity,
+			       .payload = payload,
+			       .length = sizeof(payload)});
+
+		assert_int_equal(send(wire, bytes, length, 0), length);
+	}
+	receive(port, packets, SOUND * TIMES);
+	mdfh_bypass_release(port, packets, SOUND * TIMES);
+	assert_int_equal(mdfh_bypass_recv(port, packets, 1), 0);
+	assert_int_equal(stats_of(port).malformed[MDFH_FRAME_UDP_LENGTH], TIMES);
+	assert_int_equal(stats_of(port).rx_malformed, TIMES);
+	assert_int_equal(stats_of(port).rx_filtered, 0);
+	for (int i = 0; i < FRAMES; i++) {
+		uint64_t want = 0;
+
+		for (int k = 0; k < FRAMES; k++)
+			want += !strcmp(frames[k].counter, frames[i].counter) ? TIMES : 0;
+		assert_int_equal(counter(port, frames[i].counter) - before[i], want);
+	}
+	close(wire);
+	mdfh_bypass_close(port);
+}
+
 int main(int argc, char **argv)
 {
 	const struct CMUnitTest tests[] = {
 	    cmocka_unit_test(ipv4),
 	    cmocka_unit_test(ipv6),
 	    cmocka_unit_test(refuses_devices_that_lead_out),
+	    cmocka_unit_test(counts_every_frame),
 	};
 	int status = test_take_backend(argc, argv);
 
