@@ -72,7 +72,7 @@ enum efvi_block { EFVI_BLOCK_NONE, EFVI_BLOCK_UNICAST, EFVI_BLOCK_MULTICAST, EFV
 struct efvi_options {
 	char library[200]; /* "" = the linker's own choice */
 	int event_merge;
-	int express; /* the express datapath, of NICs that have two */
+	enum ef_pd_flags datapath;
 	int exclusive_queue;
 	int vlan_filters;
 	enum efvi_block block_kernel;

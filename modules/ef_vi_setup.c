@@ -17,12 +17,6 @@ enum {
 	RING_MAX = 4096, /* of every NIC so far */
 };
 
-#ifdef MDFH_EF_VI_HAS_EXPRESS
-#define EXPRESS EF_PD_EXPRESS
-#else
-#define EXPRESS EF_PD_DEFAULT /* older headers have none */
-#endif
-
 /* Options ------------------------------------------------------------------------------------- */
 
 static int read_word(const char *text, const char *key, const char *const *words, int *value)
@@ -43,6 +37,20 @@ static int read_word(const char *text, const char *key, const char *const *words
 	return mdfh_error(-EINVAL, "ef_vi: %s is '%s'; it must be one of %s", key, word, known);
 }
 
+/* Older headers have no such flag. */
+static int choose_express(enum ef_pd_flags *datapath)
+{
+#ifdef MDFH_EF_VI_HAS_EXPRESS
+	*datapath = EF_PD_EXPRESS;
+	return 0;
+#else
+	(void)datapath;
+	return mdfh_error(-ENOTSUP,
+	    "ef_vi: datapath is express; the Onload that the module was built for knows no such "
+	    "thing: leave it out");
+#endif
+}
+
 static int read_options(const char *text, struct efvi_options *options)
 {
 	static const char *const known[] = {"library", "datapath", "event_merge", "exclusive_queue",
@@ -56,12 +64,14 @@ static int read_options(const char *text, struct efvi_options *options)
 	    [EFVI_BLOCK_ALL] = "all",
 	    NULL,
 	};
-	int block = EFVI_BLOCK_NONE;
+	int block = EFVI_BLOCK_NONE, is_express = 0;
 	int rc = mdfh_option_known(text, "ef_vi", known);
 
-	*options = (struct efvi_options){0};
+	*options = (struct efvi_options){.datapath = EF_PD_DEFAULT};
 	if (!rc)
-		rc = read_word(text, "datapath", datapaths, &options->express);
+		rc = read_word(text, "datapath", datapaths, &is_express);
+	if (!rc && is_express)
+		rc = choose_express(&options->datapath);
 	if (!rc)
 		rc = read_word(text, "event_merge", switches, &options->event_merge);
 	if (!rc)
@@ -74,10 +84,6 @@ static int read_options(const char *text, struct efvi_options *options)
 		rc = mdfh_option_number(text, "source_port", 1, 65535, &options->source_port);
 	if (rc)
 		return rc;
-	if (options->express && EXPRESS == EF_PD_DEFAULT)
-		return mdfh_error(-ENOTSUP,
-		    "ef_vi: datapath is express; the Onload that the module was built for knows no "
-		    "such thing: leave it out");
 	options->block_kernel = (enum efvi_block)block;
 	if (mdfh_option_get(text, "library", options->library, sizeof(options->library)) &&
 	    options->library[0] != '/')
@@ -157,8 +163,7 @@ static int open_driver(struct efvi_port *p, const struct efvi_options *options)
 	if (rc < 0)
 		return mdfh_efvi_driver_refused(rc);
 	p->has_driver = 1;
-	rc = p->api.pd_alloc(
-	    &p->pd, p->driver, interface, options->express ? EXPRESS : EF_PD_DEFAULT);
+	rc = p->api.pd_alloc(&p->pd, p->driver, interface, options->datapath);
 	if (rc < 0) {
 		mdfh_error_errno(rc, "ef_vi: a protection domain on %s", p->device);
 		return mdfh_error(rc,
