@@ -366,10 +366,10 @@ struct mdfh_thread_report {
 	unsigned workers;  /* of a receive thread */
 	enum mdfh_shard sharded; /* how its messages are divided; DEFAULT = it has no workers */
 	unsigned channels;       /* that it polls, or has books of */
-	uint64_t weight;         /* sum of these channels'; of a worker by instrument, an even share */
-	uint64_t run_ns;         /* since start, as far as the figures go */
-	uint64_t busy_ns;        /* of these at work */
-	uint64_t peak_ppm;       /* share of work in the busiest tenth of a second, in millionths */
+	uint64_t weight;   /* sum of these channels'; of a worker by instrument, an even share */
+	uint64_t run_ns;   /* since start, as far as the figures go */
+	uint64_t busy_ns;  /* of these at work */
+	uint64_t peak_ppm; /* share of work in the busiest tenth of a second, in millionths */
 	/* Of a worker: its ring. */
 	uint64_t messages; /* handed over */
 	uint64_t dropped;  /* that found it full; told as gaps so many times */

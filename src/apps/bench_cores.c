@@ -397,8 +397,8 @@ static void print(
 int bench_cores(const char *path)
 {
 	static struct result results[ARRANGEMENTS][ROUNDS];
-	struct feed whole[1] = {{NULL}};
-	struct feed halves[2] = {{NULL}};
+	struct feed whole[1] = {{.bytes = NULL}};
+	struct feed halves[2] = {{.bytes = NULL}};
 	struct bench_file file;
 	double one_ns;
 	int status = 2;

@@ -138,7 +138,7 @@ static json_t *workers_json(
 {
 	json_t *list = json_array();
 
-	for (unsigned w = 0; w < t->workers; w++)
+	for (unsigned w = 0; from && w < t->workers; w++)
 		json_array_append_new(
 		    list, json_pack("{s:o, s:i, s:f}", "core",
 			      from->worker_cores_count ? json_integer(from->worker_cores[w])

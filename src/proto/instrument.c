@@ -275,8 +275,7 @@ static uint32_t find_symbol(const struct mdfh_instruments *table, int channel, c
 	for (uint32_t steps = 0; row && row <= table->capacity && steps <= table->capacity;
 	     steps++) {
 		if (!strncmp(table->rows[row].symbol, symbol, MDFH_SYMBOL_SIZE) &&
-		    (channel < 0 || table->rows[row].channel == channel) &&
-		    (!found || row < found))
+		    (channel < 0 || table->rows[row].channel == channel) && (!found || row < found))
 			found = row;
 		row = atomic_load_explicit(&index.symbol_next[row], memory_order_acquire);
 	}
