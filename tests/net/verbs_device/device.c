@@ -34,6 +34,7 @@ struct completion {
 
 struct queue { /* of completions; the first member serves as either kind */
 	struct ibv_cq_ex base;
+	struct pair *pair; /* whose receptions it has */
 	uint32_t head, tail;
 	int is_armed;
 	struct completion slots[SLOTS_MAX];
@@ -103,11 +104,6 @@ uint64_t vdev_ticks(void)
 }
 
 /* Completions ---------------------------------------------------------------------------------- */
-
-static struct pair *pair_of(const struct queue *queue)
-{
-	return receiver && receiver->receives == queue ? receiver : NULL;
-}
 
 static void complete(struct queue *queue, struct completion completion)
 {
@@ -210,7 +206,8 @@ static void receive(struct pair *pair)
 			continue;
 		length = put_tag(&one.msg_hdr, bytes, one.msg_len);
 		for (uint32_t i = 0; i < vdev.rules_count && !is_ours; i++)
-			is_ours = is_matched(&vdev.rules[i], bytes, length);
+			is_ours = vdev.rules[i].qp == &pair->base &&
+				  is_matched(&vdev.rules[i], bytes, length);
 		if (from.sll_pkttype == PACKET_OUTGOING || !is_ours)
 			continue;
 		vdev.with_device--;
@@ -223,7 +220,7 @@ static void receive(struct pair *pair)
 
 static struct completion *next(struct queue *queue)
 {
-	struct pair *pair = pair_of(queue);
+	struct pair *pair = queue->pair;
 
 	if (queue->head == queue->tail && pair && pair->socket >= 0)
 		receive(pair);
@@ -349,7 +346,7 @@ static int req_notify_cq(struct ibv_cq *cq, int solicited)
 {
 	struct queue *queue = (struct queue *)cq;
 	struct channel *channel = (struct channel *)queue->base.channel;
-	struct pair *pair = pair_of(queue);
+	struct pair *pair = queue->pair;
 	struct epoll_event event = {.events = EPOLLIN | EPOLLONESHOT};
 
 	(void)solicited;
@@ -468,9 +465,27 @@ static int post_send(struct ibv_qp *qp, struct ibv_send_wr *order, struct ibv_se
 	return 0;
 }
 
+/* The environment's interface, NULL = none, and what kind of stamps it says. */
+static const char *wired_to(enum vdev_stamps *stamps)
+{
+	static char name[IFNAMSIZ];
+	const char *text = getenv("VERBS_DEVICE");
+
+	*stamps = VDEV_NO_STAMPS;
+	if (!text)
+		return NULL;
+	snprintf(name, sizeof(name), "%.*s", (int)strcspn(text, ","), text);
+	if (strstr(text, ",ticks"))
+		*stamps = VDEV_TICKS;
+	if (strstr(text, ",wallclock"))
+		*stamps = VDEV_WALLCLOCK;
+	return name;
+}
+
 static int open_socket(void)
 {
-	const char *interface = getenv("VERBS_DEVICE");
+	enum vdev_stamps stamps;
+	const char *interface = wired_to(&stamps);
 	struct sockaddr_ll address = {.sll_family = AF_PACKET, .sll_protocol = htons(ETH_P_ALL)};
 	const int on = 1, bytes = 16 << 20;
 	int fd;
@@ -506,8 +521,10 @@ static struct ibv_qp *create_qp_ex(struct ibv_context *c, struct ibv_qp_init_att
 	pair->socket = is_raw && pair->receives != pair->sends ? open_socket() : -1;
 	vdev.create_flags = init->create_flags;
 	vdev.with_device = 0;
-	if (pair->receives != pair->sends)
+	if (pair->receives != pair->sends) {
 		receiver = pair;
+		pair->receives->pair = pair;
+	}
 	return &pair->base;
 }
 
@@ -551,6 +568,8 @@ int ibv_destroy_qp(struct ibv_qp *qp)
 		close(pair->socket);
 	if (receiver == pair)
 		receiver = NULL;
+	if (pair->receives->pair == pair)
+		pair->receives->pair = NULL;
 	return gone(pair);
 }
 
@@ -562,7 +581,6 @@ static struct ibv_flow *create_flow(struct ibv_qp *qp, struct ibv_flow_attr *att
 	const uint8_t *at = (const uint8_t *)(attributes + 1);
 	struct flow *flow;
 
-	(void)qp;
 	if (vdev.rule_error || (vdev.whole_rule_error && attributes->num_of_specs > 1) ||
 	    vdev_struck("ibv_create_flow")) {
 		errno = vdev.rule_error         ? vdev.rule_error
@@ -570,7 +588,7 @@ static struct ibv_flow *create_flow(struct ibv_qp *qp, struct ibv_flow_attr *att
 						: ENOMEM;
 		return NULL;
 	}
-	*rule = (struct vdev_rule){.attributes = *attributes};
+	*rule = (struct vdev_rule){.qp = qp, .attributes = *attributes};
 	for (int i = 0; i < attributes->num_of_specs; i++) {
 		struct ibv_flow_spec_eth head; /* all begin like this */
 
@@ -609,7 +627,9 @@ static struct ibv_flow *create_flow(struct ibv_qp *qp, struct ibv_flow_attr *att
 
 static int destroy_flow(struct ibv_flow *base)
 {
-	vdev.rules_count--; /* the last one made is the first to go */
+	((struct flow *)base)->rule->qp = NULL;
+	while (vdev.rules_count && !vdev.rules[vdev.rules_count - 1].qp)
+		vdev.rules_count--;
 	return gone(base);
 }
 
@@ -881,12 +901,14 @@ const char *ibv_port_state_str(enum ibv_port_state state)
 
 void vdev_reset(void)
 {
-	const char *wired = getenv("VERBS_DEVICE");
+	enum vdev_stamps stamps;
+	const char *wired = wired_to(&stamps);
 
 	vdev = (struct vdev){.devices = 1,
 	    .interface = wired ? wired : "lo",
 	    .link_layer = IBV_LINK_LAYER_ETHERNET,
 	    .steers = 1,
+	    .stamps = stamps,
 	    .state = IBV_PORT_ACTIVE,
 	    .max_wr = 16384};
 	async_count = 0;

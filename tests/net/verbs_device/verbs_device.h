@@ -3,7 +3,8 @@
  *
  * A test makes datagrams and frames arrive, has calls refused, and looks at what was given to the device.
  * Where the environment has VERBS_DEVICE=INTERFACE, its raw queue pairs receive from that network interface,
- * whose frames go through the rules as they would in a NIC. */
+ * whose frames go through the rules as they would in a NIC; with ",ticks" or ",wallclock" behind it,
+ * completions have such stamps. */
 #ifndef MDFH_TESTS_VERBS_DEVICE_H
 #define MDFH_TESTS_VERBS_DEVICE_H
 
@@ -14,7 +15,8 @@ enum { VDEV_SENDS = 4096, VDEV_RULES = 128, VDEV_TICKS_HZ = 156250000 };
 
 enum vdev_stamps { VDEV_NO_STAMPS, VDEV_TICKS, VDEV_WALLCLOCK };
 
-struct vdev_rule { /* as it was asked for */
+struct vdev_rule {         /* as it was asked for */
+	struct ibv_qp *qp; /* NULL = it is gone */
 	struct ibv_flow_attr attributes;
 	int has_eth, has_ipv4, has_ipv6, has_udp;
 	struct ibv_flow_spec_eth eth;
