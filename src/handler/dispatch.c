@@ -56,7 +56,8 @@ struct lane {
 	uint32_t refused; /* the newest span that there was no room for */
 
 	int dropping;
-	struct loss *losses; /* by channel */
+	struct loss *losses; /* by channel, and here how often one was told */
+	uint64_t *told;
 	struct mdfh_dispatch_counts counts;
 };
 
@@ -66,7 +67,7 @@ struct channel {
 	unsigned worker;
 	uint16_t index;
 	struct mdfh_shard_key key;
-	struct mdfh_dispatch_lost lost;
+	uint64_t lost; /* messages that some worker has not got */
 };
 
 struct mdfh_dispatch {
@@ -123,7 +124,8 @@ int mdfh_dispatch_create(const struct mdfh_dispatch_config *config, struct mdfh_
 	}
 	for (unsigned i = 0; !err && i < d->workers; i++) {
 		d->lanes[i].losses = mdfh_lines_alloc(d->channel_count, sizeof(struct loss));
-		if (!d->lanes[i].losses)
+		d->lanes[i].told = mdfh_lines_alloc(d->channel_count, sizeof(uint64_t));
+		if (!d->lanes[i].losses || !d->lanes[i].told)
 			err = mdfh_error(-ENOMEM, "dispatch: out of memory");
 		else
 			err = mdfh_ring_create(&ring, &d->lanes[i].ring);
@@ -143,6 +145,7 @@ void mdfh_dispatch_destroy(struct mdfh_dispatch *d)
 	for (unsigned i = 0; d->lanes && i < d->workers; i++) {
 		mdfh_ring_destroy(d->lanes[i].ring);
 		free(d->lanes[i].losses);
+		free(d->lanes[i].told);
 	}
 	for (unsigned i = 0; d->channels && i < d->channel_count; i++)
 		mdfh_shard_key_destroy(&d->channels[i].key);
@@ -307,7 +310,7 @@ static int owed(
 		spans[n].first = loss->first;
 		spans[n++].messages = loss->last - loss->first + 1;
 		lane->counts.gaps++;
-		channel->lost.gaps++;
+		lane->told[loss - lane->losses]++;
 	}
 	if (loss->ended) {
 		spans[n] = base;
@@ -453,7 +456,7 @@ static __attribute__((noinline)) void broadcast(struct mdfh_dispatch *d, struct 
 		    d, &d->lanes[i], channel, span, data, length, first, messages, i > 0);
 	}
 	if (lost && span->kind == MDFH_SPAN_DATA)
-		channel->lost.messages += messages;
+		channel->lost += messages;
 }
 
 /* Message by message. framing is a constant in each place that calls this. */
@@ -484,7 +487,7 @@ static inline __attribute__((always_inline)) void scatter(struct mdfh_dispatch *
 			       0) &&
 			   !open_record(d, lane, channel, span, index, left, used)) {
 			lose(d, lane, channel, span, span->first + index, 1);
-			channel->lost.messages++;
+			channel->lost++;
 		} else {
 			lane->numbers[lane->open->messages++] =
 			    (uint16_t)(span->first + index - lane->open->first);
@@ -522,7 +525,7 @@ void mdfh_dispatch_span(struct mdfh_dispatch *d, unsigned index, const struct md
 			span->kind == MDFH_SPAN_DATA ? span->length : 0, span->first,
 			span->messages, 0) &&
 		    span->kind == MDFH_SPAN_DATA)
-			channel->lost.messages += span->messages;
+			channel->lost += span->messages;
 		else if (lane->filled >= PUBLISH_SLOTS)
 			publish(lane);
 	} else if (span->kind != MDFH_SPAN_DATA) {
@@ -568,7 +571,10 @@ const struct mdfh_dispatch_counts *mdfh_dispatch_counts(
 	return &d->lanes[worker].counts;
 }
 
-const struct mdfh_dispatch_lost *mdfh_dispatch_lost(const struct mdfh_dispatch *d, unsigned channel)
+void mdfh_dispatch_lost(
+    const struct mdfh_dispatch *d, unsigned channel, struct mdfh_dispatch_lost *lost)
 {
-	return &d->channels[channel].lost;
+	*lost = (struct mdfh_dispatch_lost){.messages = d->channels[channel].lost};
+	for (unsigned i = 0; i < d->workers; i++)
+		lost->gaps += d->lanes[i].told[channel];
 }

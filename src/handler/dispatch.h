@@ -101,10 +101,10 @@ int mdfh_dispatch_is_copy(const struct mdfh_dispatch *dispatch, unsigned worker,
 unsigned mdfh_dispatch_workers(const struct mdfh_dispatch *dispatch);
 unsigned mdfh_dispatch_channels(const struct mdfh_dispatch *dispatch);
 struct mdfh_ring *mdfh_dispatch_ring(struct mdfh_dispatch *dispatch, unsigned worker);
-/* The receive thread's, as they are now. */
+/* The receive thread's, as they are now; what a worker was told at its end counts once it has ended. */
 const struct mdfh_dispatch_counts *mdfh_dispatch_counts(
     const struct mdfh_dispatch *dispatch, unsigned worker);
-const struct mdfh_dispatch_lost *mdfh_dispatch_lost(
-    const struct mdfh_dispatch *dispatch, unsigned channel);
+void mdfh_dispatch_lost(
+    const struct mdfh_dispatch *dispatch, unsigned channel, struct mdfh_dispatch_lost *lost);
 
 #endif

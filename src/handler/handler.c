@@ -192,6 +192,7 @@ int mdfh_handler_stop(struct mdfh_handler *h)
 {
 	char text[512] = "";
 	int first = 0;
+	int ended = 0;
 
 	for (unsigned i = 0; i < h->receiver_count; i++) {
 		int err = mdfh_receiver_stop(&h->receivers[i]);
@@ -202,7 +203,10 @@ int mdfh_handler_stop(struct mdfh_handler *h)
 		}
 	}
 	for (unsigned i = 0; i < h->worker_count; i++)
-		mdfh_worker_stop(&h->workers[i]);
+		ended |= mdfh_worker_stop(&h->workers[i]);
+	/* What workers were told at their end is in the counts of their receive threads. */
+	for (unsigned i = 0; ended && i < h->receiver_count; i++)
+		mdfh_pipeline_refresh(h->receivers[i].pipeline);
 	stop_control(h);
 	return first ? mdfh_error(first, "%s", text) : 0;
 }

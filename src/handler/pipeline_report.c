@@ -42,7 +42,7 @@ void mdfh_pipeline_publish(struct mdfh_pipeline *p)
 		};
 
 		if (p->dispatch)
-			words.dispatch = *mdfh_dispatch_lost(p->dispatch, i);
+			mdfh_dispatch_lost(p->dispatch, i, &words.dispatch);
 		memcpy(words.truncated, p->channels[i].truncated, sizeof(words.truncated));
 		memcpy(words.times, p->channels[i].times, sizeof(words.times));
 		memcpy(at + channel_offset(i), &words, sizeof(words));

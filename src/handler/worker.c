@@ -180,9 +180,9 @@ int mdfh_worker_start(struct mdfh_worker *w)
 	return mdfh_thread_start(&w->thread, what, work, w);
 }
 
-void mdfh_worker_stop(struct mdfh_worker *w)
+int mdfh_worker_stop(struct mdfh_worker *w)
 {
-	(void)mdfh_thread_stop(&w->thread);
+	return mdfh_thread_stop(&w->thread);
 }
 
 /* Reports ---------------------------------------------------------------------------------- */

@@ -35,8 +35,8 @@ int mdfh_worker_create(struct mdfh_worker *worker, struct mdfh_engine *engine,
     uint32_t latency_sample);
 void mdfh_worker_destroy(struct mdfh_worker *worker);
 int mdfh_worker_start(struct mdfh_worker *worker);
-/* When its receive thread has ended: it works off what there is. */
-void mdfh_worker_stop(struct mdfh_worker *worker);
+/* When its receive thread has ended: it works off what there is. 1, or 0 if it had not been started. */
+int mdfh_worker_stop(struct mdfh_worker *worker);
 
 /* What the thread does, for who runs it elsewhere: one turn. Returns slots worked off. finish: when
  * nothing more will come. */

@@ -437,6 +437,58 @@ static void test_intended(void **state)
 	mdfh_consumer_destroy(c);
 }
 
+/* Rings of several workers, read as one: in turn, but never away from events that are not given back. */
+static void test_rings_in_turn(void **state)
+{
+	struct mdfh_consumer *rings[3];
+	const struct mdfh_event *events;
+	struct mdfh_consumer_stats stats;
+	struct mdfh_consumer *c;
+
+	(void)state;
+	for (unsigned i = 0; i < 3; i++) {
+		rings[i] = make((struct mdfh_consumer_config){.name = "a", .slots = 16});
+		rings[i]->shard = 4 + i;
+	}
+	c = rings[0];
+	mdfh_consumer_join(c, rings[1]);
+	mdfh_consumer_join(c, rings[2]);
+	assert_int_equal(mdfh_consumer_peek(c, 8, &events), 0);
+	for (unsigned i = 0; i < 3; i++)
+		write_range(rings[i], 100 * i + 1, 100 * i + 6, 1);
+	mdfh_consumer_stats(c, &stats);
+	assert_int_equal(stats.capacity, 48);
+	assert_int_equal(stats.delivered, 18);
+	assert_int_equal(stats.used, 18);
+	/* Three rounds of two events of each, first those of the ring behind the first. */
+	for (unsigned round = 0; round < 3; round++) {
+		for (unsigned i = 1; i <= 3; i++) {
+			uint64_t first = 100 * (i % 3) + 2 * round + 1;
+
+			assert_int_equal(mdfh_consumer_peek(c, 2, &events), 2);
+			assert_int_equal(mdfh_consumer_shard(c), 4 + i % 3);
+			assert_int_equal(events[0].sequence, first);
+			/* One given back: the other is still there, and so is the ring. */
+			mdfh_consumer_done(c, 1);
+			assert_int_equal(mdfh_consumer_peek(c, 1, &events), 1);
+			assert_int_equal(events[0].sequence, first + 1);
+			mdfh_consumer_done(c, 1);
+		}
+	}
+	assert_int_equal(mdfh_consumer_peek(c, 8, &events), 0);
+	/* One that alone has something is found. */
+	write_range(rings[0], 7, 9, 1);
+	assert_int_equal(mdfh_consumer_peek(c, 8, &events), 3);
+	assert_int_equal(mdfh_consumer_shard(c), 4);
+	mdfh_consumer_done(c, 3);
+	write_range(rings[0], 10, 10, 1);
+	assert_int_equal(mdfh_consumer_peek(c, 8, &events), 1);
+	assert_int_equal(events[0].sequence, 10);
+	mdfh_consumer_done(c, 1);
+	for (unsigned i = 0; i < 3; i++)
+		mdfh_consumer_destroy(rings[i]);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -452,6 +504,7 @@ int main(void)
 	    cmocka_unit_test(test_session_ends_in_a_loss),
 	    cmocka_unit_test(test_stopped_while_waiting),
 	    cmocka_unit_test(test_intended),
+	    cmocka_unit_test(test_rings_in_turn),
 	};
 
 	return cmocka_run_group_tests(tests, set_up, tear_down);

@@ -456,7 +456,7 @@ static void finish(struct world *w)
 	atomic_store_explicit(&w->receiver.running, false, memory_order_release);
 	for (unsigned k = 0; k < w->worker_count; k++) {
 		if (w->workers[k].thread.started)
-			mdfh_worker_stop(&w->workers[k]);
+			assert_int_equal(mdfh_worker_stop(&w->workers[k]), 1);
 		else
 			mdfh_worker_finish(&w->workers[k]);
 	}
@@ -793,6 +793,9 @@ static void test_stop_while_waiting(void **state)
 	atomic_store(&never, true);
 	give(&w, &stream, 0, stream.count); /* returns, for all that nobody works */
 	atomic_store(&never, false);
+	/* The workers come when all is over, and are told at their end, both at once. */
+	mdfh_pipeline_finish(w.pipeline);
+	start_workers(&w);
 	finish(&w);
 	for (unsigned k = 0; k < 2; k++) {
 		unsigned told = 0;
