@@ -16,6 +16,8 @@ import subprocess
 import sys
 import tempfile
 
+import machine
+
 
 def run(command):
     result = subprocess.run(command, capture_output=True, text=True, timeout=600)
@@ -46,6 +48,7 @@ def main():
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--instructions", action="store_true")
     options = parser.parse_args()
+    print(json.dumps({"bench": "polls", "machine": machine.describe()}), flush=True)
     ns = {way: [] for way in options.ways}
     for _ in range(options.rounds):
         for way in options.ways:

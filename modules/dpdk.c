@@ -5,10 +5,12 @@
  * any order, and twice without harm. Slots are as many as may be held, and a batch more for copies. */
 #include "modules/dpdk.h"
 
+#include <assert.h>
 #include <errno.h>
 #include <netinet/in.h>
 #include <pthread.h>
 #include <rte_lcore.h>
+#include <stddef.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -21,6 +23,7 @@ enum {
 	ROUNDS_MAX = 4,      /* bursts in one recv: it ends even if no packet is ours */
 	POLLS_PER_LOOK = 64, /* at the clock, while nothing comes */
 	AHEAD = 4,           /* packets that are fetched into the cache early */
+	ALONE = 0x00010001,  /* refcnt and nb_segs of an mbuf in one piece that nobody else has */
 };
 
 /* The thread ------------------------------------------------------------------------------------ */
@@ -162,6 +165,9 @@ static int hand_out(struct dpdk_port *p, struct rte_mbuf *mbuf, const struct mdf
 	return 1;
 }
 
+static_assert(offsetof(struct rte_mbuf, nb_segs) == offsetof(struct rte_mbuf, refcnt) + 2,
+    "both are read as one");
+
 /* Hand out of the pending ones up to n, as long as they are what a feed consists of: plain frames of a
  * flow, each in a packet of the port's own pool, with nothing to be done to it. The others go the long
  * way. */
@@ -197,13 +203,14 @@ static __attribute__((noinline)) int take_plain(
 	for (i = 0; i < most; i++, packet++) {
 		struct rte_mbuf *mbuf = mbufs[i];
 		const uint8_t *data = rte_pktmbuf_mtod(mbuf, const uint8_t *);
+		uint32_t alone;
 		int32_t length;
 		uint16_t flow;
 
 		if (i < fetched)
 			rte_prefetch0(rte_pktmbuf_mtod(mbufs[i + AHEAD], const void *));
-		if (unlikely(mbuf->ol_flags & unusual || mbuf->refcnt != 1 || mbuf->nb_segs != 1 ||
-			     mbuf->pool != pool))
+		memcpy(&alone, &mbuf->refcnt, sizeof(alone));
+		if (unlikely(mbuf->ol_flags & unusual || alone != ALONE || mbuf->pool != pool))
 			break;
 		length = mdfh_frame_path_plain(&p->flows, data, mbuf->data_len, &flow);
 		if (unlikely(length < 0 || flow == MDFH_FLOW_NONE || (uint32_t)length > frame_size))
