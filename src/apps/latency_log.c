@@ -22,6 +22,12 @@ struct latency_log {
 	struct mdfh_histogram *since;
 };
 
+int latency_log_has_handover(const struct mdfh_handler *handler)
+{
+	/* A receive thread without workers is a shard. */
+	return mdfh_handler_threads(handler) != mdfh_handler_shards(handler);
+}
+
 static void destroy(struct latency_log *log)
 {
 	for (unsigned s = 0; s < MDFH_STAGES; s++)
@@ -66,6 +72,8 @@ static int write_interval(struct latency_log *log, uint64_t to_ns)
 	for (unsigned s = 0; !err && s < MDFH_STAGES; s++) {
 		const struct mdfh_histogram *part;
 
+		if (s == MDFH_STAGE_HANDOVER && !latency_log_has_handover(log->handler))
+			continue;
 		mdfh_histogram_reset(log->now);
 		mdfh_histogram_reset(log->since);
 		for (unsigned t = 0; (part = mdfh_handler_latency(log->handler, t, s)); t++)

@@ -17,4 +17,7 @@ int latency_log_tick(struct latency_log *log);
 /* The interval that is not over yet, and the end. NULL is allowed. */
 int latency_log_close(struct latency_log *log);
 
+/* Whether any thread has workers: without them that stage does not exist. */
+int latency_log_has_handover(const struct mdfh_handler *handler);
+
 #endif

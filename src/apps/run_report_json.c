@@ -4,6 +4,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "apps/latency_log.h"
 #include "apps/run_report.h"
 
 static json_t *integer(uint64_t value)
@@ -158,8 +159,11 @@ static json_t *latency_json(const struct run_report *report)
 	json_t *stages = json_object();
 
 	for (unsigned s = 0; s < MDFH_STAGES; s++) {
-		struct mdfh_histogram *h = run_report_latency(report, s);
+		struct mdfh_histogram *h;
 
+		if (s == MDFH_STAGE_HANDOVER && !latency_log_has_handover(report->handler))
+			continue;
+		h = run_report_latency(report, s);
 		if (!h)
 			continue;
 		json_object_set_new(stages, mdfh_stage_name(s),
