@@ -79,7 +79,7 @@ uint64_t vdev_ticks(void);
 void vdev_happens(enum rdma_cm_event_type type, int status);
 void vdev_async(enum ibv_event_type type);
 
-/* device.c and manager.c share these. */
+/* Its parts share these (and parts.h). */
 int vdev_struck(const char *call);
 struct ibv_context *vdev_context(void);
 
