@@ -4,6 +4,7 @@
 #define MDFH_MODULES_IO_URING_H
 
 #include <liburing.h>
+#include <pthread.h>
 
 #include "net/datagrams.h"
 #include "net/frames.h"
@@ -20,7 +21,8 @@ struct uring_port {
 
 	/* mode=poll */
 	int polls;
-	uint64_t ready; /* bit f: flow f may have something */
+	pthread_t thread; /* that receives */
+	uint64_t ready;   /* bit f: flow f may have something */
 	struct mdfh_datagrams datagrams;
 
 	/* The other modes. */

@@ -84,11 +84,6 @@ static int find_ready(struct uring_port *u, int is_again)
 {
 	int rc = 0;
 
-	if (!u->is_enabled) {
-		rc = mdfh_uring_enable(u);
-		if (rc)
-			return rc;
-	}
 	if (io_uring_cq_ready(&u->ring))
 		rc = reap(u);
 	if (!rc && mdfh_uring_has_work(u) && u->sockets.flow_count == 1 && !is_again)
@@ -121,11 +116,25 @@ static int receive(struct uring_port *u, struct mdfh_packet *packets, int n)
 	return got;
 }
 
+/* The kernel refuses another thread, too, but is not asked each time. */
+static int check_thread(struct uring_port *u)
+{
+	int rc;
+
+	if (u->is_enabled)
+		return pthread_equal(u->thread, pthread_self()) ? 0 : mdfh_uring_refused(-EEXIST);
+	rc = mdfh_uring_enable(u);
+	u->thread = pthread_self();
+	return rc;
+}
+
 static int poll_recv(struct mdfh_bypass *port, struct mdfh_packet *packets, int n)
 {
 	struct uring_port *u = (struct uring_port *)port;
-	int got = u->has_ring ? receive(u, packets, n) : 0;
+	int got = u->has_ring ? check_thread(u) : 0;
 
+	if (u->has_ring && !got)
+		got = receive(u, packets, n);
 	if (got < 0)
 		return got;
 	port->stats.rx_packets += (uint64_t)got;
@@ -136,14 +145,14 @@ static int poll_recv(struct mdfh_bypass *port, struct mdfh_packet *packets, int 
 	return got;
 }
 
-/* poll_fd knows for certain. */
+/* By poll_fd, which knows for certain, and costs no more than for a plain socket. */
 static int poll_wait(struct mdfh_bypass *port, uint32_t timeout_us)
 {
 	struct uring_port *u = (struct uring_port *)port;
 	const struct timespec limit = {
 	    .tv_sec = timeout_us / 1000000, .tv_nsec = (long)(timeout_us % 1000000) * 1000};
 	struct pollfd poll = {.fd = port->capabilities.poll_fd, .events = POLLIN};
-	int rc = u->is_enabled ? ask(u) : 0;
+	int rc = u->has_ring ? check_thread(u) : 0;
 
 	if (rc)
 		return rc;
