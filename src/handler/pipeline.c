@@ -581,5 +581,7 @@ void mdfh_pipeline_wait(struct mdfh_pipeline *p, uint32_t timeout_us)
 			p->refreshed_ns = now_ns;
 			mdfh_pipeline_refresh(p);
 		}
+		return;
 	}
+	mdfh_load_work(&p->load); /* what was waited for is there: asking for it is work */
 }
