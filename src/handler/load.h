@@ -2,7 +2,8 @@
  *
  * A turn that found nothing costs no look at the counter. A turn that found something costs one, at
  * its end, and the first one after a turn in vain another at its begin: between turns with work there
- * is no other time. What such a first turn spent on asking counts as idle. */
+ * is no other time. What such a first turn spent on asking counts as idle,
+ * unless the thread had waited in the kernel and was woken. */
 #ifndef MDFH_HANDLER_LOAD_H
 #define MDFH_HANDLER_LOAD_H
 
