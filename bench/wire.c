@@ -19,6 +19,8 @@
 #include "mdfh/cpu.h"
 #include "mdfh/error.h"
 
+enum { MEMIF_PAUSE_US = 200000 };
+
 static struct {
 	pthread_t thread;
 	pid_t id;
@@ -225,6 +227,9 @@ int wire_open_port(const struct wire_way *way, uint32_t batch, struct mdfh_bypas
 void wire_close_port(struct mdfh_bypass *port)
 {
 	mdfh_bypass_close(port);
+	/* net_memif of DPDK 22.11 may crash if it is closed while its thread finds the peer gone. */
+	if (sender.out)
+		usleep(MEMIF_PAUSE_US);
 	mdfh_bypass_close(sender.out);
 	sender.out = NULL;
 }
