@@ -41,7 +41,7 @@ static int create_channel(
 static int create_engine(struct mdfh_pipeline *p, const struct mdfh_pipeline_config *config)
 {
 	struct mdfh_engine_config engine = config->engine;
-	struct mdfh_engine_channel *channels = calloc(config->channel_count, sizeof(*channels));
+	struct mdfh_engine_channel *channels = calloc(config->channel_count + 1, sizeof(*channels));
 	int err;
 
 	if (!channels)
