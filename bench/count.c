@@ -34,7 +34,7 @@ static int receive_batch(void)
 	int n;
 
 	if (!port)
-		return bare_dpdk_receive(BATCH);
+		return bare_dpdk_receive(BATCH, 0);
 	n = mdfh_bypass_recv(port, packets, BATCH);
 	mdfh_bypass_release(port, packets, n);
 	return n;

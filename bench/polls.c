@@ -6,7 +6,8 @@
  * does both): for that, a pause before every poll leaves hardly one that brings nothing.
  *
  * Usage: bench_polls RATE DATAGRAMS WAY [PAUSE_US], as root. WAY is BACKEND[/OPTIONS[/INTERFACE]], INTERFACE as
- * the backend wants it named (default: rx0, the device), or "bare-af_xdp", DPDK's driver. */
+ * the backend wants it named (default: rx0, the device), or "bare-af_xdp", DPDK's driver, or
+ * "bare-af_xdp-read", the same where each packet's UDP header is looked at. */
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -25,6 +26,7 @@ enum { BATCH = 32 };
 #define PATIENCE_NS UINT64_C(1000000000)
 
 static struct mdfh_bypass *port; /* NULL = bare */
+static int is_read;              /* bare: headers are looked at */
 
 /* By this name valgrind finds what to count. */
 __attribute__((noinline)) static int receive_batch(void);
@@ -34,7 +36,7 @@ static int receive_batch(void)
 	int got;
 
 	if (!port)
-		return bare_dpdk_receive(BATCH);
+		return bare_dpdk_receive(BATCH, is_read);
 	got = mdfh_bypass_recv(port, packets, BATCH);
 	if (got > 0)
 		mdfh_bypass_release(port, packets, got);
@@ -45,7 +47,8 @@ static int open_way(char *text)
 {
 	struct wire_way way;
 
-	if (!strcmp(text, "bare-af_xdp"))
+	is_read = !strcmp(text, "bare-af_xdp-read");
+	if (is_read || !strcmp(text, "bare-af_xdp"))
 		return bare_dpdk_open("net_af_xdp0,iface=" WIRE_INTERFACE);
 	way = wire_parse_way(text);
 	return wire_open_port(&way, BATCH, &port);
@@ -60,7 +63,7 @@ int main(int argc, char **argv)
 
 	if (argc < 4 || argc > 5 || strlen(argv[3]) >= sizeof(way)) {
 		fprintf(stderr, "usage: bench_polls RATE DATAGRAMS "
-				"BACKEND[/OPTIONS[/INTERFACE]]|bare-af_xdp [PAUSE_US]\n");
+				"BACKEND[/OPTIONS[/INTERFACE]]|bare-af_xdp[-read] [PAUSE_US]\n");
 		return 2;
 	}
 	rate = strtoul(argv[1], NULL, 10);
