@@ -366,6 +366,16 @@ static int open_receiving(
 	return rc;
 }
 
+/* What the kernel granted: defer becomes coop on one before Linux 6.1. */
+static const char *mode_of(const struct uring_port *u, const struct options *options)
+{
+	if (u->polls)
+		return options->is_gro ? "poll, GRO" : "poll";
+	if (u->is_polled)
+		return "sqpoll";
+	return u->ring.flags & IORING_SETUP_DEFER_TASKRUN ? "defer" : "coop";
+}
+
 int mdfh_uring_open(const struct mdfh_bypass_config *config, struct mdfh_bypass **port)
 {
 	struct options options;
@@ -395,6 +405,8 @@ int mdfh_uring_open(const struct mdfh_bypass_config *config, struct mdfh_bypass 
 		mdfh_uring_close(&u->sockets.base);
 		return rc;
 	}
+	if (u->has_ring)
+		u->sockets.base.capabilities.mode = mode_of(u, &options);
 	*port = &u->sockets.base;
 	return 0;
 }

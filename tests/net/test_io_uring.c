@@ -442,6 +442,22 @@ static void receives_empty_datagrams(void **state)
 
 /* Refusals ------------------------------------------------------------------------------------ */
 
+static void says_its_mode(void **state)
+{
+	static const char *const options[] = {
+	    NULL, "gro=on", "mode=defer", "mode=coop", "mode=sqpoll"};
+	static const char *const modes[] = {"poll", "poll, GRO", "defer", "coop", "sqpoll"};
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(options) / sizeof(options[0]); i++) {
+		struct mdfh_bypass *port = open_port((struct mdfh_bypass_config){
+		    .host = "127.0.0.1", .backend_options = options[i]});
+
+		assert_string_equal(mdfh_bypass_capabilities(port)->mode, modes[i]);
+		mdfh_bypass_close(port);
+	}
+}
+
 static void refuses_what_it_cannot(void **state)
 {
 	static const struct {
@@ -560,6 +576,7 @@ int main(int argc, char **argv)
 	    {"wakes_pollers with gro", wakes_pollers, NULL, NULL, &modes[2]},
 	    cmocka_unit_test(wakes_a_waiting_recv),
 	    cmocka_unit_test(receives_empty_datagrams),
+	    cmocka_unit_test(says_its_mode),
 	    cmocka_unit_test(refuses_what_it_cannot),
 	    cmocka_unit_test(says_that_it_is_forbidden),
 	};
