@@ -3,13 +3,18 @@
  *
  * Attached by a link, which the kernel takes away with the process whatever ends it. Where another
  * program is attached already and that is libxdp's dispatcher, ours is put beside it. Such a place
- * outlives a process that is killed, but without a socket the program lets every packet pass. */
+ * outlives a process that is killed, but without a socket the program lets every packet pass; the next
+ * open takes it out. */
 #include <errno.h>
 #include <pthread.h>
+#include <stddef.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/socket.h>
 #include <sys/stat.h>
+#include <sys/un.h>
+#include <time.h>
 #include <unistd.h>
 
 #include <bpf/bpf.h>
@@ -28,6 +33,8 @@
 #define BPF_F_XDP_DEV_BOUND_ONLY (1U << 6) /* Linux 6.3 */
 #endif
 
+enum { PLACES_MAX = 10 }; /* in libxdp's dispatcher */
+
 struct xdp_interface {
 	struct xdp_interface *next;
 	unsigned index;
@@ -37,6 +44,7 @@ struct xdp_interface {
 	int stamps;                            /* the program asks the NIC for times */
 	struct bpf_object *object;             /* NULL = pinned by somebody else */
 	struct xdp_program *dispatched;        /* NULL = not beside others */
+	int place;                             /* its owner's socket; -1 = none */
 	int link;                              /* -1 = none */
 	char pinned[256];                      /* "" = not */
 	uint8_t taken[XDP_QUEUES_MAX];         /* by a port of this process */
@@ -145,6 +153,23 @@ static int attach_by_link(struct xdp_interface *interface, const struct xdp_atta
 		      : "attaching the XDP program");
 }
 
+/* A process owns its place in a dispatcher by a name among the sockets of the network namespace, which
+ * is free again when the process is gone, however it went. The descriptor, or -1: it is somebody's. */
+static int own_place(uint32_t program)
+{
+	struct sockaddr_un name = {.sun_family = AF_UNIX};
+	int length = snprintf(name.sun_path + 1, sizeof(name.sun_path) - 1, "mdfh_xdp.%u", program);
+	int fd = socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+
+	if (fd >= 0 &&
+	    bind(fd, (struct sockaddr *)&name,
+		(socklen_t)(offsetof(struct sockaddr_un, sun_path) + 1) + (socklen_t)length)) {
+		close(fd);
+		fd = -1;
+	}
+	return fd;
+}
+
 /* libxdp loads the program itself, as one that extends its dispatcher. */
 static int attach_by_dispatcher(
     struct xdp_interface *interface, const struct xdp_attach_config *config)
@@ -169,6 +194,7 @@ static int attach_by_dispatcher(
 		return refused(rc, config->device, "attaching through libxdp's dispatcher");
 	}
 	interface->is_generic = mode == XDP_MODE_SKB;
+	interface->place = own_place(xdp_program__id(interface->dispatched));
 	all = xdp_multiprog__get_from_ifindex((int)interface->index);
 	rc = libxdp_get_error(all) || xdp_multiprog__is_legacy(all)
 		 ? mdfh_error(-ENOTSUP,
@@ -191,6 +217,46 @@ static int has_dispatcher(unsigned index)
 	has = !xdp_multiprog__is_legacy(all);
 	xdp_multiprog__close(all);
 	return has;
+}
+
+static int has_no_owner(uint32_t program)
+{
+	const struct timespec pause = {.tv_nsec = 100000000};
+
+	/* Twice: one that has just been put there is owned in a moment. */
+	for (int i = 0; i < 2; i++) {
+		int fd = own_place(program);
+
+		if (fd < 0)
+			return 0;
+		close(fd);
+		if (!i)
+			nanosleep(&pause, NULL);
+	}
+	return 1;
+}
+
+/* Take a place of a process that was killed out of the dispatcher. 1 if there was one. */
+static int sweep_dispatcher(unsigned index)
+{
+	struct xdp_multiprog *all = xdp_multiprog__get_from_ifindex((int)index);
+	struct xdp_program *program = NULL;
+	int swept = 0;
+
+	if (libxdp_get_error(all))
+		return 0;
+	while (
+	    !xdp_multiprog__is_legacy(all) && (program = xdp_multiprog__next_prog(program, all))) {
+		if (strcmp(xdp_program__name(program), "mdfh_xdp") != 0 ||
+		    !has_no_owner(xdp_program__id(program)))
+			continue;
+		/* What is left is arranged anew, so this list is the last's. */
+		swept =
+		    !xdp_program__detach(program, (int)index, xdp_multiprog__attach_mode(all), 0);
+		break;
+	}
+	xdp_multiprog__close(all);
+	return swept;
 }
 
 /* The program as it stands in this module. */
@@ -217,6 +283,8 @@ static int attach(struct xdp_interface *interface, const struct xdp_attach_confi
 
 	if (rc)
 		return rc;
+	for (int i = 0; i < PLACES_MAX && sweep_dispatcher(interface->index); i++)
+		;
 	if (config->way == XDP_DISPATCHER ||
 	    (config->way == XDP_ANY_WAY && !config->stamps && has_dispatcher(interface->index)))
 		rc = attach_by_dispatcher(interface, config);
@@ -285,6 +353,8 @@ static void destroy(struct xdp_interface *interface)
 		    interface->is_generic ? XDP_MODE_SKB : XDP_MODE_NATIVE, 0);
 		xdp_program__close(interface->dispatched);
 	}
+	if (interface->place >= 0)
+		close(interface->place);
 	if (interface->link >= 0)
 		close(interface->link);
 	if (interface->pinned[0]) {
@@ -354,8 +424,8 @@ int mdfh_xdp_attach(const struct xdp_attach_config *config, struct xdp_interface
 	interface->index = index;
 	interface->network = network;
 	interface->users = 1;
-	interface->link = interface->sockets = interface->filters = interface->kinds =
-	    interface->verdicts = -1;
+	interface->link = interface->place = interface->sockets = interface->filters =
+	    interface->kinds = interface->verdicts = -1;
 	printers = be_quiet();
 	rc = config->pinned ? attach_to_pinned(interface, config->pinned)
 			    : attach(interface, config);

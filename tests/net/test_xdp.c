@@ -56,19 +56,20 @@ static void detaches_on_close(void **state)
 	assert_false(is_attached());
 }
 
-static void detaches_when_the_process_is_killed(void **state)
+/* A process with a port on the pair, which is killed. */
+static void open_and_be_killed(const char *options)
 {
 	int status, ready[2];
 	char byte;
 	pid_t child;
 
-	(void)state;
 	assert_int_equal(pipe(ready), 0);
 	child = fork();
 	if (!child) {
 		const struct mdfh_bypass_config config = {.size = sizeof(config),
 		    .backend = "xdp",
 		    .interface = VETH_INTERFACE,
+		    .backend_options = options,
 		    .flows = &group,
 		    .flow_count = 1};
 		struct mdfh_bypass *port;
@@ -86,10 +87,16 @@ static void detaches_when_the_process_is_killed(void **state)
 	assert_true(is_attached());
 	assert_int_equal(kill(child, SIGKILL), 0);
 	assert_int_equal(waitpid(child, &status, 0), child);
+	close(ready[0]);
+}
+
+static void detaches_when_the_process_is_killed(void **state)
+{
+	(void)state;
+	open_and_be_killed(NULL);
 	for (int tries = 0; is_attached() && tries < 100; tries++)
 		usleep(10000); /* the kernel lets go of the link a moment later */
 	assert_false(is_attached());
-	close(ready[0]);
 }
 
 static void takes_the_generic_path_when_told_to(void **state)
@@ -143,6 +150,35 @@ static void stands_beside_other_programs(void **state)
 				"echo \"$status\" | grep -q xsk_def_prog"),
 	    0);
 	assert_int_equal(system("PATH=$PATH:/usr/sbin; xdp-loader unload -a mdfh0"), 0);
+	assert_int_equal(umount("/sys/fs/bpf"), 0);
+}
+
+static int places(void)
+{
+	return WEXITSTATUS(system("PATH=$PATH:/usr/sbin; "
+				  "exit $(xdp-loader status mdfh0 | grep -c mdfh_xdp)"));
+}
+
+/* The kernel does not take it out of the dispatcher; the next open does, and leaves those of the living. */
+static void takes_the_place_of_a_killed_process_away(void **state)
+{
+	struct mdfh_bypass *port;
+
+	(void)state;
+	assert_int_equal(mount("bpf", "/sys/fs/bpf", "bpf", 0, NULL), 0);
+	open_and_be_killed("attach=dispatcher");
+	assert_int_equal(places(), 1);
+	port = open_xdp((struct mdfh_bypass_config){.backend_options = "attach=dispatcher"});
+	assert_int_equal(places(), 1);
+	send_frames("239.1.1.1", 26477, 10, 100);
+	assert_int_equal(receive_all(port), 10);
+	mdfh_bypass_close(port);
+	assert_false(is_attached());
+	open_and_be_killed("attach=dispatcher");
+	port = open_xdp((struct mdfh_bypass_config){.backend_options = "attach=link"});
+	assert_int_equal(places(), 1);
+	mdfh_bypass_close(port);
+	assert_false(is_attached());
 	assert_int_equal(umount("/sys/fs/bpf"), 0);
 }
 
@@ -409,6 +445,7 @@ int main(int argc, char **argv)
 	static char *arguments[] = {"test_xdp", "xdp", NULL};
 	const struct CMUnitTest dispatcher_tests[] = {
 	    cmocka_unit_test(attaches_through_the_dispatcher),
+	    cmocka_unit_test(takes_the_place_of_a_killed_process_away),
 	    cmocka_unit_test(stands_beside_other_programs),
 	};
 	const struct CMUnitTest tests[] = {
