@@ -129,23 +129,34 @@ void verbs_rules_remove(struct verbs_port *v)
 		(void)ibv_destroy_flow(v->rules[--v->rules_count]);
 }
 
-/* An earlier flow has the same hardware address: two equal rules would bring every frame twice. */
-static int is_made(
-    const struct verbs_port *v, const struct mdfh_bypass_config *config, uint32_t flow)
+static int is_same(const struct verbs_port *v, const struct mdfh_flow *flow,
+    const struct mdfh_flow *other, enum extent extent)
 {
-	struct ibv_flow_eth_filter own, other;
-	uint8_t address[16];
+	uint8_t destinations[2][16], sources[2][16] = {{0}};
+	struct ibv_flow_eth_filter own, others;
 
-	if (mdfh_frame_address(config->flows[flow].group, address))
+	if (mdfh_frame_address(flow->group, destinations[0]) ||
+	    mdfh_frame_address(other->group, destinations[1]) ||
+	    (flow->source && mdfh_frame_address(flow->source, sources[0])) ||
+	    (other->source && mdfh_frame_address(other->source, sources[1])))
 		return 0;
-	set_mac(v, address, &own);
-	for (uint32_t i = 0; i < flow; i++) {
-		if (mdfh_frame_address(config->flows[i].group, address))
-			continue;
-		set_mac(v, address, &other);
-		if (!memcmp(own.dst_mac, other.dst_mac, 6))
-			return 1;
+	if (extent == BY_HARDWARE_ADDRESS) {
+		set_mac(v, destinations[0], &own);
+		set_mac(v, destinations[1], &others);
+		return !memcmp(own.dst_mac, others.dst_mac, 6);
 	}
+	return !memcmp(destinations[0], destinations[1], 16) &&
+	       !memcmp(sources[0], sources[1], 16) && flow->port == other->port &&
+	       (extent != BY_ALL || flow->vlan == other->vlan);
+}
+
+/* An earlier flow has the same rule: two equal ones would bring every frame twice. */
+static int is_made(const struct verbs_port *v, const struct mdfh_bypass_config *config,
+    uint32_t flow, enum extent extent)
+{
+	for (uint32_t i = 0; i < flow; i++)
+		if (is_same(v, &config->flows[flow], &config->flows[i], extent))
+			return 1;
 	return 0;
 }
 
@@ -155,7 +166,7 @@ static int make_all(
 	int rc = 0;
 
 	for (uint32_t i = 0; i < config->flow_count && !rc; i++)
-		if (extent != BY_HARDWARE_ADDRESS || !is_made(v, config, i))
+		if (!is_made(v, config, i, extent))
 			rc = make(v, &config->flows[i], extent);
 	if (rc)
 		verbs_rules_remove(v);

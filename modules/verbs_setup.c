@@ -119,8 +119,6 @@ static int compile_flows(struct verbs_port *v, const struct mdfh_bypass_config *
 		v->portless.entries[i].port = 0;
 		v->ports[i] = config->flows[i].port;
 	}
-	if (!v->is_port_carried)
-		v->flows = v->portless;
 	return rc;
 }
 

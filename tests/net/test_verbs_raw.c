@@ -75,6 +75,46 @@ static void steers_frames_by_whole_rules(void **state)
 	closes(port);
 }
 
+/* That datagrams carry no ports says nothing of frames. */
+static void tells_ports_of_frames_apart_whatever_datagrams_carry(void **state)
+{
+	struct mdfh_bypass *port = OPEN(.backend_options = "mode=raw,port=none");
+	uint8_t bytes[256];
+
+	(void)state;
+	for (uint16_t vlan = 0; vlan < 2; vlan++) {
+		assert_int_equal(
+		    vdev_arrive(bytes, frame_to("239.1.1.2", PORT, vlan, bytes), 0, 0), 1);
+		assert_int_equal(flow_of(port), 2);
+		assert_int_equal(
+		    vdev_arrive(bytes, frame_to("239.1.1.2", PORT + 5, vlan, bytes), 0, 0), 1);
+		assert_int_equal(flow_of(port), -1);
+	}
+	assert_int_equal(stats_of(port).rx_filtered, 2);
+	closes(port);
+}
+
+/* A rule says nothing of VLANs, and equal ones would bring every frame twice. */
+static void makes_no_rule_twice(void **state)
+{
+	static const struct mdfh_flow tagged[] = {
+	    {.group = "239.1.1.1", .source = "10.0.0.1", .port = PORT, .vlan = 5},
+	    {.group = "239.1.1.1", .port = PORT, .vlan = 5},
+	    {.group = "239.1.1.1", .port = PORT, .vlan = 6},
+	    {.group = "239.1.1.1", .port = PORT + 1, .vlan = 6},
+	    {.group = "ff15::1", .port = PORT, .vlan = 5},
+	    {.group = "ff15::1", .port = PORT, .vlan = 6},
+	};
+	struct mdfh_bypass *port = OPEN(.flows = tagged, .flow_count = 6);
+
+	(void)state;
+	assert_int_equal(vdev.rules_count, 4);
+	closes(port);
+	port = OPEN(.flows = tagged, .flow_count = 6, .backend_options = "filters=hardware");
+	assert_int_equal(vdev.rules_count, 6);
+	closes(port);
+}
+
 static void steers_by_hardware_address_where_the_device_has_no_more(void **state)
 {
 	static const struct mdfh_flow unicast = {.group = "127.0.0.1", .port = PORT};
@@ -255,6 +295,8 @@ int main(int argc, char **argv)
 {
 	const struct CMUnitTest tests[] = {
 	    TEST(steers_frames_by_whole_rules),
+	    TEST(tells_ports_of_frames_apart_whatever_datagrams_carry),
+	    TEST(makes_no_rule_twice),
 	    TEST(steers_by_hardware_address_where_the_device_has_no_more),
 	    TEST(sends_frames),
 	    TEST(says_what_is_missing),
