@@ -125,10 +125,17 @@ static int is_good(struct efvi_port *p, const struct efvi_frame *frame, enum efv
 
 /* Frames of several buffers ------------------------------------------------------------------- */
 
+/* Its end never came. */
+static void abandon_assembly(struct efvi_port *p)
+{
+	if (p->assembly.is_open)
+		discard(p, EFVI_INCOMPLETE);
+	p->assembly.is_open = 0;
+}
+
 static void begin_assembly(struct efvi_port *p, uint32_t total)
 {
-	if (p->assembly.is_open) /* its end never came */
-		discard(p, EFVI_INCOMPLETE);
+	abandon_assembly(p);
 	p->assembly.is_open = 1;
 	p->assembly.length = 0;
 	p->assembly.total = total;
@@ -141,8 +148,9 @@ static void append(struct efvi_port *p, uint32_t buffer, uint32_t filled)
 	uint32_t at = p->assembly.length;
 	uint32_t room = at < p->assembly.size ? p->assembly.size - at : 0;
 
-	memcpy(p->assembly.bytes + at, mdfh_pool_at(&p->buffers, buffer),
-	    filled < room ? filled : room);
+	if (room)
+		memcpy(p->assembly.bytes + at, mdfh_pool_at(&p->buffers, buffer),
+		    filled < room ? filled : room);
 	p->assembly.length += filled;
 }
 
@@ -163,6 +171,15 @@ static int end_assembly(struct efvi_port *p, struct efvi_frame *frame)
 	return is_good(p, frame, p->assembly.reason);
 }
 
+/* A buffer of the frame is not to be had, so there is a hole in it. */
+static void miss(struct efvi_port *p, uint32_t filled, int is_last)
+{
+	p->assembly.reason = EFVI_INCOMPLETE;
+	p->assembly.length += filled;
+	if (is_last)
+		abandon_assembly(p);
+}
+
 /* A buffer has been filled, which may be the first and the last one of its frame. 1 if that is whole
  * and sound. */
 static int filled_one(struct efvi_port *p, ef_request_id id, uint32_t filled, int is_first,
@@ -171,8 +188,11 @@ static int filled_one(struct efvi_port *p, ef_request_id id, uint32_t filled, in
 	uint32_t buffer = take_back(p, id);
 	uint8_t *bytes;
 
-	if (buffer == UINT32_MAX)
+	if (buffer == UINT32_MAX) {
+		if (!is_first || !is_last)
+			miss(p, filled, is_last);
 		return 0;
+	}
 	if (filled > p->buffer_size || (is_first && filled < p->prefix)) {
 		reason = reason ? reason : EFVI_OTHER;
 		filled = p->prefix;
@@ -194,7 +214,7 @@ static int filled_one(struct efvi_port *p, ef_request_id id, uint32_t filled, in
 	}
 	if (p->assembly.is_open) {
 		append(p, buffer, filled);
-		if (reason)
+		if (reason && p->assembly.reason != EFVI_INCOMPLETE)
 			p->assembly.reason = reason;
 	} else if (is_last) { /* of one whose beginning never came */
 		discard(p, EFVI_INCOMPLETE);
@@ -211,9 +231,11 @@ static int single(struct efvi_port *p, ef_request_id id, uint32_t length, unsign
 	int is_last = !(flags & EF_EVENT_FLAG_CONT);
 	uint32_t before = 0;
 
-	if (is_first && !is_last)
+	if (is_first && is_last)
+		abandon_assembly(p);
+	else if (is_first)
 		begin_assembly(p, 0);
-	else if (!is_first && p->assembly.is_open)
+	else if (p->assembly.is_open)
 		before = p->assembly.length;
 	return filled_one(
 	    p, id, length >= before ? length - before : 0, is_first, is_last, reason, frame);
@@ -228,7 +250,7 @@ static int merged(
 	uint16_t bytes = 0;
 
 	if (is_first) {
-		if (buffer < p->buffers.count)
+		if (buffer < p->buffers.count && p->posted[buffer])
 			(void)p->api.get_bytes(&p->vi, mdfh_pool_at(&p->buffers, buffer), &bytes);
 		left = bytes + p->prefix;
 		if (left > p->buffer_size)
@@ -305,7 +327,7 @@ static int next_of_counted(struct efvi_port *p, struct efvi_frame *frame)
 		unsigned flags = 0;
 
 		p->id_at++;
-		if (buffer < p->buffers.count &&
+		if (buffer < p->buffers.count && p->posted[buffer] &&
 		    !p->api.get_discard_flags(&p->vi, mdfh_pool_at(&p->buffers, buffer), &flags))
 			reason = reason_of_flags(flags);
 		if (merged(p, id, reason, frame))

@@ -515,6 +515,39 @@ static void survives_senseless_events(void **state)
 	close_ef_vi(port);
 }
 
+/* Of a frame of several buffers one is unknown, the first or the last: what is left is no frame, though
+ * that memory still has the one before. */
+static void hands_out_no_frame_with_a_hole(void **state)
+{
+	struct mdfh_bypass *port =
+	    open_ef_vi((struct mdfh_bypass_config){.frame_size = 9000}, NULL);
+	struct mdfh_packet packet;
+
+	(void)state;
+	arrive(1, (struct sending){.length = 6000});
+	expect(port, 1, 1);
+	efdev_event_rx(1000000, 4096, EF_EVENT_FLAG_SOP | EF_EVENT_FLAG_CONT);
+	efdev_event_rx(500, 5, 0);
+	assert_int_equal(mdfh_bypass_recv(port, &packet, 1), 0);
+	assert_int_equal(counter(port, "discarded: incomplete"), 1);
+	efdev_event_rx(501, 4096, EF_EVENT_FLAG_SOP | EF_EVENT_FLAG_CONT);
+	efdev_event_rx(1000000, 5000, 0);
+	assert_int_equal(mdfh_bypass_recv(port, &packet, 1), 0);
+	assert_int_equal(counter(port, "discarded: incomplete"), 2);
+	/* The next frame comes before the end of this one, which comes too late. */
+	efdev_event_rx(502, 4096, EF_EVENT_FLAG_SOP | EF_EVENT_FLAG_CONT);
+	arrive(2, (struct sending){0});
+	efdev_event_rx(503, 4196, 0);
+	expect(port, 2, 1);
+	assert_int_equal(counter(port, "completions of unknown buffers"), 2);
+	assert_int_equal(counter(port, "discarded: incomplete"), 4);
+	assert_int_equal(stats_of(port).rx_dropped_nic, 4);
+	assert_int_equal(stats_of(port).rx_malformed, 0);
+	arrive(3, (struct sending){.length = 6000});
+	expect(port, 3, 1);
+	close_ef_vi(port);
+}
+
 static void holds_and_copies_past_the_limit(void **state)
 {
 	struct mdfh_bypass *port =
@@ -952,6 +985,7 @@ int main(void)
 	    TEST(puts_long_frames_together),
 	    TEST(dies_of_overflow_and_reset),
 	    TEST(survives_senseless_events),
+	    TEST(hands_out_no_frame_with_a_hole),
 	    TEST(holds_and_copies_past_the_limit),
 	    TEST(holds_and_releases_references),
 	    TEST(takes_the_datapath_that_is_named),
