@@ -42,11 +42,12 @@ _mdfh_value()
 		[ -n "$command" ] || return 0 # a port number, of the tools
 		_mdfh_words "$(_mdfh_protocols "$program")"
 		;;
-	--core | --cpu | --cpu-core | --server-cpu) _mdfh_words "$(seq 0 $(($(nproc) - 1)))" ;;
+	--core | --worker-core | --cpu | --cpu-core | --server-cpu) _mdfh_words "$(seq 0 $(($(nproc) - 1)))" ;;
 	--idle) _mdfh_words "spin wait" ;;
+	--shard) _mdfh_words "channel instrument" ;;
 	--trailer) _mdfh_words "metamako exablaze arista7280 none" ;;
 	--clock) _mdfh_words "live day" ;;
-	--medium | -m) _mdfh_words "udp4 udp6 multicast4 multicast6 tcp4 tcp6 file none" ;;
+	--medium | -m) _mdfh_words "udp4 udp6 multicast4 multicast6 tcp4 tcp6 file none frames4 frames6" ;;
 	--transport | -t) _mdfh_words "tcp udp multicast" ;;
 	--session) [ "$command" = run ] && _mdfh_words "moldudp64 soupbintcp" ;;
 	--file) _filedir '@(pcap|pcapng)?(.gz|.zst)' ;;
@@ -110,7 +111,7 @@ _mdfh()
 		;;
 	bench)
 		if [ "$prev" = bench ]; then
-			_mdfh_words "decode book pipeline"
+			_mdfh_words "decode book pipeline cores"
 		else
 			_filedir itch
 		fi

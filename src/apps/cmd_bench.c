@@ -30,8 +30,7 @@ static const struct {
     {"decode", "messages to ops, no book", bench_decode},
     {"book", "messages to every symbol's book with its queues, no events", bench_book},
     {"pipeline", "packets to events in another thread", bench_pipeline},
-    {"cores", "the same on one core, with workers and with two queues: a line for each",
-	bench_cores},
+    {"cores", "one thread, workers, two queues: a line for each", bench_cores},
 };
 
 /* Shared by the measurements ------------------------------------------------ */

@@ -37,10 +37,10 @@ static const struct {
     {"asio", "socket"},
 };
 
-/* Backends that mdfh is meant to have as modules. */
+/* Backends that are modules, for what to say where one is missing. */
 static const struct {
 	const char *name, *description, *needs;
-} planned[] = {
+} known[] = {
     {"io_uring", "kernel sockets through io_uring", "liburing"},
     {"xdp", "AF_XDP sockets", "libxdp and libbpf"},
     {"dpdk", "DPDK poll-mode drivers", "libdpdk"},
@@ -249,11 +249,11 @@ static int module_path(const char *name, char *path, size_t size)
 
 static int not_found(const char *name, const char *path)
 {
-	for (size_t i = 0; i < COUNT(planned); i++)
-		if (!strcmp(name, planned[i].name))
+	for (size_t i = 0; i < COUNT(known); i++)
+		if (!strcmp(name, known[i].name))
 			return mdfh_error(-ENOTSUP,
 			    "backend %s (%s) is not in this build: it needs %s, and there is no %s",
-			    name, planned[i].description, planned[i].needs, path);
+			    name, known[i].description, known[i].needs, path);
 	return mdfh_error(-ENOENT,
 	    "there is no backend '%s': it is not built in, and there is no %s; `mdfh backends` "
 	    "lists what there is",
@@ -388,7 +388,7 @@ int mdfh_bypass_backends(struct mdfh_bypass_backend *backends, int max)
 	char modules[PATH_MAX];
 	struct dirent **files = NULL;
 	struct mdfh_bypass_backend entry;
-	uint32_t installed = 0; /* bit i: planned[i] has a module */
+	uint32_t installed = 0; /* bit i: known[i] has a module */
 	int files_count, count = 0;
 
 	for (size_t i = 0; i < COUNT(builtins); i++, count++) {
@@ -411,8 +411,8 @@ int mdfh_bypass_backends(struct mdfh_bypass_backend *backends, int max)
 		free(files[i]);
 		if (builtin_find(entry.name)) /* never loaded by that name */
 			continue;
-		for (size_t k = 0; k < COUNT(planned); k++)
-			if (!strcmp(entry.name, planned[k].name))
+		for (size_t k = 0; k < COUNT(known); k++)
+			if (!strcmp(entry.name, known[k].name))
 				installed |= UINT32_C(1) << k;
 		if (count < max) {
 			describe_module(&entry);
@@ -422,17 +422,17 @@ int mdfh_bypass_backends(struct mdfh_bypass_backend *backends, int max)
 	}
 	free(files);
 
-	for (size_t i = 0; i < COUNT(planned); i++) {
+	for (size_t i = 0; i < COUNT(known); i++) {
 		if (installed & UINT32_C(1) << i)
 			continue;
 		if (count < max) {
 			entry = (struct mdfh_bypass_backend){.is_module = 1};
-			copy_text(entry.name, sizeof(entry.name), planned[i].name);
+			copy_text(entry.name, sizeof(entry.name), known[i].name);
 			copy_text(
-			    entry.description, sizeof(entry.description), planned[i].description);
+			    entry.description, sizeof(entry.description), known[i].description);
 			snprintf(entry.reason, sizeof(entry.reason),
 			    "not in this build: it needs %s, and there is no module mdfh_%s.so",
-			    planned[i].needs, planned[i].name);
+			    known[i].needs, known[i].name);
 			backends[count] = entry;
 		}
 		count++;
