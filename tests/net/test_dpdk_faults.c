@@ -6,8 +6,7 @@
 
 #include "fault/faults.h"
 #include "mdfh/clock.h"
-#include "modules/module.h"
-#include "net/net_test.h"
+#include "net/module_test.h"
 
 /* clang-format off */
 #define WRAP(name, parameters, arguments)                                                          \
@@ -45,26 +44,11 @@ struct rte_mempool *__wrap_rte_pktmbuf_pool_create(
 		   : __real_rte_pktmbuf_pool_create(name, n, cache, own, room, node);
 }
 
-/* In place of modules/host.c: this program has what the module calls. */
-int mdfh_module_load(const struct mdfh_backend_host *host)
-{
-	(void)host;
-	return 0;
-}
-
-extern const struct mdfh_backend_module mdfh_backend_module;
-
 static int open_it(void *context, void **opened)
 {
-	const struct mdfh_bypass_ops *ops = mdfh_backend_module.ops;
-	struct mdfh_bypass_config filled;
-	struct mdfh_bypass *port = NULL;
-	int rc;
+	struct mdfh_bypass *port;
+	int rc = module_open(context, &port);
 
-	assert_ok(mdfh_bypass_config_defaults(context, &filled));
-	rc = ops->open(&filled, &port);
-	if (!rc)
-		port->ops = ops;
 	*opened = port;
 	return rc;
 }

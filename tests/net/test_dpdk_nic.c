@@ -4,18 +4,9 @@
 #include <rte_ethdev.h>
 
 #include "mdfh/clock.h"
-#include "modules/module.h"
 #include "net/dpdk_test.h"
 #include "net/fake_nic.h"
-
-/* In place of modules/host.c: this program has what the module calls. */
-int mdfh_module_load(const struct mdfh_backend_host *host)
-{
-	(void)host;
-	return 0;
-}
-
-extern const struct mdfh_backend_module mdfh_backend_module;
+#include "net/module_test.h"
 
 #define OPS (mdfh_backend_module.ops)
 
@@ -27,9 +18,6 @@ static const struct mdfh_flow flows[] = {
 
 static int try_to_open(struct mdfh_bypass_config config, struct mdfh_bypass **port)
 {
-	struct mdfh_bypass_config filled;
-	int rc;
-
 	config.size = sizeof(config);
 	config.interface = FAKE_NIC;
 	config.hugepages = MDFH_OFF;
@@ -38,11 +26,7 @@ static int try_to_open(struct mdfh_bypass_config config, struct mdfh_bypass **po
 		config.flows = flows;
 		config.flow_count = 3;
 	}
-	assert_ok(mdfh_bypass_config_defaults(&config, &filled));
-	rc = OPS->open(&filled, port);
-	if (!rc)
-		(*port)->ops = OPS;
-	return rc;
+	return module_open(&config, port);
 }
 
 static struct mdfh_bypass *open_nic(struct mdfh_bypass_config config)

@@ -8,8 +8,7 @@
 
 #include "ef_vi_device.h"
 #include "fault/faults.h"
-#include "modules/module.h"
-#include "net/net_test.h"
+#include "net/module_test.h"
 
 /* NOLINTBEGIN(bugprone-reserved-identifier): the linker's names */
 void *__real_dlsym(void *handle, const char *name);
@@ -32,15 +31,6 @@ int __wrap_getifaddrs(struct ifaddrs **list)
 	return -1;
 }
 /* NOLINTEND(bugprone-reserved-identifier) */
-
-/* In place of modules/host.c: this program has what the module calls. */
-int mdfh_module_load(const struct mdfh_backend_host *host)
-{
-	(void)host;
-	return 0;
-}
-
-extern const struct mdfh_backend_module mdfh_backend_module;
 
 /* The device's, which is not linked: the linker would have its calls be the wrapped ones, too. */
 static struct {
@@ -71,15 +61,10 @@ static void load_device(const char *path)
 
 static int open_it(void *context, void **opened)
 {
-	struct mdfh_bypass_config filled;
-	struct mdfh_bypass *port = NULL;
+	struct mdfh_bypass *port;
 	struct efdev_state state;
-	int rc;
+	int rc = module_open(context, &port);
 
-	assert_ok(mdfh_bypass_config_defaults(context, &filled));
-	rc = mdfh_backend_module.ops->open(&filled, &port);
-	if (port)
-		port->ops = mdfh_backend_module.ops;
 	*opened = port;
 	state = device.state();
 	assert_string_equal(state.last_fault, "");

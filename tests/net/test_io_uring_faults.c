@@ -4,8 +4,7 @@
 #include <liburing.h>
 
 #include "fault/faults.h"
-#include "modules/module.h"
-#include "net/net_test.h"
+#include "net/module_test.h"
 
 static int refusals; /* rings that the kernel is not to give, and why */
 static int refusal;
@@ -71,15 +70,6 @@ int __wrap_io_uring_queue_init_params(
 		   : __real_io_uring_queue_init_params(entries, ring, params);
 }
 /* NOLINTEND(bugprone-reserved-identifier,bugprone-macro-parentheses) */
-
-/* In place of modules/host.c: this program has what the module calls. */
-int mdfh_module_load(const struct mdfh_backend_host *host)
-{
-	(void)host;
-	return 0;
-}
-
-extern const struct mdfh_backend_module mdfh_backend_module;
 
 /* As mdfh_bypass_open does it, and the first recv, which makes the port the thread's. */
 static int open_and_receive(const struct mdfh_bypass_config *config, struct mdfh_bypass **port)

@@ -5,8 +5,7 @@
 
 #include "fault/faults.h"
 #include "mdfh/clock.h"
-#include "modules/module.h"
-#include "net/net_test.h"
+#include "net/module_test.h"
 #include "verbs_device.h"
 
 /* NOLINTBEGIN(bugprone-reserved-identifier): the linker's names */
@@ -21,26 +20,12 @@ int __wrap_getifaddrs(struct ifaddrs **list)
 }
 /* NOLINTEND(bugprone-reserved-identifier) */
 
-/* In place of modules/host.c: this program has what the module calls. */
-int mdfh_module_load(const struct mdfh_backend_host *host)
-{
-	(void)host;
-	return 0;
-}
-
-extern const struct mdfh_backend_module mdfh_backend_module;
-
 static int open_it(void *context, void **opened)
 {
-	struct mdfh_bypass_config filled;
-	struct mdfh_bypass *port = NULL;
-	int rc;
+	struct mdfh_bypass *port;
+	int rc = module_open(context, &port);
 
-	assert_ok(mdfh_bypass_config_defaults(context, &filled));
-	rc = mdfh_backend_module.ops->open(&filled, &port);
-	if (port)
-		port->ops = mdfh_backend_module.ops;
-	else
+	if (!port)
 		assert_int_equal(vdev.live, 0);
 	*opened = port;
 	return rc;

@@ -6,8 +6,7 @@
 #include <bpf/libbpf.h>
 
 #include "fault/faults.h"
-#include "modules/module.h"
-#include "net/net_test.h"
+#include "net/module_test.h"
 #include "net/veth_test.h"
 
 /* NOLINTBEGIN(bugprone-reserved-identifier): the linker's names */
@@ -42,25 +41,11 @@ int __wrap_bpf_link_create(
 }
 /* NOLINTEND(bugprone-reserved-identifier) */
 
-/* In place of modules/host.c: this program has what the module calls. */
-int mdfh_module_load(const struct mdfh_backend_host *host)
-{
-	(void)host;
-	return 0;
-}
-
-extern const struct mdfh_backend_module mdfh_backend_module;
-
 static int open_it(void *context, void **opened)
 {
-	struct mdfh_bypass_config filled;
-	struct mdfh_bypass *port = NULL;
-	int rc;
+	struct mdfh_bypass *port;
+	int rc = module_open(context, &port);
 
-	assert_ok(mdfh_bypass_config_defaults(context, &filled));
-	rc = mdfh_backend_module.ops->open(&filled, &port);
-	if (port)
-		port->ops = mdfh_backend_module.ops;
 	*opened = port;
 	return rc;
 }

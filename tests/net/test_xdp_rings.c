@@ -3,17 +3,8 @@
 #include <errno.h>
 
 #include "core/random.h"
-#include "modules/module.h"
 #include "modules/xdp.h"
-#include "net/net_test.h"
-
-extern const struct mdfh_backend_module mdfh_backend_module;
-
-int mdfh_module_load(const struct mdfh_backend_host *host)
-{
-	(void)host; /* its functions are linked in */
-	return 0;
-}
+#include "net/module_test.h"
 
 enum { RING = 64, HOLD = 16, PER_BATCH = 8, HEADROOM = 256, COPY_BELOW = 20, RECEIVED_MAX = 128 };
 

@@ -8,17 +8,9 @@
 #include <stdarg.h>
 #include <sys/ioctl.h>
 
-#include "modules/module.h"
 #include "modules/xdp.h"
+#include "net/module_test.h"
 #include "net/xdp_test.h"
-
-extern const struct mdfh_backend_module mdfh_backend_module;
-
-int mdfh_module_load(const struct mdfh_backend_host *host)
-{
-	(void)host; /* its functions are linked in */
-	return 0;
-}
 
 static int told_to_stamp;
 
@@ -60,14 +52,8 @@ static int open_stamped(const char *options, struct mdfh_bypass **port)
 	    .backend_options = options,
 	    .flows = &group,
 	    .flow_count = 1};
-	struct mdfh_bypass_config filled;
-	int rc;
 
-	assert_ok(mdfh_bypass_config_defaults(&config, &filled));
-	rc = mdfh_backend_module.ops->open(&filled, port);
-	if (!rc)
-		(*port)->ops = mdfh_backend_module.ops;
-	return rc;
+	return module_open(&config, port);
 }
 
 static void the_driver_is_asked_for_each_packets_time(void **state)
