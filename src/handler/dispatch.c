@@ -24,11 +24,11 @@ enum {
 	PUBLISH_SLOTS = 64, /* a worker need not wait for the end of the batch for so much */
 	RECORD_MESSAGES = 1024,
 	RECORD_BYTES = 16384,
-	COPY = 64, /* bytes that are copied at once where there are so many */
-	OWED = 3,  /* most spans that a channel's losses are told by */
+	COPY = 64,    /* bytes that are copied at once where there are so many */
+	SESSIONS = 2, /* of a channel, whose losses are told */
 };
 
-/* What a worker missed of a channel since its ring became full. */
+/* What a worker missed of a session of a channel since its ring became full. */
 struct loss {
 	uint64_t first;
 	uint64_t last; /* less than first: no number */
@@ -56,8 +56,8 @@ struct lane {
 	uint32_t refused; /* the newest span that there was no room for */
 
 	int dropping;
-	struct loss *losses; /* by channel, and here how often one was told */
-	uint64_t *told;
+	struct loss *losses; /* by channel SESSIONS: the newest, and the first before it */
+	uint64_t *told;      /* gaps, by channel */
 	struct mdfh_dispatch_counts counts;
 };
 
@@ -123,7 +123,8 @@ int mdfh_dispatch_create(const struct mdfh_dispatch_config *config, struct mdfh_
 			err = mdfh_shard_key_create(from->protocol, &d->channels[i].key);
 	}
 	for (unsigned i = 0; !err && i < d->workers; i++) {
-		d->lanes[i].losses = mdfh_lines_alloc(d->channel_count, sizeof(struct loss));
+		d->lanes[i].losses =
+		    mdfh_lines_alloc((size_t)d->channel_count * SESSIONS, sizeof(struct loss));
 		d->lanes[i].told = mdfh_lines_alloc(d->channel_count, sizeof(uint64_t));
 		if (!d->lanes[i].losses || !d->lanes[i].told)
 			err = mdfh_error(-ENOMEM, "dispatch: out of memory");
@@ -256,13 +257,15 @@ static void describe(struct mdfh_record *record, const struct channel *channel,
 static void lose(struct mdfh_dispatch *d, struct lane *lane, struct channel *channel,
     const struct mdfh_span *span, uint64_t first, uint64_t messages)
 {
-	struct loss *loss = &lane->losses[channel - d->channels];
+	struct loss *loss = &lane->losses[(channel - d->channels) * SESSIONS];
 
 	lane->dropping = 1;
 	lane->refused = d->span;
 	loss->receive_ns = span->receive_ns;
 	if (span->kind == MDFH_SPAN_SESSION_BEGIN) {
-		/* Books begin anew: what was lost before does not matter to them any more. */
+		/* Of more sessions than there is room for, those in the middle are left out. */
+		if (loss->any && !loss[1].any)
+			loss[1] = *loss;
 		*loss = (struct loss){.first = 1,
 		    .receive_ns = span->receive_ns,
 		    .begin = span->first,
@@ -287,13 +290,13 @@ static void lose(struct mdfh_dispatch *d, struct lane *lane, struct channel *cha
 		lane->counts.dropped += messages;
 }
 
-/* The spans that tell of a loss, which is told thereby. */
-static int owed(
-    struct lane *lane, struct channel *channel, struct loss *loss, struct mdfh_span spans[OWED])
+/* The spans that tell of a loss, which is told thereby: 3 at most. */
+static int tell(struct lane *lane, const struct mdfh_dispatch *d, unsigned channel,
+    struct loss *loss, struct mdfh_span *spans)
 {
 	struct mdfh_span base = {
 	    .receive_ns = loss->receive_ns,
-	    .channel = channel->number,
+	    .channel = d->channels[channel].number,
 	    .epoch = loss->epoch,
 	    .cause = MDFH_CAUSE_WORKER,
 	};
@@ -304,13 +307,13 @@ static int owed(
 		spans[n].kind = MDFH_SPAN_SESSION_BEGIN;
 		spans[n++].first = loss->begin;
 	}
-	if (loss->last >= loss->first) {
+	if (loss->any && loss->last >= loss->first) {
 		spans[n] = base;
 		spans[n].kind = MDFH_SPAN_GAP;
 		spans[n].first = loss->first;
 		spans[n++].messages = loss->last - loss->first + 1;
 		lane->counts.gaps++;
-		lane->told[loss - lane->losses]++;
+		lane->told[channel]++;
 	}
 	if (loss->ended) {
 		spans[n] = base;
@@ -321,15 +324,24 @@ static int owed(
 	return n;
 }
 
-int mdfh_dispatch_owed(struct mdfh_dispatch *d, unsigned worker, unsigned channel,
-    struct mdfh_span spans[OWED], unsigned *index)
+/* All that a lane owes of a channel, the older session first. */
+static int owed(struct lane *lane, const struct mdfh_dispatch *d, unsigned channel,
+    struct mdfh_span spans[MDFH_DISPATCH_OWED])
 {
-	struct lane *lane = &d->lanes[worker];
+	struct loss *loss = &lane->losses[(size_t)channel * SESSIONS];
+	int n;
 
+	if (!loss->any)
+		return 0;
+	n = tell(lane, d, channel, &loss[1], spans);
+	return n + tell(lane, d, channel, &loss[0], spans + n);
+}
+
+int mdfh_dispatch_owed(struct mdfh_dispatch *d, unsigned worker, unsigned channel,
+    struct mdfh_span spans[MDFH_DISPATCH_OWED], unsigned *index)
+{
 	*index = d->channels[channel].index;
-	return lane->losses[channel].any
-		   ? owed(lane, &d->channels[channel], &lane->losses[channel], spans)
-		   : 0;
+	return owed(&d->lanes[worker], d, channel, spans);
 }
 
 int mdfh_dispatch_is_copy(const struct mdfh_dispatch *d, unsigned worker, unsigned kind)
@@ -341,7 +353,7 @@ int mdfh_dispatch_is_copy(const struct mdfh_dispatch *d, unsigned worker, unsign
 static __attribute__((noinline)) int resume(struct mdfh_dispatch *d, struct lane *lane)
 {
 	uint32_t capacity = lane->ring->mask + 1;
-	uint32_t told = d->channel_count * OWED;
+	uint32_t told = d->channel_count * MDFH_DISPATCH_OWED;
 	uint32_t used = mdfh_ring_used(lane->ring) + lane->filled;
 
 	/* One number of a span is refused once, however many messages it has. */
@@ -351,9 +363,8 @@ static __attribute__((noinline)) int resume(struct mdfh_dispatch *d, struct lane
 	if (capacity - used < capacity / 8 || capacity - used < 2 * told)
 		return 0;
 	for (unsigned c = 0; c < d->channel_count; c++) {
-		struct mdfh_span spans[OWED];
-		int n =
-		    lane->losses[c].any ? owed(lane, &d->channels[c], &lane->losses[c], spans) : 0;
+		struct mdfh_span spans[MDFH_DISPATCH_OWED];
+		int n = owed(lane, d, c, spans);
 
 		for (int i = 0; i < n; i++) {
 			struct mdfh_record *record = get(d, lane, 1);

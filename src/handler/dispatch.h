@@ -76,6 +76,10 @@ struct mdfh_record {
 	uint8_t is_scattered;
 };
 
+/* Most spans that a worker is told of what it missed of a channel: of each of two sessions its begin,
+ * a gap and its end. */
+enum { MDFH_DISPATCH_OWED = 6 };
+
 struct mdfh_dispatch;
 
 /* -EINVAL: with shard INSTRUMENT, a protocol whose messages do not each name their instrument. */
@@ -91,10 +95,10 @@ void mdfh_dispatch_span(
     struct mdfh_dispatch *dispatch, unsigned channel, const struct mdfh_span *span);
 void mdfh_dispatch_commit(struct mdfh_dispatch *dispatch, int sampling);
 
-/* What a worker is still to be told once the receive thread has ended: up to 3 spans of a channel.
- * Returns how many; index: of that channel at the worker. Each is told once. */
+/* What a worker is still to be told of a channel once the receive thread has ended. Returns how many
+ * spans; index: of that channel at the worker. Each is told once. */
 int mdfh_dispatch_owed(struct mdfh_dispatch *dispatch, unsigned worker, unsigned channel,
-    struct mdfh_span spans[3], unsigned *index);
+    struct mdfh_span spans[MDFH_DISPATCH_OWED], unsigned *index);
 /* 1 if such a span, told to a worker, is told to the first one as well. */
 int mdfh_dispatch_is_copy(const struct mdfh_dispatch *dispatch, unsigned worker, unsigned kind);
 

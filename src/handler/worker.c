@@ -130,7 +130,7 @@ void mdfh_worker_finish(struct mdfh_worker *w)
 	while (mdfh_worker_poll(w))
 		;
 	for (unsigned c = 0; c < mdfh_dispatch_channels(w->dispatch); c++) {
-		struct mdfh_span spans[3];
+		struct mdfh_span spans[MDFH_DISPATCH_OWED];
 		unsigned index;
 		int n = mdfh_dispatch_owed(w->dispatch, w->index, c, spans, &index);
 
