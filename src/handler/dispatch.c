@@ -19,7 +19,6 @@
 
 enum {
 	RING_BYTES = 4 << 20,
-	RING_LEAST = 256 << 10,
 	ROOM_SLOTS = 256,   /* asked for at once */
 	PUBLISH_SLOTS = 64, /* a worker need not wait for the end of the batch for so much */
 	RECORD_MESSAGES = 1024,
@@ -95,11 +94,6 @@ int mdfh_dispatch_create(const struct mdfh_dispatch_config *config, struct mdfh_
 	int err = 0;
 
 	*dispatch = NULL;
-	if (config->ring_bytes &&
-	    (config->ring_bytes < RING_LEAST || config->ring_bytes & (config->ring_bytes - 1)))
-		return mdfh_error(-EINVAL,
-		    "worker_ring is %u; it must be a power of two of at least %d bytes",
-		    config->ring_bytes, RING_LEAST);
 	d = mdfh_lines_alloc(1, sizeof(*d));
 	if (!d)
 		return mdfh_error(-ENOMEM, "dispatch: out of memory");
@@ -356,6 +350,9 @@ static __attribute__((noinline)) int resume(struct mdfh_dispatch *d, struct lane
 	uint32_t told = d->channel_count * MDFH_DISPATCH_OWED;
 	uint32_t used = mdfh_ring_used(lane->ring) + lane->filled;
 
+	static_assert(2 * MDFH_HANDLER_CHANNELS_MAX * MDFH_DISPATCH_OWED <=
+			  MDFH_DISPATCH_RING_LEAST / MDFH_RECORD_SLOT,
+	    "an empty ring is room enough");
 	/* One number of a span is refused once, however many messages it has. */
 	if (lane->refused == d->span && d->full == MDFH_FULL_DROP)
 		return 0;

@@ -26,12 +26,16 @@ struct mdfh_dispatch_channel {
 	unsigned index;
 };
 
+/* Room for the longest message and for the longest story of what was missed. */
+enum { MDFH_DISPATCH_RING_LEAST = 256 << 10 };
+
 struct mdfh_dispatch_config {
 	const struct mdfh_dispatch_channel *channels;
 	unsigned channel_count;
 	unsigned workers;
 	enum mdfh_shard shard; /* CHANNEL or INSTRUMENT */
-	uint32_t ring_bytes;   /* of each worker's ring, a power of two; 0 = default */
+	uint32_t ring_bytes;   /* of each worker's ring, a power of two of at least
+				* MDFH_DISPATCH_RING_LEAST; 0 = default */
 	enum mdfh_switch hugepages;
 	const atomic_bool *stop; /* ends a wait for room */
 };

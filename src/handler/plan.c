@@ -4,6 +4,7 @@
 #include <errno.h>
 #include <string.h>
 
+#include "handler/dispatch.h"
 #include "handler/ports.h"
 #include "mdfh/depth.h"
 #include "mdfh/error.h"
@@ -185,6 +186,17 @@ static int check_workers(const struct mdfh_handler_config *config, unsigned thre
 		    "workers, "
 		    "and it has none; give `workers: N` or leave them out",
 		    thread);
+	if ((unsigned)t->shard > MDFH_SHARD_INSTRUMENT)
+		return mdfh_error(-EINVAL, "thread %u: shard is %u; it must be 0 to %d", thread,
+		    (unsigned)t->shard, MDFH_SHARD_INSTRUMENT);
+	if ((unsigned)t->worker_full > MDFH_WORKER_FULL_WAIT)
+		return mdfh_error(-EINVAL, "thread %u: worker_full is %u; it must be 0 to %d",
+		    thread, (unsigned)t->worker_full, MDFH_WORKER_FULL_WAIT);
+	if (t->worker_ring_bytes && (t->worker_ring_bytes < MDFH_DISPATCH_RING_LEAST ||
+					t->worker_ring_bytes & (t->worker_ring_bytes - 1)))
+		return mdfh_error(-EINVAL,
+		    "thread %u: worker_ring is %u; it must be a power of two of at least %d bytes",
+		    thread, t->worker_ring_bytes, MDFH_DISPATCH_RING_LEAST);
 	if (t->workers && config->books == MDFH_OFF)
 		return mdfh_error(-EINVAL,
 		    "thread %u: workers keep books, and books is off; leave workers out", thread);

@@ -174,6 +174,9 @@ static void test_what_cannot_be(void **state)
 	    {"threads: [{worker_ring: 1048576}]\n", "it has none; give `workers: N`"},
 	    {"threads: [{workers: 2, worker_cores: [1]}]\n",
 		"there are 1 worker_cores for 2 workers"},
+	    {"threads: [{workers: 1, worker_ring: 1000000}]\n",
+		"thread 0: worker_ring is 1000000; it must be a power of two"},
+	    {"threads: [{workers: 1, worker_ring: 131072}]\n", "at least 262144 bytes"},
 	    {"books: off\nthreads: [{workers: 1}]\n", "workers keep books, and books is off"},
 	    {"threads: [{workers: 1}]\nconsumers: [{name: a, worker: 1}]\n",
 		"consumer 0: worker is 1; its thread 0 has 1"},
@@ -190,35 +193,24 @@ static void test_what_cannot_be(void **state)
 	refused(TWO, one, "thread 1 has no channel");
 }
 
-/* Sizes of rings, and protocols that cannot be divided, are for the handler to refuse. */
-static void test_handler_refuses(void **state)
+/* A program can put into a configuration what a file cannot. */
+static void test_values_of_no_enumeration(void **state)
 {
-	static const struct {
-		const char *thread;
-		const char *sentence;
-	} cases[] = {
-	    {"workers: 1, worker_ring: 1000000",
-		"worker_ring is 1000000; it must be a power of two"},
-	    {"workers: 1, worker_ring: 65536", "at least 262144 bytes"},
-	};
+	static const char text[] = "threads: [{workers: 1}]\nchannels:\n" CHANNEL(0, 0, GROUP);
+	struct mdfh_handler_config *config;
 
 	(void)state;
-	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
-		struct mdfh_handler_config *config;
-		struct mdfh_handler *handler;
-		char text[512];
-
-		snprintf(text, sizeof(text),
-		    "threads: [{%s}]\nchannels:\n  - {protocol: itch50, lines: [{backend: "
-		    "'null'}]}\n",
-		    cases[i].thread);
-		assert_int_equal(mdfh_handler_config_parse(text, strlen(text), "t", &config), 0);
-		assert_int_equal(mdfh_handler_create(config, &handler), -EINVAL);
-		assert_null(handler);
-		if (!strstr(mdfh_error_text(), cases[i].sentence))
-			fail_msg("'%s' is not in '%s'", cases[i].sentence, mdfh_error_text());
-		mdfh_handler_config_free(config);
-	}
+	assert_int_equal(mdfh_handler_config_parse(text, strlen(text), "test", &config), 0);
+	config->threads[0].shard = (enum mdfh_shard)7;
+	assert_int_equal(mdfh_plan_make(config, &plan), -EINVAL);
+	assert_string_equal(mdfh_error_text(), "thread 0: shard is 7; it must be 0 to 2");
+	config->threads[0].shard = MDFH_SHARD_DEFAULT;
+	config->threads[0].worker_full = (enum mdfh_worker_full)3;
+	assert_int_equal(mdfh_plan_make(config, &plan), -EINVAL);
+	assert_string_equal(mdfh_error_text(), "thread 0: worker_full is 3; it must be 0 to 2");
+	config->threads[0].worker_full = MDFH_WORKER_FULL_WAIT;
+	assert_int_equal(mdfh_plan_make(config, &plan), 0);
+	mdfh_handler_config_free(config);
 }
 
 /* What a handler with workers says of itself before it runs. */
@@ -303,7 +295,7 @@ int main(void)
 	    cmocka_unit_test(test_lines_of_one_port_stay_together),
 	    cmocka_unit_test(test_workers),
 	    cmocka_unit_test(test_what_cannot_be),
-	    cmocka_unit_test(test_handler_refuses),
+	    cmocka_unit_test(test_values_of_no_enumeration),
 	    cmocka_unit_test(test_handler_reports),
 	};
 
