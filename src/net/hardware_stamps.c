@@ -28,9 +28,12 @@ int mdfh_hardware_stamps_start(int fd, const char *backend, const char *interfac
 		    "software",
 		    backend, interface);
 	request.ifr_data = (char *)&stamps;
-	if (!ioctl(fd, SIOCGHWTSTAMP, &request) && stamps.rx_filter == HWTSTAMP_FILTER_ALL)
+	if (ioctl(fd, SIOCGHWTSTAMP, &request)) /* an older driver does not say */
+		stamps = (struct hwtstamp_config){0};
+	else if (stamps.rx_filter == HWTSTAMP_FILTER_ALL)
 		return 0;
-	stamps = (struct hwtstamp_config){.rx_filter = HWTSTAMP_FILTER_ALL};
+	/* Stamps of what is sent stay: whoever keeps the NIC's clock by PTP needs them. */
+	stamps.rx_filter = HWTSTAMP_FILTER_ALL;
 	if (ioctl(fd, SIOCSHWTSTAMP, &request))
 		return mdfh_error_errno(-errno,
 		    "%s: %s cannot be told to stamp every packet (SIOCSHWTSTAMP)", backend,

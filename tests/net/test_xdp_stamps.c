@@ -13,6 +13,9 @@
 #include "net/xdp_test.h"
 
 static int told_to_stamp;
+/* What the device does already, if anything is said of that, and what it was told. */
+static struct hwtstamp_config running, told;
+static int is_running;
 
 /* NOLINTBEGIN(bugprone-reserved-identifier): the linker's names */
 int __real_ioctl(int fd, unsigned long what, ...);
@@ -34,9 +37,14 @@ int __wrap_ioctl(int fd, unsigned long what, ...)
 			return 0;
 		}
 	}
+	if (what == SIOCGHWTSTAMP && is_running) {
+		memcpy(request->ifr_data, &running, sizeof(running));
+		return 0;
+	}
 	if (what == SIOCSHWTSTAMP) {
 		struct hwtstamp_config *stamps = (void *)request->ifr_data;
 
+		told = *stamps;
 		told_to_stamp = stamps->rx_filter == HWTSTAMP_FILTER_ALL;
 		return 0;
 	}
@@ -93,6 +101,27 @@ static void the_driver_is_asked_for_each_packets_time(void **state)
 	mdfh_bypass_close(port);
 }
 
+/* Whoever keeps the NIC's clock by PTP has it stamp what is sent. */
+static void stamps_of_what_is_sent_stay_as_they_are(void **state)
+{
+	(void)state;
+	is_running = 1;
+	running = (struct hwtstamp_config){
+	    .tx_type = HWTSTAMP_TX_ON, .rx_filter = HWTSTAMP_FILTER_PTP_V2_EVENT};
+	assert_ok(mdfh_hardware_stamps_start(-1, "xdp", VETH_INTERFACE));
+	assert_int_equal(told.rx_filter, HWTSTAMP_FILTER_ALL);
+	assert_int_equal(told.tx_type, HWTSTAMP_TX_ON);
+	/* Nothing has to be changed. */
+	running.rx_filter = HWTSTAMP_FILTER_ALL;
+	told_to_stamp = 0;
+	assert_ok(mdfh_hardware_stamps_start(-1, "xdp", VETH_INTERFACE));
+	assert_false(told_to_stamp);
+	is_running = 0;
+	assert_ok(mdfh_hardware_stamps_start(-1, "xdp", VETH_INTERFACE));
+	assert_int_equal(told.rx_filter, HWTSTAMP_FILTER_ALL);
+	assert_int_equal(told.tx_type, HWTSTAMP_TX_OFF);
+}
+
 static void only_a_program_of_ones_own_asks(void **state)
 {
 	static const char *const options[] = {
@@ -111,6 +140,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 	    cmocka_unit_test(the_driver_is_asked_for_each_packets_time),
+	    cmocka_unit_test(stamps_of_what_is_sent_stay_as_they_are),
 	    cmocka_unit_test(only_a_program_of_ones_own_asks),
 	};
 	int status = veth_enter();
