@@ -123,15 +123,34 @@ static void detach(struct verbs_port *v, struct verbs_group *group)
 	group->is_attached = 0;
 }
 
+/* The way to it, for sending, may be another one than it was. */
+static int renew_handle(struct verbs_port *v, struct verbs_group *group)
+{
+	struct ibv_ah *ah = ibv_create_ah(v->pd, &group->route);
+
+	if (!ah)
+		return mdfh_error_errno(-errno, "verbs: the way to group %s", group->text);
+	(void)ibv_destroy_ah(group->ah);
+	group->ah = ah;
+	return 0;
+}
+
 /* It is joined: its datagrams are to come to the queue pair. */
 static int joined(
     struct verbs_port *v, struct verbs_group *group, const struct rdma_ud_param *result)
 {
+	const uint8_t hop_limit = group->route.grh.hop_limit;
 	int rc;
 
 	group->gid = result->ah_attr.grh.dgid;
 	group->lid = result->ah_attr.dlid;
 	group->route = result->ah_attr;
+	if (group->ah) { /* joined again */
+		group->route.grh.hop_limit = hop_limit;
+		rc = renew_handle(v, group);
+		if (rc)
+			return rc;
+	}
 	group->remote_qpn = result->qp_num;
 	group->qkey = result->qkey;
 	group->is_joined = 1;

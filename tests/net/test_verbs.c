@@ -429,6 +429,37 @@ static void joins_lost_groups_again(void **state)
 	closes(port);
 }
 
+/* A subnet's manager that has begun anew may have given the group another address. */
+static void sends_to_where_a_lost_group_is_now(void **state)
+{
+	const struct mdfh_packet packet = {.data = (const uint8_t *)"abc", .length = 3, .flow = 2};
+	struct mdfh_bypass *port;
+
+	(void)state;
+	vdev.group_lid = 0xc001;
+	port = DATAGRAM(.direction = MDFH_DIRECTION_SEND, .multicast_ttl = 3);
+	assert_int_equal(mdfh_bypass_send(port, &packet, 1), 1);
+	assert_int_equal(vdev.sends[0].lid, 0xc001);
+	assert_int_equal(vdev.sends[0].hop_limit, 3);
+	vdev.group_lid = 0xc002;
+	vdev_happens(RDMA_CM_EVENT_MULTICAST_ERROR, -ENETRESET);
+	assert_string_not_equal(warning_of(port), "");
+	assert_string_equal(warning_of(port), "");
+	assert_int_equal(mdfh_bypass_send(port, &packet, 1), 1);
+	assert_int_equal(vdev.sends[1].lid, 0xc002);
+	assert_int_equal(vdev.sends[1].hop_limit, 3);
+	/* The new way cannot be had: the group stays lost until it can. */
+	vdev_happens(RDMA_CM_EVENT_MULTICAST_ERROR, -ENETRESET);
+	vdev.ah_error = ENOMEM;
+	assert_string_not_equal(warning_of(port), "");
+	assert_string_not_equal(warning_of(port), "");
+	assert_int_equal(mdfh_bypass_send(port, &packet, 1), 1);
+	vdev.ah_error = 0;
+	(void)stats_of(port);
+	assert_string_equal(warning_of(port), "");
+	closes(port);
+}
+
 static void warns_of_a_port_that_is_down(void **state)
 {
 	struct mdfh_bypass *port = DATAGRAM(.direction = MDFH_DIRECTION_RECEIVE);
@@ -558,6 +589,7 @@ int main(int argc, char **argv)
 	    TEST(a_failed_queue_pair_is_the_end),
 	    TEST(a_removed_device_is_the_end),
 	    TEST(joins_lost_groups_again),
+	    TEST(sends_to_where_a_lost_group_is_now),
 	    TEST(warns_of_a_port_that_is_down),
 	    TEST(has_the_times_of_the_device),
 	    TEST(has_no_times_where_there_are_none),

@@ -263,17 +263,19 @@ int ibv_dereg_mr(struct ibv_mr *mr)
 
 struct ibv_ah *ibv_create_ah(struct ibv_pd *pd, struct ibv_ah_attr *attributes)
 {
-	struct ibv_ah *ah;
+	struct way *way;
 
-	(void)attributes;
 	if (vdev.ah_error) {
 		errno = vdev.ah_error;
 		return NULL;
 	}
-	ah = vdev_made("ibv_create_ah", sizeof(*ah));
-	if (ah)
-		ah->pd = pd;
-	return ah;
+	way = vdev_made("ibv_create_ah", sizeof(*way));
+	if (!way)
+		return NULL;
+	way->base.pd = pd;
+	way->lid = attributes->dlid;
+	way->hop_limit = attributes->grh.hop_limit;
+	return &way->base;
 }
 
 int ibv_destroy_ah(struct ibv_ah *ah)

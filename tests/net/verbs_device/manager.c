@@ -108,7 +108,7 @@ static void post(struct group *group, enum rdma_cm_event_type type, int status)
 		    .private_data = group->context,
 		    .qp_num = 0xffffff,
 		    .qkey = RDMA_UDP_QKEY,
-		    .ah_attr = {.is_global = 1, .port_num = 1},
+		    .ah_attr = {.is_global = 1, .port_num = 1, .dlid = vdev.group_lid},
 		};
 	}
 	if (write(channel->fd, &one, sizeof(one)) < 0)

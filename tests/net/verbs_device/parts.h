@@ -34,6 +34,12 @@ struct pair {
 	} orders[ORDERS_MAX];
 };
 
+struct way { /* of what is sent */
+	struct ibv_ah base;
+	uint16_t lid;
+	uint8_t hop_limit;
+};
+
 struct channel {
 	struct ibv_comp_channel base;
 	int eventfd;

@@ -260,6 +260,10 @@ static int post_send(struct ibv_qp *qp, struct ibv_send_wr *order, struct ibv_se
 		    .remote_qpn = order->wr.ud.remote_qpn,
 		    .qkey = order->wr.ud.remote_qkey,
 		    .immediate = order->imm_data};
+		if (order->wr.ud.ah) {
+			send->lid = ((const struct way *)order->wr.ud.ah)->lid;
+			send->hop_limit = ((const struct way *)order->wr.ud.ah)->hop_limit;
+		}
 		memcpy(send->bytes, (void *)(uintptr_t)order->sg_list->addr, /* NOLINT */
 		    length < sizeof(send->bytes) ? length : sizeof(send->bytes));
 		vdev.sends_count++;

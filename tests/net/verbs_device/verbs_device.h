@@ -27,6 +27,8 @@ struct vdev_rule {         /* as it was asked for */
 
 struct vdev_send {
 	uint32_t length, remote_qpn, qkey, immediate;
+	uint16_t lid; /* of a datagram, and so is the next */
+	uint8_t hop_limit;
 	enum ibv_wr_opcode opcode;
 	uint8_t bytes[256]; /* the first */
 };
@@ -42,6 +44,7 @@ struct vdev {
 	int max_wr;
 	/* What it refuses, and how: errno values. */
 	int open_error, raw_error, rule_error, whole_rule_error, ah_error, join_error, loop_error;
+	uint16_t group_lid;     /* that groups have from now on */
 	int is_join_silent;     /* nobody answers */
 	uint32_t takes_at_most; /* receive orders in one call; 0 = all */
 	uint32_t sends_at_most;
