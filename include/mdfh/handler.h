@@ -222,7 +222,7 @@ MDFH_API int mdfh_handler_start(struct mdfh_handler *handler);
 /* 1 until every source has ended or died. A port that dies does not stop the others: its report says
  * so, and mdfh_handler_stop returns the error. */
 MDFH_API int mdfh_handler_running(const struct mdfh_handler *handler);
-/* 1 when every channel has seen the end of its session. */
+/* 1 when every channel has seen the end of its session, and workers have done what they were handed. */
 MDFH_API int mdfh_handler_session_ended(const struct mdfh_handler *handler);
 /* Stop and join the threads; holes that are open are given up. Books and statistics stay readable,
  * and the handler may be started again: what came meanwhile and found no room is a gap. Returns what

@@ -193,17 +193,22 @@ static void take_span(
 {
 	unsigned index = (unsigned)(channel - p->channels);
 
-	if (span->kind == MDFH_SPAN_SESSION_END)
-		atomic_store_explicit(&channel->ended, 1, memory_order_relaxed);
-	else if (span->kind == MDFH_SPAN_SESSION_BEGIN)
-		atomic_store_explicit(&channel->ended, 0, memory_order_relaxed);
 	if (p->engine) {
 		mdfh_engine_span(p->engine, index, span);
-		return;
+	} else {
+		if (p->tap_count)
+			mdfh_tap_span(
+			    p->taps, p->tap_count, span, channel->framing, channel->schema);
+		mdfh_dispatch_span(p->dispatch, index, span);
+		/* Who sees that it has ended sees what the workers have yet to do for it. */
+		if (span->kind == MDFH_SPAN_SESSION_END)
+			mdfh_dispatch_commit(p->dispatch, 0);
 	}
-	if (p->tap_count)
-		mdfh_tap_span(p->taps, p->tap_count, span, channel->framing, channel->schema);
-	mdfh_dispatch_span(p->dispatch, index, span);
+	/* Pairs with the acquire load in mdfh_pipeline_session_ended. */
+	if (span->kind == MDFH_SPAN_SESSION_END)
+		atomic_store_explicit(&channel->ended, 1, memory_order_release);
+	else if (span->kind == MDFH_SPAN_SESSION_BEGIN)
+		atomic_store_explicit(&channel->ended, 0, memory_order_relaxed);
 }
 
 static void take_spans(struct mdfh_pipeline *p, struct channel_state *channel,

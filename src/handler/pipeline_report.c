@@ -67,7 +67,11 @@ void mdfh_pipeline_publish(struct mdfh_pipeline *p)
 int mdfh_pipeline_session_ended(const struct mdfh_pipeline *p)
 {
 	for (unsigned i = 0; i < p->channel_count; i++)
-		if (!atomic_load_explicit(&p->channels[i].ended, memory_order_relaxed))
+		if (!atomic_load_explicit(&p->channels[i].ended, memory_order_acquire))
+			return 0;
+	/* A consumer may still wait for what is on its way through a worker. */
+	for (unsigned i = 0; p->dispatch && i < mdfh_dispatch_workers(p->dispatch); i++)
+		if (mdfh_ring_used(mdfh_dispatch_ring(p->dispatch, i)))
 			return 0;
 	return 1;
 }

@@ -781,6 +781,39 @@ static void test_full_by_channel(void **state)
 	full_ring(MDFH_SHARD_CHANNEL);
 }
 
+/* The day is over for users when the workers have come to its end, not when the receive thread has. */
+static void test_session_end(void **state)
+{
+	static struct world w;
+	struct stream stream = {.max = CHANNELS * LINES};
+
+	(void)state;
+	stream.packets = calloc(stream.max, sizeof(*stream.packets));
+	assert_non_null(stream.packets);
+	for (unsigned c = 0; c < CHANNELS; c++) {
+		const struct venue venue = {.sequence = 1};
+		struct feed feed;
+
+		begin_packet(&feed, &venue);
+		feed_end_of_session(&feed, venue.sequence);
+		feed.data[9] = (uint8_t)('0' + venue.session);
+		send(&stream, &feed, c, 0);
+	}
+	make_world(&w, 2, MDFH_SHARD_INSTRUMENT);
+	assert_false(mdfh_pipeline_session_ended(w.pipeline));
+	give(&w, &stream, 0, stream.count);
+	assert_false(mdfh_pipeline_session_ended(w.pipeline));
+	while (mdfh_worker_poll(&w.workers[0]))
+		;
+	assert_false(mdfh_pipeline_session_ended(w.pipeline));
+	while (mdfh_worker_poll(&w.workers[1]))
+		;
+	assert_true(mdfh_pipeline_session_ended(w.pipeline));
+	finish(&w);
+	destroy_world(&w);
+	free_stream(&stream);
+}
+
 /* A waiting receive thread is stopped: what it has in hand is lost, and told. */
 static void test_stop_while_waiting(void **state)
 {
@@ -817,6 +850,7 @@ int main(void)
 	    cmocka_unit_test(test_refused_messages),
 	    cmocka_unit_test(test_full_by_instrument),
 	    cmocka_unit_test(test_full_by_channel),
+	    cmocka_unit_test(test_session_end),
 	    cmocka_unit_test(test_stop_while_waiting),
 	};
 
