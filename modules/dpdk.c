@@ -91,14 +91,20 @@ static int classify(
 	return 0;
 }
 
-/* Its own copy of the payload and what stands before it. NULL: no packet is free. */
-static struct rte_mbuf *copy_of(struct dpdk_port *p, const struct rte_mbuf *mbuf, uint32_t bytes)
+/* Its own copy of the payload, which then begins at *offset, as it does in the packet: with what stands
+ * before it, if there is room for that. NULL: no packet is free. */
+static struct rte_mbuf *copy_of(
+    struct dpdk_port *p, const struct rte_mbuf *mbuf, uint32_t *offset, uint32_t length)
 {
 	struct rte_mbuf *copy = rte_pktmbuf_alloc(p->rx_pool);
+	const uint8_t *from = rte_pktmbuf_mtod_offset(mbuf, const uint8_t *, *offset);
 
 	if (!copy)
 		return NULL;
-	memcpy(rte_pktmbuf_mtod(copy, uint8_t *), rte_pktmbuf_mtod(mbuf, const uint8_t *), bytes);
+	/* The packet may be of a pool of larger ones. */
+	if (*offset + length > rte_pktmbuf_tailroom(copy))
+		*offset = 0;
+	memcpy(rte_pktmbuf_mtod(copy, uint8_t *), from - *offset, *offset + length);
 	return copy;
 }
 
@@ -129,25 +135,28 @@ static int hand_out(struct dpdk_port *p, struct rte_mbuf *mbuf, const struct mdf
 {
 	struct mdfh_bypass_stats *stats = &p->base.stats;
 	uint32_t length = frame->payload_length;
+	uint32_t offset = frame->payload_offset;
 	uint32_t held = p->slot_count - p->free_count;
 	int is_over = p->is_in_place && held >= p->hold_max;
+	struct rte_mbuf *copy = NULL;
 	uint32_t slot;
 
 	if (length > p->frame_size)
 		length = p->frame_size;
+	if (is_over || length < p->threshold) {
+		copy = copy_of(p, mbuf, &offset, length);
+		if (!copy)
+			return 0;
+	}
 	*packet = (struct mdfh_packet){
 	    .length = length,
 	    .flow = flow,
-	    .header_length = (uint16_t)frame->payload_offset,
+	    .header_length = (uint16_t)offset,
 	};
 	set_time(p, mbuf, packet);
 	mdfh_frame_trailer(stats, &p->trailer, rte_pktmbuf_mtod(mbuf, const uint8_t *),
 	    mbuf->data_len, mbuf->pkt_len, frame, packet);
-	if (is_over || length < p->threshold) {
-		struct rte_mbuf *copy = copy_of(p, mbuf, frame->payload_offset + length);
-
-		if (!copy)
-			return 0;
+	if (copy) {
 		rte_pktmbuf_free(mbuf);
 		mbuf = copy;
 		packet->flags |= MDFH_PACKET_COPIED;
@@ -159,7 +168,7 @@ static int hand_out(struct dpdk_port *p, struct rte_mbuf *mbuf, const struct mdf
 	}
 	slot = p->free[--p->free_count];
 	p->slots[slot] = (char *)mbuf;
-	packet->data = rte_pktmbuf_mtod_offset(mbuf, const uint8_t *, frame->payload_offset);
+	packet->data = rte_pktmbuf_mtod_offset(mbuf, const uint8_t *, offset);
 	packet->cookie = slot;
 	stats->rx_bytes += length;
 	return 1;

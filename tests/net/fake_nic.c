@@ -421,13 +421,15 @@ int fake_nic_receive(const uint8_t *bytes, uint32_t length)
 	const struct parts p = take_apart(bytes);
 	int queue = is_let_in(bytes) ? queue_of(&p) : -1;
 	int every = fake_nic.stamps_every ? fake_nic.stamps_every : 1;
+	struct rte_mempool *pool;
 	struct rte_mbuf *mbuf;
 
 	if (queue < 0) {
 		fake_nic.kept_away++;
 		return -1;
 	}
-	mbuf = queues[queue].count < DEPTH ? rte_pktmbuf_alloc(queues[queue].pool) : NULL;
+	pool = fake_nic.pool ? fake_nic.pool : queues[queue].pool;
+	mbuf = queues[queue].count < DEPTH ? rte_pktmbuf_alloc(pool) : NULL;
 	if (!mbuf)
 		return -1;
 	memcpy(rte_pktmbuf_append(mbuf, (uint16_t)length), bytes, length);

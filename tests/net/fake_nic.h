@@ -20,9 +20,10 @@ struct fake_nic {
 	int refuses_sources; /* rules with a source address */
 	int refuses_inner;   /* rules with a second VLAN tag */
 	int has_no_rss, has_no_checksums, has_no_stamps, has_no_list;
-	int strips_tags;       /* as many NICs do */
-	int flags_missing_sum; /* UDP packets without a checksum are called bad */
-	int stamps_every;      /* it stamps one packet in so many; 0 = all */
+	int strips_tags;          /* as many NICs do */
+	int flags_missing_sum;    /* UDP packets without a checksum are called bad */
+	struct rte_mempool *pool; /* that its packets are of; NULL = the queue's */
+	int stamps_every;         /* it stamps one packet in so many; 0 = all */
 
 	/* What it was told, and what it counts. */
 	int is_isolated;

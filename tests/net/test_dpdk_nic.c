@@ -125,6 +125,67 @@ static void expect_flows(struct mdfh_bypass *port)
 	}
 }
 
+/* Other packets than the port's own, which are larger, with more before the payload than ours have room for. A
+ * copy has the payload alone, and what is held beside it stays as it was. */
+static void copies_a_payload_behind_long_headers(void **state)
+{
+	enum { OPTIONS = 2048, PAYLOAD = 1500, LENGTH = 14 + 40 + OPTIONS + 8 + PAYLOAD };
+	struct mdfh_bypass *port;
+	struct rte_mempool *pool;
+	struct mdfh_packet held[61];
+	uint8_t bytes[LENGTH], payload[PAYLOAD] = {0};
+	unsigned left;
+
+	(void)state;
+	fake_nic_reset();
+	port = open_nic((struct mdfh_bypass_config){.batch_size = 16,
+	    .hold_max = 64,
+	    .enable_zero_copy = MDFH_OFF,
+	    .backend_options = "filters=software"});
+	pool = rte_pktmbuf_pool_create("larger", 7, 0, 0, 8192, SOCKET_ID_ANY);
+	assert_non_null(pool);
+	for (int i = 0; i < 60; i++) {
+		arrive(&of_flow[0]);
+		assert_int_equal(OPS->recv(port, &held[i], 1), 1);
+		assert_int_equal(held[i].header_length, 42); /* a copy of all */
+	}
+	fake_nic.pool = pool;
+	for (uint32_t round = 0; round < 4; round++) {
+		struct mdfh_frame_header header = {.source_port = 1, .destination_port = 26478};
+		struct mdfh_packet packet;
+
+		assert_ok(mdfh_frame_address("ff15::1", header.destination));
+		assert_ok(mdfh_frame_address("fd00::1", header.source));
+		number_write(payload, PAYLOAD, 4711 + round);
+		assert_int_equal(
+		    mdfh_frame_build(&header, payload, PAYLOAD, bytes, LENGTH), LENGTH - OPTIONS);
+		/* The ports and the payload move to behind the options. */
+		memmove(bytes + 54 + OPTIONS, bytes + 54, 8 + PAYLOAD);
+		memset(bytes + 54, 0, OPTIONS);
+		bytes[54] = 17; /* UDP */
+		bytes[55] = OPTIONS / 8 - 1;
+		bytes[18] = (OPTIONS + 8 + PAYLOAD) >> 8;
+		bytes[19] = (OPTIONS + 8 + PAYLOAD) & 0xff;
+		bytes[20] = 60; /* destination options */
+		assert_true(fake_nic_receive(bytes, LENGTH) >= 0);
+		assert_int_equal(OPS->recv(port, &packet, 1), 1);
+		assert_int_equal(packet.flow, 1);
+		assert_int_equal(packet.length, PAYLOAD);
+		assert_int_equal(number_of(&packet), 4711 + round);
+		assert_true(packet.flags & MDFH_PACKET_COPIED);
+		assert_int_equal(packet.header_length, 0);
+		OPS->release(port, &packet, 1);
+	}
+	for (int i = 0; i < 60; i++)
+		assert_memory_equal(held[i].data, "twelve bytes", 12);
+	OPS->release(port, held, 60);
+	left = rte_mempool_in_use_count(pool);
+	fake_nic.pool = NULL;
+	OPS->close(port);
+	rte_mempool_free(pool);
+	assert_int_equal(left, 0);
+}
+
 /* Rules --------------------------------------------------------------------------------------------- */
 
 static void has_the_nic_filter(void **state)
@@ -510,6 +571,7 @@ static void answers_routers_through_its_rules(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
+	    cmocka_unit_test(copies_a_payload_behind_long_headers),
 	    cmocka_unit_test(has_the_nic_filter),
 	    cmocka_unit_test(filters_itself_where_a_rule_is_refused),
 	    cmocka_unit_test(fails_where_the_nic_has_to_filter),
