@@ -556,6 +556,14 @@ void mdfh_dispatch_commit(struct mdfh_dispatch *d, int sampling)
 	}
 }
 
+void mdfh_dispatch_tell(struct mdfh_dispatch *d)
+{
+	d->span++; /* what refused the newest span may be gone */
+	for (unsigned i = 0; i < d->workers; i++)
+		if (d->lanes[i].dropping)
+			(void)resume(d, &d->lanes[i]);
+}
+
 /* Reports ---------------------------------------------------------------------------------- */
 
 unsigned mdfh_dispatch_workers(const struct mdfh_dispatch *d)

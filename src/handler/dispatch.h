@@ -99,6 +99,10 @@ void mdfh_dispatch_span(
     struct mdfh_dispatch *dispatch, unsigned channel, const struct mdfh_span *span);
 void mdfh_dispatch_commit(struct mdfh_dispatch *dispatch, int sampling);
 
+/* Now and then, from the receive thread: tell the workers what they missed where nothing comes that
+ * would bring it to light. They see it with the next commit. */
+void mdfh_dispatch_tell(struct mdfh_dispatch *dispatch);
+
 /* What a worker is still to be told of a channel once the receive thread has ended. Returns how many
  * spans; index: of that channel at the worker. Each is told once. */
 int mdfh_dispatch_owed(struct mdfh_dispatch *dispatch, unsigned worker, unsigned channel,

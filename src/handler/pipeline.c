@@ -410,7 +410,7 @@ static void flush_channel(struct mdfh_pipeline *p, struct channel_state *channel
 	end_batch(p);
 }
 
-/* Let time pass: open holes, silent lines. */
+/* Let time pass: open holes, silent lines, what workers missed. */
 static void poll_channels(struct mdfh_pipeline *p, int64_t now_ns)
 {
 	struct mdfh_span spans[MDFH_SPANS_MAX];
@@ -423,6 +423,8 @@ static void poll_channels(struct mdfh_pipeline *p, int64_t now_ns)
 		if (n > 0)
 			take_spans(p, channel, spans, n, at_ns);
 	}
+	if (p->dispatch)
+		mdfh_dispatch_tell(p->dispatch);
 	end_batch(p);
 }
 

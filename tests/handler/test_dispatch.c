@@ -265,6 +265,31 @@ static void test_sessions_missed_whole(void **state)
 	assert_int_equal(feed.worker[0].next, 13);
 }
 
+/* Nothing need come for a worker to learn what it missed: only room. */
+static void test_silence(void **state)
+{
+	static struct feed feed;
+
+	(void)state;
+	make(&feed, 1, MDFH_SHARD_CHANNEL);
+	begin_session(&feed, 1);
+	fill(&feed);
+	mdfh_dispatch_tell(feed.dispatch);
+	assert_int_equal(mdfh_dispatch_counts(feed.dispatch, 0)->gaps, 0);
+	work(&feed, 0, UINT32_MAX);
+	assert_int_equal(feed.worker[0].gaps, 0);
+	mdfh_dispatch_tell(feed.dispatch);
+	mdfh_dispatch_tell(feed.dispatch);
+	mdfh_dispatch_commit(feed.dispatch, 0);
+	work(&feed, 0, UINT32_MAX);
+	assert_int_equal(feed.worker[0].gaps, 1);
+	assert_int_equal(feed.worker[0].next, feed.next);
+	messages(&feed, 3);
+	finish(&feed, 1);
+	assert_int_equal(feed.worker[0].gaps, 1);
+	assert_int_equal(feed.worker[0].next, feed.next);
+}
+
 static void any_order(unsigned workers, enum mdfh_shard shard)
 {
 	static struct feed feed;
@@ -315,6 +340,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 	    cmocka_unit_test(test_change_of_session),
 	    cmocka_unit_test(test_sessions_missed_whole),
+	    cmocka_unit_test(test_silence),
 	    cmocka_unit_test(test_any_order),
 	};
 
