@@ -260,6 +260,11 @@ static int take(
 	uint32_t length;
 	uint16_t flow;
 
+	if (arrival->length > v->piece_bytes) { /* than which it cannot have written more */
+		mdfh_pool_put(&v->pieces, arrival->piece);
+		v->failures[IBV_WC_LOC_LEN_ERR]++;
+		return 0;
+	}
 	if (!classify(v, bytes, arrival, &frame, &flow)) {
 		mdfh_pool_put(&v->pieces, arrival->piece);
 		return 0;

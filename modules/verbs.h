@@ -89,6 +89,7 @@ struct verbs_port {
 	uint32_t ring_size, posted;
 	uint32_t hold_max, held_count;
 	uint32_t batch_size;
+	uint32_t piece_bytes;
 	uint32_t frame_size; /* longest payload handed out */
 	uint32_t threshold;
 	int is_raw, receives, is_in_place, is_port_carried;
@@ -124,7 +125,8 @@ struct verbs_port {
 	struct ibv_pd *pd;
 	struct ibv_mr *mr;
 	struct ibv_comp_channel *channel;
-	uint64_t out_of_buffer; /* the device's counter at open */
+	uint64_t out_of_buffer; /* the device's counter as it was seen last */
+	uint64_t unbuffered;    /* what it has grown by */
 	int has_out_of_buffer;
 	struct mdfh_device_clock clock;
 	uint64_t clock_ns; /* when it was looked at last */

@@ -194,6 +194,7 @@ static int map_pieces(
 
 	/* One that the device had no room for is a failed completion, and the end of the queue pair. */
 	bytes += v->is_raw ? VERBS_HEADERS_MAX : VERBS_GRH;
+	v->piece_bytes = bytes;
 	rc = mdfh_pool_map(&v->pieces, "verbs", count, bytes, config);
 	if (rc)
 		return rc;

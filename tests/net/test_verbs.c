@@ -368,6 +368,11 @@ static void counts_what_the_device_drops(void **state)
 	assert_int_equal(counter_of(port, "device: out_of_buffer"), 1042);
 	assert_int_equal(counter_of(port, "device: rcvd_pkts"), 77);
 	assert_int_equal(counter_of(port, "buffers with the device"), RING - 3);
+	/* The device has begun anew. */
+	set_counter("out_of_buffer", "5\n");
+	assert_int_equal(stats_of(port).rx_dropped_nic, 49);
+	set_counter("out_of_buffer", "6\n");
+	assert_int_equal(stats_of(port).rx_dropped_nic, 50);
 	closes(port);
 }
 

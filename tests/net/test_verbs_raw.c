@@ -94,6 +94,29 @@ static void tells_ports_of_frames_apart_whatever_datagrams_carry(void **state)
 	closes(port);
 }
 
+/* Whatever the device says, a packet ends where its buffer does. */
+static void believes_no_length_past_the_buffer(void **state)
+{
+	static uint8_t bytes[70000], payload[9000]; /* lo has packets of 65536 */
+	struct mdfh_frame_header header = {.source_port = 1, .destination_port = PORT};
+	struct mdfh_bypass *port = OPEN(.frame_size = 1024);
+	int length;
+
+	(void)state;
+	assert_ok(mdfh_frame_address("239.1.1.2", header.destination));
+	assert_ok(mdfh_frame_address("10.0.0.1", header.source));
+	length = mdfh_frame_build(&header, payload, sizeof(payload), bytes, sizeof(bytes));
+	assert_ok(length);
+	vdev.is_boasting = 1;
+	assert_int_equal(vdev_arrive(bytes, sizeof(bytes), 0, 0), 1);
+	assert_int_equal(flow_of(port), -1);
+	assert_int_equal(stats_of(port).rx_dropped_nic, 1);
+	assert_int_equal(counter_of(port, "completion: local length error"), 1);
+	assert_int_equal(vdev_arrive(bytes, frame_to("239.1.1.2", PORT, 0, bytes), 0, 0), 1);
+	assert_int_equal(flow_of(port), 2);
+	closes(port);
+}
+
 /* A rule says nothing of VLANs, and equal ones would bring every frame twice. */
 static void makes_no_rule_twice(void **state)
 {
@@ -296,6 +319,7 @@ int main(int argc, char **argv)
 	const struct CMUnitTest tests[] = {
 	    TEST(steers_frames_by_whole_rules),
 	    TEST(tells_ports_of_frames_apart_whatever_datagrams_carry),
+	    TEST(believes_no_length_past_the_buffer),
 	    TEST(makes_no_rule_twice),
 	    TEST(steers_by_hardware_address_where_the_device_has_no_more),
 	    TEST(sends_frames),

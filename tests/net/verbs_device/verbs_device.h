@@ -44,6 +44,7 @@ struct vdev {
 	int max_wr;
 	/* What it refuses, and how: errno values. */
 	int open_error, raw_error, rule_error, whole_rule_error, ah_error, join_error, loop_error;
+	int is_boasting;        /* what no buffer had room for was written whole, it says */
 	uint16_t group_lid;     /* that groups have from now on */
 	int is_join_silent;     /* nobody answers */
 	uint32_t takes_at_most; /* receive orders in one call; 0 = all */
