@@ -236,7 +236,7 @@ static void test_threads_channels_consumers(void **state)
 	mdfh_handler_destroy(handler);
 }
 
-static void test_start_again(void **state)
+static void start_again(unsigned workers)
 {
 	struct setup s;
 	struct mdfh_handler *handler;
@@ -244,8 +244,8 @@ static void test_start_again(void **state)
 	struct mdfh_channel_report report;
 	struct feed feed;
 
-	(void)state;
 	make(&s);
+	s.threads[0].workers = workers;
 	handler = create(&s);
 	one = mdfh_handler_consumer(handler, "one");
 	assert_int_equal(mdfh_handler_stop(handler), 0); /* of what never ran */
@@ -269,6 +269,13 @@ static void test_start_again(void **state)
 	assert_int_equal(report.session.lost, 0);
 	assert_int_equal(report.session.sessions, 1);
 	mdfh_handler_destroy(handler);
+}
+
+static void test_start_again(void **state)
+{
+	(void)state;
+	start_again(0);
+	start_again(2);
 }
 
 /* A receive thread that waits for a consumer that reads nothing can be stopped. */
@@ -302,6 +309,53 @@ static void test_stop_while_waiting(void **state)
 	mdfh_consumer_stats(mdfh_handler_consumer(handler, "one"), &stats);
 	assert_int_equal(stats.delivered, 8);
 	assert_true(stats.dropped >= 25); /* all that was in hand: 33 messages made more than 8 */
+	mdfh_handler_destroy(handler);
+}
+
+/* A consumer that reads nothing, a worker that waits for it, a receive thread that waits for the worker:
+ * stopping ends all of it, and every message is accounted for. */
+static void test_stop_while_all_wait(void **state)
+{
+	struct setup s;
+	struct mdfh_handler *handler;
+	struct mdfh_consumer_stats stats;
+	struct mdfh_thread_report thread;
+	struct mdfh_channel_report report;
+	struct feed feed;
+	uint64_t sequence = 1;
+
+	(void)state;
+	make(&s);
+	s.consumers[0].slots = 8;
+	s.consumers[0].full = MDFH_FULL_WAIT;
+	s.threads[0].workers = 1;
+	s.threads[0].worker_ring_bytes = 256 << 10;
+	s.threads[0].worker_full = MDFH_WORKER_FULL_WAIT;
+	handler = create(&s);
+	assert_int_equal(mdfh_handler_start(handler), 0);
+	/* Until the ring is full, and a little more, which the receive thread waits with. */
+	for (unsigned i = 0, more = 20; i < 50000 && more > 0; i++) {
+		feed_begin(&feed, sequence);
+		for (uint64_t ref = sequence; ref < sequence + 30; ref++)
+			feed_add(&feed, 1, "SPY     ", ref, 'B', 1, 10000);
+		sequence += feed.count;
+		send_to(s.ports[0], &feed);
+		nanosleep(&(struct timespec){.tv_nsec = 200000}, NULL);
+		assert_int_equal(mdfh_handler_thread_report(handler, 1, &thread), 0);
+		more -= thread.ring_high_water_bytes + 4096 > thread.ring_bytes;
+	}
+	nanosleep(&(struct timespec){.tv_nsec = 100000000}, NULL);
+	assert_int_equal(mdfh_handler_stop(handler), 0);
+	assert_int_equal(mdfh_handler_thread_report(handler, 1, &thread), 0);
+	assert_true(thread.waits > 0);
+	assert_true(thread.dropped > 0 && thread.gaps > 0);
+	assert_int_equal(mdfh_handler_channel_report(handler, 0, &report), 0);
+	assert_int_equal(report.session.lost_by_cause[MDFH_CAUSE_WORKER], thread.dropped);
+	assert_int_equal(report.session.delivered, thread.messages);
+	assert_int_equal(report.messages, thread.messages);
+	mdfh_consumer_stats(mdfh_handler_consumer(handler, "one"), &stats);
+	assert_int_equal(stats.delivered, 8);
+	assert_true(stats.dropped >= thread.messages - 8);
 	mdfh_handler_destroy(handler);
 }
 
@@ -371,6 +425,7 @@ int main(void)
 	    cmocka_unit_test(test_threads_channels_consumers),
 	    cmocka_unit_test(test_start_again),
 	    cmocka_unit_test(test_stop_while_waiting),
+	    cmocka_unit_test(test_stop_while_all_wait),
 	    cmocka_unit_test(test_depth_names),
 	    cmocka_unit_test(test_refused),
 	};
