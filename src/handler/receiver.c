@@ -41,7 +41,9 @@ int mdfh_receiver_stop(struct mdfh_receiver *r)
 {
 	if (!mdfh_thread_stop(&r->thread))
 		return 0;
-	mdfh_pipeline_refresh(r->pipeline);
+	/* Workers that have not ended yet still write to the counts of their rings. */
+	if (!mdfh_pipeline_dispatch(r->pipeline))
+		mdfh_pipeline_refresh(r->pipeline);
 	if (r->error)
 		return mdfh_error(r->error, "%s %s: %s", what, r->thread.name, r->error_text);
 	return 0;

@@ -16,7 +16,8 @@ struct mdfh_receiver {
 
 /* Returns when the thread has been pinned, or with the reason why it could not be. */
 int mdfh_receiver_start(struct mdfh_receiver *receiver);
-/* Stop and join. 0, or what a port died of, with its sentence. */
+/* Stop and join. 0, or what a port died of, with its sentence. With workers the pipeline is still to be
+ * refreshed, once they have ended. */
 int mdfh_receiver_stop(struct mdfh_receiver *receiver);
 
 #endif
