@@ -25,7 +25,7 @@
  * event with the range of sequence numbers and the cause "consumer" comes before its next event,
  * then a stale event for each instrument it missed something of (or one with instrument 0 for the
  * channel, when they were too many or a marker was among what it missed). Such an instrument's book
- * can be had again from its depth snapshot. MDFH_FULL_WAIT makes the receive thread wait: for files
+ * can be had again from its depth snapshot. MDFH_FULL_WAIT makes the shard's thread wait: for files
  * and tests; what it has in hand when it is stopped while it waits is lost, and told as such.
  *
  * A depth snapshot is made when its instrument changes: of one that has not changed since a gap,
@@ -61,7 +61,7 @@ enum mdfh_idle {               /* what a receive thread does when nothing has ar
 	MDFH_IDLE_WAIT = 2, /* in the kernel, at most poll_timeout_us */
 };
 
-/* What a receive thread does when a consumer's ring is full. */
+/* What a shard's thread does when a consumer's ring is full. */
 enum mdfh_full {
 	MDFH_FULL_DROP = 0,
 	MDFH_FULL_WAIT = 1,
@@ -392,8 +392,8 @@ MDFH_API int mdfh_handler_thread_report(
 MDFH_API int mdfh_handler_books_stats(
     const struct mdfh_handler *handler, unsigned shard, struct mdfh_books_stats *stats);
 /* A stage's histogram of one shard (stages RING, CONSUMER and INTENDED: of all its consumers, as they
- * are now; RECEIVE and SESSION of a thread with workers: with its first shard). It may be read while the handler runs, by one thread at a time; what is
- * recorded meanwhile shows in the next look at it. */
+ * are now; RECEIVE and SESSION of a thread with workers: with its first shard). It may be read while the
+ * handler runs, by one thread at a time; what is recorded meanwhile shows in the next look at it. */
 MDFH_API const struct mdfh_histogram *mdfh_handler_latency(
     const struct mdfh_handler *handler, unsigned shard, enum mdfh_stage stage);
 

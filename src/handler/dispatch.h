@@ -6,7 +6,7 @@
  * is nothing but the ring.
  *
  * A full ring is waited for, or the worker loses messages: then it is told so by a gap span of cause
- * MDFH_CAUSE_WORKER before its next message. */
+ * MDFH_CAUSE_WORKER when there is room again, before its next message. */
 #ifndef MDFH_HANDLER_DISPATCH_H
 #define MDFH_HANDLER_DISPATCH_H
 
