@@ -104,8 +104,9 @@ static int map_reserved(const struct mdfh_region_config *config, struct mdfh_reg
 
 	if (base == MAP_FAILED)
 		return mdfh_error_errno(-errno,
-		    "memory: no %zu free hugepages of 2 MB for %zu bytes; raise vm.nr_hugepages",
-		    bytes / HUGE_BYTES, config->bytes);
+		    "memory: %zu bytes need %zu hugepages of 2 MB, and fewer are free; raise "
+		    "vm.nr_hugepages",
+		    config->bytes, bytes / HUGE_BYTES);
 	region->base = base;
 	region->bytes = bytes;
 	region->page_bytes = HUGE_BYTES;
