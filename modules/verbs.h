@@ -61,6 +61,7 @@ struct verbs_group {
 	union ibv_gid gid;
 	uint16_t lid;
 	int is_asked, is_joined, is_attached;
+	int is_lost;              /* to be asked for again */
 	struct ibv_ah_attr route; /* to it, for sending */
 	struct ibv_ah *ah;
 	uint32_t remote_qpn, qkey;

@@ -209,13 +209,18 @@ static int handle(struct verbs_port *v, const struct rdma_cm_event *event)
 {
 	/* The context is the group's. */
 	struct verbs_group *group = (void *)(uintptr_t)event->param.ud.private_data;
+	int rc;
 
 	switch (event->event) {
 	case RDMA_CM_EVENT_MULTICAST_JOIN:
-		return joined(v, group, &event->param.ud);
+		rc = joined(v, group, &event->param.ud);
+		group->is_joined = !rc;
+		group->is_lost = rc != 0;
+		return rc;
 	case RDMA_CM_EVENT_MULTICAST_ERROR:
 		detach(v, group);
 		group->is_joined = 0;
+		group->is_lost = 1;
 		return mdfh_error_errno(event->status < 0 ? event->status : -EIO,
 		    "verbs: group %s on %s", group->text, v->device);
 	case RDMA_CM_EVENT_DEVICE_REMOVAL:
@@ -305,12 +310,12 @@ void verbs_group_look(struct verbs_port *v)
 	for (uint32_t i = 0; i < v->group_count && !v->is_dead; i++) {
 		struct verbs_group *group = &v->groups[i];
 
-		if (group->is_joined)
+		if (!group->is_lost) /* or asked for, which is answered some time */
 			continue;
 		if (group->is_asked)
 			(void)rdma_leave_multicast(group->id, &group->address.any);
 		group->is_asked = 0;
-		(void)ask(v, group);
+		group->is_lost = ask(v, group) != 0;
 	}
 }
 
