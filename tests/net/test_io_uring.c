@@ -445,7 +445,7 @@ static void receives_empty_datagrams(void **state)
 static void says_its_mode(void **state)
 {
 	static const char *const options[] = {
-	    NULL, "gro=on", "mode=defer", "mode=coop", "mode=sqpoll"};
+	    "mode=poll", "gro=on", "mode=defer", "mode=coop", "mode=sqpoll"};
 	static const char *const modes[] = {"poll", "poll, GRO", "defer", "coop", "sqpoll"};
 
 	(void)state;
