@@ -18,24 +18,6 @@ enum {
 
 /* Options ------------------------------------------------------------------------------------- */
 
-static int read_word(const char *text, const char *key, const char *const *words, int *value)
-{
-	char word[32];
-	char known[96] = "";
-
-	if (!mdfh_option_get(text, key, word, sizeof(word)))
-		return 0;
-	for (int i = 0; words[i]; i++) {
-		if (!strcmp(words[i], word)) {
-			*value = i;
-			return 0;
-		}
-		snprintf(known + strlen(known), sizeof(known) - strlen(known), "%s%s",
-		    i ? ", " : "", words[i]);
-	}
-	return mdfh_error(-EINVAL, "dpdk: %s is '%s'; it must be one of %s", key, word, known);
-}
-
 static int read_address(
     const char *text, const char *key, int is_ipv4, uint8_t address[16], int *has)
 {
@@ -67,9 +49,9 @@ int dpdk_options_read(const char *text, struct dpdk_options *options)
 	if (!rc)
 		rc = mdfh_option_number(text, "queues", 1, DPDK_QUEUES_MAX, &options->queues);
 	if (!rc)
-		rc = read_word(text, "filters", filters, &where);
+		rc = mdfh_option_word(text, "dpdk", "filters", filters, &where);
 	if (!rc)
-		rc = read_word(text, "membership", switches, &options->membership);
+		rc = mdfh_option_word(text, "dpdk", "membership", switches, &options->membership);
 	if (!rc)
 		rc = read_address(text, "address", 1, options->address, &options->has_address);
 	if (!rc)

@@ -32,23 +32,6 @@ static void set_time(
 	packet->flags |= p->time_flags;
 }
 
-/* A copy of the payload, so that the frame can go back at once. NULL = there is no room. */
-static const uint8_t *copy_out(
-    struct efvi_port *p, const uint8_t *payload, uint32_t length, uint64_t *cookie)
-{
-	uint32_t copy;
-	uint8_t *to;
-
-	if (!p->copies.free_count)
-		return NULL;
-	copy = mdfh_pool_take(&p->copies);
-	to = mdfh_pool_at(&p->copies, copy);
-	memcpy(to, payload, length);
-	p->copies.held[copy] = 1;
-	*cookie = COPY_COOKIE | copy;
-	return to;
-}
-
 /* Hold the frame where it lies; its cookie. */
 static uint64_t hold(struct efvi_port *p, const struct efvi_frame *frame)
 {
@@ -77,6 +60,7 @@ static int hand_out(struct efvi_port *p, const struct efvi_frame *from, struct m
 	struct mdfh_bypass_stats *stats = &p->base.stats;
 	struct mdfh_frame frame;
 	const uint8_t *copy = NULL;
+	uint32_t piece = 0;
 	uint32_t length;
 	uint16_t flow;
 
@@ -95,9 +79,11 @@ static int hand_out(struct efvi_port *p, const struct efvi_frame *from, struct m
 	mdfh_frame_trailer(
 	    stats, &p->trailer, from->bytes, from->captured, from->wire_length, &frame, packet);
 	if (from->kind == EFVI_ASSEMBLED || length < p->threshold || p->held_count >= p->hold_max)
-		copy = copy_out(p, from->bytes + frame.payload_offset, length, &packet->cookie);
+		copy =
+		    mdfh_pool_copy(&p->copies, from->bytes + frame.payload_offset, length, &piece);
 	if (copy) {
 		packet->data = copy;
+		packet->cookie = COPY_COOKIE | piece;
 		packet->flags |= MDFH_PACKET_COPIED;
 		stats->rx_copied++;
 		mdfh_efvi_give_back(p, from);

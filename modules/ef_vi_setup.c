@@ -19,24 +19,6 @@ enum {
 
 /* Options ------------------------------------------------------------------------------------- */
 
-static int read_word(const char *text, const char *key, const char *const *words, int *value)
-{
-	char word[32];
-	char known[96] = "";
-
-	if (!mdfh_option_get(text, key, word, sizeof(word)))
-		return 0;
-	for (int i = 0; words[i]; i++) {
-		if (!strcmp(words[i], word)) {
-			*value = i;
-			return 0;
-		}
-		snprintf(known + strlen(known), sizeof(known) - strlen(known), "%s%s",
-		    i ? ", " : "", words[i]);
-	}
-	return mdfh_error(-EINVAL, "ef_vi: %s is '%s'; it must be one of %s", key, word, known);
-}
-
 /* Older headers have no such flag. */
 static int choose_express(enum ef_pd_flags *datapath)
 {
@@ -69,17 +51,20 @@ static int read_options(const char *text, struct efvi_options *options)
 
 	*options = (struct efvi_options){.datapath = EF_PD_DEFAULT};
 	if (!rc)
-		rc = read_word(text, "datapath", datapaths, &is_express);
+		rc = mdfh_option_word(text, "ef_vi", "datapath", datapaths, &is_express);
 	if (!rc && is_express)
 		rc = choose_express(&options->datapath);
 	if (!rc)
-		rc = read_word(text, "event_merge", switches, &options->event_merge);
+		rc =
+		    mdfh_option_word(text, "ef_vi", "event_merge", switches, &options->event_merge);
 	if (!rc)
-		rc = read_word(text, "exclusive_queue", switches, &options->exclusive_queue);
+		rc = mdfh_option_word(
+		    text, "ef_vi", "exclusive_queue", switches, &options->exclusive_queue);
 	if (!rc)
-		rc = read_word(text, "vlan_filters", switches, &options->vlan_filters);
+		rc = mdfh_option_word(
+		    text, "ef_vi", "vlan_filters", switches, &options->vlan_filters);
 	if (!rc)
-		rc = read_word(text, "block_kernel", blocks, &block);
+		rc = mdfh_option_word(text, "ef_vi", "block_kernel", blocks, &block);
 	if (!rc)
 		rc = mdfh_option_number(text, "source_port", 1, 65535, &options->source_port);
 	if (rc)

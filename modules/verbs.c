@@ -232,23 +232,6 @@ static void set_time(
 	}
 }
 
-/* A copy of the payload, so that the piece can go back at once. NULL = there is no room. */
-static const uint8_t *copy_out(
-    struct verbs_port *v, const uint8_t *payload, uint32_t length, uint64_t *cookie)
-{
-	uint32_t copy;
-	uint8_t *to;
-
-	if (!v->copies.free_count)
-		return NULL;
-	copy = mdfh_pool_take(&v->copies);
-	to = mdfh_pool_at(&v->copies, copy);
-	memcpy(to, payload, length);
-	v->copies.held[copy] = 1;
-	*cookie = COPY_COOKIE | copy;
-	return to;
-}
-
 /* One arrival. 1 if a packet was made of it; else its piece is free again. */
 static int take(
     struct verbs_port *v, const struct verbs_arrival *arrival, struct mdfh_packet *packet)
@@ -256,6 +239,7 @@ static int take(
 	struct mdfh_bypass_stats *stats = &v->base.stats;
 	const uint8_t *bytes = mdfh_pool_at(&v->pieces, arrival->piece);
 	const uint8_t *copy = NULL;
+	uint32_t piece = 0;
 	struct mdfh_frame frame;
 	uint32_t length;
 	uint16_t flow;
@@ -287,9 +271,10 @@ static int take(
 	mdfh_frame_trailer(
 	    stats, &v->trailer, bytes, arrival->length, arrival->length, &frame, packet);
 	if (v->is_in_place && (length < v->threshold || v->held_count >= v->hold_max))
-		copy = copy_out(v, packet->data, length, &packet->cookie);
+		copy = mdfh_pool_copy(&v->copies, packet->data, length, &piece);
 	if (copy) {
 		packet->data = copy;
+		packet->cookie = COPY_COOKIE | piece;
 		packet->header_length = 0;
 		packet->flags |= MDFH_PACKET_COPIED;
 		stats->rx_copied++;

@@ -41,23 +41,20 @@ static uint32_t room_in_place(const struct xdp_port *x)
 static void copy_where_needed(struct xdp_port *x, struct mdfh_packet *packet)
 {
 	uint64_t chunk = packet->cookie;
-	uint32_t copy;
-	uint8_t *to;
+	const uint8_t *copy = NULL;
+	uint32_t piece = 0;
 
-	if ((packet->length >= x->threshold && x->held_count < x->hold_max) ||
-	    !x->copies.free_count) {
+	if (packet->length < x->threshold || x->held_count >= x->hold_max)
+		copy = mdfh_pool_copy(&x->copies, packet->data, packet->length, &piece);
+	if (!copy) {
 		x->chunks.held[chunk] = 1;
 		x->held_count++;
 		return;
 	}
-	copy = mdfh_pool_take(&x->copies);
-	to = mdfh_pool_at(&x->copies, copy);
-	memcpy(to, packet->data, packet->length);
-	x->copies.held[copy] = 1;
 	mdfh_xdp_give(x, chunk);
-	packet->data = to;
+	packet->data = copy;
 	packet->header_length = 0;
-	packet->cookie = COPY_COOKIE | copy;
+	packet->cookie = COPY_COOKIE | piece;
 	packet->flags |= MDFH_PACKET_COPIED;
 	x->base.stats.rx_copied++;
 }

@@ -7,6 +7,7 @@
 #include <arpa/inet.h>
 #include <errno.h>
 #include <math.h>
+#include <stdio.h>
 #include <string.h>
 #include <unistd.h>
 
@@ -369,6 +370,27 @@ int mdfh_option_number(
 		    (unsigned long long)min, (unsigned long long)max);
 	*value = number;
 	return 0;
+}
+
+int mdfh_option_word(
+    const char *options, const char *backend, const char *key, const char *const *words, int *value)
+{
+	char word[32];
+	char known[96] = "";
+
+	if (!mdfh_option_get(options, key, word, sizeof(word)))
+		return 0;
+	for (int i = 0; words[i]; i++) {
+		size_t length = strlen(known);
+
+		if (!strcmp(words[i], word)) {
+			*value = i;
+			return 0;
+		}
+		snprintf(known + length, sizeof(known) - length, "%s%s", i ? ", " : "", words[i]);
+	}
+	return mdfh_error(
+	    -EINVAL, "%s: %s is '%s'; it must be one of %s", backend, key, word, known);
 }
 
 int mdfh_option_known(const char *options, const char *backend, const char *const *keys)

@@ -39,6 +39,10 @@ int mdfh_option_get(const char *options, const char *key, char *text, size_t siz
  * of range. */
 int mdfh_option_number(
     const char *options, const char *key, uint64_t min, uint64_t max, uint64_t *value);
+/* The same as one of a NULL-terminated list of words: 0 and *value the word's place, kept if the key is
+ * absent, -EINVAL if it is none of them. */
+int mdfh_option_word(const char *options, const char *backend, const char *key,
+    const char *const *words, int *value);
 /* -EINVAL if options has a key that is not in the NULL-terminated list. */
 int mdfh_option_known(const char *options, const char *backend, const char *const *keys);
 

@@ -3,6 +3,8 @@
 #ifndef MDFH_NET_POOL_H
 #define MDFH_NET_POOL_H
 
+#include <string.h>
+
 #include "mdfh/bypass.h"
 #include "mdfh/memory.h"
 
@@ -37,6 +39,18 @@ static inline uint32_t mdfh_pool_take(struct mdfh_pool *pool)
 static inline void mdfh_pool_put(struct mdfh_pool *pool, uint32_t piece)
 {
 	pool->free[pool->free_count++] = piece;
+}
+
+/* A copy of bytes in a piece that counts as handed out, whose number goes to *piece. NULL: none is free. */
+static inline const uint8_t *mdfh_pool_copy(
+    struct mdfh_pool *pool, const uint8_t *bytes, uint32_t length, uint32_t *piece)
+{
+	if (!pool->free_count)
+		return NULL;
+	*piece = mdfh_pool_take(pool);
+	memcpy(mdfh_pool_at(pool, *piece), bytes, length);
+	pool->held[*piece] = 1;
+	return mdfh_pool_at(pool, *piece);
 }
 
 /* One that was handed out. 0 if it is not held: a packet that is released twice is ignored. */
