@@ -17,7 +17,7 @@ scripts/setup.sh test
 # enabled: a folder that was set up before the packages were there looks for them again.
 scripts/build.sh "$folder" -Dtests=enabled "$@"
 
-arguments=(--no-rebuild --print-errorlogs)
+arguments=(--no-rebuild)
 for suite in ${MDFH_SUITES:-}; do
 	arguments+=(--suite "$suite")
 done
@@ -48,6 +48,8 @@ for line in open(path):
         passed.append(test["name"])
     else:
         failed.append(test["name"])
+        print(f"--- {test['name']}: {result} after {test['duration']:.1f} s; its output ended with:")
+        print("\n".join(text.splitlines()[-40:]))
 for name in failed:
     print(f"failed: {name}")
 print(f"{len(passed)} passed, {len(failed)} failed, {len(skipped)} skipped")
