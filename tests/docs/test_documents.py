@@ -13,6 +13,7 @@ block whose first line is `# NAME.yaml` is that file. Words after sh say what is
 
 C and Python blocks stand word for word in a program under examples/ or tests/, or in a public header; YAML
 blocks are read by the command that they are for. No command line hides in another kind of block."""
+import concurrent.futures
 import os
 import pathlib
 import re
@@ -57,6 +58,7 @@ RUN_BY_CI = [
 
 DRIVER = r'''
 set -u
+mount -t tmpfs tmpfs /dev/shm # documents that run at the same time share no names
 ip link set lo up multicast on
 ip route add 239.0.0.0/8 dev lo
 for n in 1 2; do
@@ -246,11 +248,13 @@ def help_examples():
     return found
 
 
-def add_runs():
-    """A test for each document with command lines to run."""
+def add_runs(pool):
+    """A test for each document with command lines to run; two run at a time, each in namespaces of its own."""
     def test_of(name):
+        run = pool.submit(run_document, name)
+
         def test(self):
-            status, output, count = run_document(name)
+            status, output, count = run.result()
             self.assertEqual(status, 0, f'{name}:\n{output}')
             print(output if '--show' in sys.argv else f'{name}: {count} blocks ran')
         return test
@@ -266,5 +270,6 @@ if __name__ == '__main__':
     if probe.returncode:
         print(f'network namespaces cannot be made here: {probe.stderr.strip()}')
         sys.exit(77)
-    add_runs()
-    unittest.main(argv=sys.argv[:1])
+    with concurrent.futures.ThreadPoolExecutor(2) as pool:
+        add_runs(pool)
+        unittest.main(argv=sys.argv[:1])
