@@ -15,442 +15,13 @@
  * and one span of stores, besides the parse that counts its messages. All else is the slow path:
  * at most a few spans, one memcpy of a packet and one memmove of slot numbers per call. */
 #include <errno.h>
-#include <stdlib.h>
 #include <string.h>
 
-#include "core/lines.h"
 #include "mdfh/error.h"
 #include "mdfh/event.h"
-#include "session/protocols.h"
+#include "session/channel_state.h"
 
 #define JUMP_MAX (1ull << 24)
-
-enum {
-	SESSIONS_LEFT = 8, /* remembered, newest first to go last */
-	LINE_HOLES = 256,  /* newest holes remembered of each line */
-	SLOTS_SPARE = MDFH_SPANS_MAX,
-};
-
-/* Numbers that one line skipped, with what its drop counters said around them. */
-struct line_hole {
-	uint64_t first;
-	uint64_t next;
-	struct mdfh_line_drops before; /* read before the batch of the packet that showed it */
-	struct mdfh_line_drops after;
-	uint8_t cause; /* refused packets stood there: MALFORMED or UNATTRIBUTED; else NONE */
-};
-
-struct line {
-	uint64_t next; /* after the newest packet */
-	int64_t heard_ns;
-	struct mdfh_line_drops drops;  /* newest reading */
-	struct mdfh_line_drops before; /* the reading before that */
-	uint32_t holes;
-	uint8_t refused; /* cause that refused packets give to the next hole, or NONE */
-	struct line_hole hole[LINE_HOLES];
-};
-
-/* An early packet. */
-struct early {
-	uint64_t first;
-	uint64_t next;
-	int64_t since; /* when the hole before it became known */
-	int64_t receive_ns;
-	uint32_t length;
-	uint32_t messages;
-	uint16_t flags;
-	uint8_t line;
-};
-
-/* The packet that is being dealt with: its sound part. */
-struct arrival {
-	const uint8_t *data;
-	uint64_t first;
-	uint64_t next; /* first == next: none */
-	int64_t receive_ns;
-	uint32_t length;
-	uint32_t messages;
-	uint16_t flags;
-	uint8_t line;
-};
-
-struct mdfh_channel {
-	/* Read for each packet. */
-	const struct mdfh_session_ops *session;
-	uint64_t expected;  /* next number to give out */
-	uint64_t known_end; /* numbers below it exist; > expected: something is open */
-	uint64_t id[2];     /* of the active session */
-	uint16_t number;
-	uint16_t lines;
-	uint8_t epoch;
-	uint8_t joined; /* a session is active */
-	uint8_t more;   /* the last call ran out of spans */
-	uint8_t ending; /* end of session announced: end is the number that will not come */
-	uint8_t ended;  /* and given out */
-	uint8_t begin;  /* SESSION_BEGIN is to be given out */
-	uint8_t change; /* next_unit begins another session once this one is dealt with */
-	uint8_t flush;
-	uint32_t retired; /* slots whose spans the last call gave out */
-	uint64_t end;
-	uint64_t late_join; /* numbers 1 .. late_join - 1 are to be given out as a gap */
-	int64_t tail_since; /* when known_end was found to lie past the window's packets */
-	struct arrival arrival;
-
-	/* What waits for a second packet that agrees. */
-	uint64_t rival[2];
-	uint64_t far;
-	uint8_t has_rival;
-	uint8_t has_far;
-
-	struct mdfh_unit next_unit;
-	struct mdfh_packet next_packet;
-	uint8_t next_line;
-
-	struct line line[MDFH_LINES_MAX];
-
-	/* Window: order[head .. head + early) are slots sorted by first. */
-	uint32_t *order;
-	uint32_t *free_slots;
-	struct early *slot;
-	uint8_t *frames;
-	uint32_t head;
-	uint32_t early;
-	uint32_t free_count;
-	uint32_t window_packets;
-	uint32_t frame_size;
-	uint64_t window_end; /* largest next in the window */
-	uint32_t retired_slots[MDFH_SPANS_MAX];
-
-	int64_t window_ns;
-	int64_t line_down_ns;
-	uint64_t first_sequence;
-	char session_id[MDFH_SESSION_TEXT];
-	uint64_t left[SESSIONS_LEFT][2];
-	uint32_t left_count;
-
-	struct mdfh_channel_stats stats;
-};
-
-/* Setup ------------------------------------------------------------------ */
-
-static int check(const struct mdfh_channel_config *c)
-{
-	if (!c->session)
-		return mdfh_error(-EINVAL,
-		    "channel %u: session is not set; "
-		    "mdfh_session_find() gives one",
-		    c->channel);
-	if (c->lines > MDFH_LINES_MAX)
-		return mdfh_error(-EINVAL, "channel %u: lines is %u; it must be 1 to %d",
-		    c->channel, c->lines, MDFH_LINES_MAX);
-	if (c->window_packets < 16 || c->window_packets > 65536 ||
-	    (c->window_packets & (c->window_packets - 1)))
-		return mdfh_error(-EINVAL,
-		    "channel %u: window_packets is %u; it must be a power "
-		    "of two from 16 to 65536",
-		    c->channel, c->window_packets);
-	if (c->window_frame_size < 64 || c->window_frame_size > 65536)
-		return mdfh_error(-EINVAL,
-		    "channel %u: window_frame_size is %u; it must be 64 to "
-		    "65536",
-		    c->channel, c->window_frame_size);
-	if (c->window_ns > INT64_MAX / 4 || c->line_down_ns > INT64_MAX / 4)
-		return mdfh_error(-EINVAL,
-		    "channel %u: window_ns and line_down_ns must be below "
-		    "2^61",
-		    c->channel);
-	if (c->session_id && strlen(c->session_id) >= MDFH_SESSION_TEXT)
-		return mdfh_error(-EINVAL,
-		    "channel %u: session_id '%s' is longer than %d "
-		    "characters",
-		    c->channel, c->session_id, MDFH_SESSION_TEXT - 1);
-	return 0;
-}
-
-int mdfh_channel_create(const struct mdfh_channel_config *config, struct mdfh_channel **channel)
-{
-	struct mdfh_channel_config c = {0};
-	struct mdfh_channel *ch;
-	uint32_t slots;
-	int err;
-
-	*channel = NULL;
-	if (config->size == 0 || config->size > sizeof(c))
-		return mdfh_error(-EINVAL,
-		    "channel: config.size is %zu; it must be "
-		    "sizeof(struct mdfh_channel_config), %zu",
-		    config->size, sizeof(c));
-	memcpy(&c, config, config->size);
-	c.lines = c.lines ? c.lines : 1;
-	c.window_packets = c.window_packets ? c.window_packets : 1024;
-	c.window_frame_size = c.window_frame_size ? c.window_frame_size : 2048;
-	c.window_ns = c.window_ns ? c.window_ns : 50000000;
-	c.line_down_ns = c.line_down_ns ? c.line_down_ns : 3000000000;
-	err = check(&c);
-	if (err)
-		return err;
-
-	ch = mdfh_lines_alloc(1, sizeof(*ch));
-	if (!ch)
-		return mdfh_error(-ENOMEM, "channel %u: %zu bytes", c.channel, sizeof(*ch));
-	slots = c.window_packets + SLOTS_SPARE;
-	ch->order = mdfh_lines_alloc(2 * (size_t)c.window_packets, sizeof(*ch->order));
-	ch->free_slots = mdfh_lines_alloc(slots, sizeof(*ch->free_slots));
-	ch->slot = mdfh_lines_alloc(slots, sizeof(*ch->slot));
-	ch->frames = mdfh_lines_alloc(slots, c.window_frame_size);
-	if (!ch->order || !ch->free_slots || !ch->slot || !ch->frames) {
-		mdfh_channel_destroy(ch);
-		return mdfh_error(-ENOMEM, "channel %u: a window of %u packets of %u bytes",
-		    c.channel, c.window_packets, c.window_frame_size);
-	}
-	for (uint32_t i = 0; i < slots; i++)
-		ch->free_slots[i] = i;
-	ch->free_count = slots;
-
-	for (unsigned i = 0; i < MDFH_LINES_MAX; i++)
-		ch->line[i].heard_ns = INT64_MIN;
-	ch->session = c.session;
-	ch->number = c.channel;
-	ch->lines = c.lines;
-	ch->window_packets = c.window_packets;
-	ch->frame_size = c.window_frame_size;
-	ch->window_ns = (int64_t)c.window_ns;
-	ch->line_down_ns = (int64_t)c.line_down_ns;
-	ch->first_sequence = c.first_sequence;
-	if (c.session_id)
-		memcpy(ch->session_id, c.session_id, strlen(c.session_id) + 1);
-	*channel = ch;
-	return 0;
-}
-
-void mdfh_channel_destroy(struct mdfh_channel *ch)
-{
-	if (!ch)
-		return;
-	free(ch->frames);
-	free(ch->slot);
-	free(ch->free_slots);
-	free(ch->order);
-	free(ch);
-}
-
-/* Causes: what the counters of a line said around a hole ------------------------ */
-
-static void line_skipped(
-    const struct mdfh_channel *ch, struct line *l, uint64_t first, uint64_t next, uint8_t cause)
-{
-	struct line_hole *h;
-
-	if (l->holes == LINE_HOLES) {
-		/* Those that another line filled long ago make room, else the oldest. */
-		uint32_t kept = 0;
-
-		for (uint32_t i = 0; i < LINE_HOLES; i++)
-			if (l->hole[i].next > ch->expected)
-				l->hole[kept++] = l->hole[i];
-		if (kept == LINE_HOLES)
-			memmove(l->hole, l->hole + 1, --kept * sizeof(l->hole[0]));
-		l->holes = kept;
-	}
-	h = &l->hole[l->holes++];
-	*h = (struct line_hole){
-	    .first = first,
-	    .next = next,
-	    .before = l->before,
-	    .after = l->drops,
-	    .cause = cause,
-	};
-}
-
-/* A packet behind the line's newest one: reordered on that line, or a repeat. Returns how many
- * numbers it brings that the line had skipped. */
-static uint64_t line_filled(struct line *l, uint64_t first, uint64_t next)
-{
-	uint64_t filled = 0;
-
-	for (uint32_t i = 0; i < l->holes; i++) {
-		struct line_hole *h = &l->hole[i];
-		uint64_t from = first > h->first ? first : h->first;
-		uint64_t to = next < h->next ? next : h->next;
-
-		if (from >= to)
-			continue;
-		filled += to - from;
-		if (from > h->first && to < h->next && l->holes < LINE_HOLES) {
-			memmove(h + 1, h, (l->holes - i) * sizeof(*h));
-			l->holes++;
-			h[0].next = from;
-			h[1].first = to;
-			i++;
-		} else if (from > h->first) {
-			h->next = from;
-		} else if (to < h->next) {
-			h->first = to;
-		} else {
-			memmove(h, h + 1, (l->holes - i - 1) * sizeof(*h));
-			l->holes--;
-			i--;
-		}
-	}
-	return filled;
-}
-
-/* NIC and kernel counters are read by another thread, some time after they rose: what they say
- * when the hole is given up counts. The socket's come with the packets. */
-static unsigned hole_cause(const struct line *l, const struct line_hole *h, uint64_t *rise)
-{
-	const struct mdfh_line_drops *after = &h->after;
-	unsigned cause = MDFH_CAUSE_NONE, rose = 0;
-
-	*rise = UINT64_MAX;
-	if (h->cause)
-		return h->cause;
-	if (l->drops.nic > h->before.nic)
-		rose++, cause = MDFH_CAUSE_NIC, *rise = l->drops.nic - h->before.nic;
-	if (l->drops.kernel > h->before.kernel)
-		rose++, cause = MDFH_CAUSE_KERNEL;
-	if (after->socket > h->before.socket)
-		rose++, cause = MDFH_CAUSE_SOCKET, *rise = after->socket - h->before.socket;
-	if (after->injected > h->before.injected)
-		rose++, cause = MDFH_CAUSE_INJECTED;
-	if (rose == 1)
-		return cause;
-	return rose == 0 && after->known ? MDFH_CAUSE_UPSTREAM : MDFH_CAUSE_UNATTRIBUTED;
-}
-
-/* Each line that lacks a gap lacks a packet of its own: a port that dropped fewer than it has such lines
- * has not dropped all of them. */
-static int is_enough(const struct mdfh_channel *ch, const uint64_t rises[MDFH_LINES_MAX])
-{
-	for (unsigned i = 0; i < ch->lines; i++) {
-		uint64_t lines = 0;
-
-		if (!ch->line[i].drops.shared || !rises[i])
-			continue;
-		for (unsigned k = 0; k < ch->lines; k++)
-			lines += rises[k] && ch->line[k].drops.shared == ch->line[i].drops.shared;
-		if (rises[i] < lines)
-			return 0;
-	}
-	return 1;
-}
-
-/* One name for a gap: what every line that passed it says. A message that arrived and was refused
- * would have filled it, so that outweighs the rest. */
-static uint8_t gap_cause(const struct mdfh_channel *ch, uint64_t first, uint64_t next)
-{
-	unsigned agreed = MDFH_CAUSE_NONE;
-	uint64_t rises[MDFH_LINES_MAX] = {0};
-
-	for (unsigned i = 0; i < ch->lines; i++) {
-		const struct line *l = &ch->line[i];
-
-		for (uint32_t k = 0; k < l->holes; k++) {
-			unsigned cause;
-
-			if (l->hole[k].first >= next || l->hole[k].next <= first)
-				continue;
-			cause = hole_cause(l, &l->hole[k], &rises[i]);
-			if (cause == MDFH_CAUSE_MALFORMED)
-				return MDFH_CAUSE_MALFORMED;
-			if (agreed == MDFH_CAUSE_NONE)
-				agreed = cause;
-			else if (agreed != cause)
-				agreed = MDFH_CAUSE_UNATTRIBUTED;
-		}
-	}
-	return (uint8_t)(agreed && is_enough(ch, rises) ? agreed : MDFH_CAUSE_UNATTRIBUTED);
-}
-
-void mdfh_channel_drops(struct mdfh_channel *ch, unsigned line, const struct mdfh_line_drops *drops)
-{
-	struct line *l;
-
-	if (line >= ch->lines)
-		return;
-	l = &ch->line[line];
-	l->before = l->drops;
-	l->drops = *drops;
-}
-
-/* Window ----------------------------------------------------------------- */
-
-static void window_retire(struct mdfh_channel *ch)
-{
-	while (ch->retired)
-		ch->free_slots[ch->free_count++] = ch->retired_slots[--ch->retired];
-}
-
-/* Note that numbers below next exist, as of now. */
-static void know(struct mdfh_channel *ch, uint64_t next, int64_t now_ns)
-{
-	uint64_t held = ch->early && ch->window_end > ch->expected ? ch->window_end : ch->expected;
-
-	if (next <= ch->known_end)
-		return;
-	if (ch->known_end <= held)
-		ch->tail_since = now_ns;
-	ch->known_end = next;
-}
-
-/* Copy the arrival into the window. 1, or 0 when there is no room for it. */
-static int window_store(struct mdfh_channel *ch, int64_t now_ns)
-{
-	const struct arrival *a = &ch->arrival;
-	uint32_t low = ch->head, high = ch->head + ch->early;
-	int64_t since = now_ns;
-	struct early *e;
-	uint32_t slot;
-
-	/* The first packet that begins after this one; most belong at the end. */
-	if (low < high && ch->slot[ch->order[high - 1]].first <= a->first)
-		low = high;
-	while (low < high) {
-		uint32_t middle = low + (high - low) / 2;
-
-		if (ch->slot[ch->order[middle]].first <= a->first)
-			low = middle + 1;
-		else
-			high = middle;
-	}
-	if (low > ch->head && ch->slot[ch->order[low - 1]].next >= a->next) {
-		ch->stats.lines[a->line].duplicates +=
-		    ch->session->counts_packets ? 1 : a->next - a->first;
-		return 1;
-	}
-	if (ch->early == ch->window_packets || a->length > ch->frame_size)
-		return 0;
-
-	if (low < ch->head + ch->early)
-		since = ch->slot[ch->order[low]].since;
-	else if (ch->tail_since < now_ns)
-		since = ch->tail_since;
-	if (ch->head + ch->early == 2 * ch->window_packets) {
-		memmove(ch->order, ch->order + ch->head, ch->early * sizeof(*ch->order));
-		low -= ch->head;
-		ch->head = 0;
-	}
-	memmove(ch->order + low + 1, ch->order + low,
-	    (ch->head + ch->early - low) * sizeof(*ch->order));
-	slot = ch->free_slots[--ch->free_count];
-	ch->order[low] = slot;
-	if (ch->early++ == 0 || ch->window_end < a->next)
-		ch->window_end = a->next;
-	e = &ch->slot[slot];
-	*e = (struct early){
-	    .first = a->first,
-	    .next = a->next,
-	    .since = since,
-	    .receive_ns = a->receive_ns,
-	    .length = a->length,
-	    .messages = a->messages,
-	    .flags = a->flags,
-	    .line = a->line,
-	};
-	memcpy(ch->frames + (size_t)slot * ch->frame_size, a->data, a->length);
-	ch->stats.lines[a->line].early++;
-	return 1;
-}
 
 /* Spans ------------------------------------------------------------------ */
 
@@ -584,6 +155,18 @@ static void refuse(struct mdfh_channel *ch, unsigned line, unsigned error, unsig
 	ch->line[line].refused = (uint8_t)cause;
 }
 
+/* Note that numbers below next exist, as of now. */
+static void know(struct mdfh_channel *ch, uint64_t next, int64_t now_ns)
+{
+	uint64_t held = ch->early && ch->window_end > ch->expected ? ch->window_end : ch->expected;
+
+	if (next <= ch->known_end)
+		return;
+	if (ch->known_end <= held)
+		ch->tail_since = now_ns;
+	ch->known_end = next;
+}
+
 /* Take a sound unit of the active session: line accounts, then the arrival. */
 static void take(struct mdfh_channel *ch, const struct mdfh_unit *unit,
     const struct mdfh_packet *packet, unsigned line, int64_t now_ns)
@@ -614,9 +197,9 @@ static void take(struct mdfh_channel *ch, const struct mdfh_unit *unit,
 
 	if (unit->first > l->next) {
 		stats->missing += unit->first - l->next;
-		line_skipped(ch, l, l->next, unit->first, l->refused);
+		mdfh_line_skipped(ch, l, l->next, unit->first, l->refused);
 	} else if (unit->first < l->next) {
-		stats->missing -= line_filled(l, unit->first, next);
+		stats->missing -= mdfh_line_filled(l, unit->first, next);
 	}
 	if (next >= l->next) {
 		l->next = next;
@@ -673,21 +256,9 @@ static int advance(struct mdfh_channel *ch, int64_t now_ns, struct mdfh_span *sp
 			continue;
 		}
 		if (ch->early && ch->slot[ch->order[ch->head]].first <= ch->expected) {
-			uint32_t slot = ch->order[ch->head++];
-			const struct early *e = &ch->slot[slot];
-			struct arrival held = {
-			    .data = ch->frames + (size_t)slot * ch->frame_size,
-			    .first = e->first,
-			    .next = e->next,
-			    .receive_ns = e->receive_ns,
-			    .length = e->length,
-			    .messages = e->messages,
-			    .flags = e->flags,
-			    .line = e->line,
-			};
+			struct arrival held;
+			uint32_t slot = mdfh_window_take(ch, &held);
 
-			if (--ch->early == 0)
-				ch->head = 0;
 			/* A slot whose bytes were given out must stay until the next call. */
 			if (span_data(ch, &spans[n], &held)) {
 				ch->retired_slots[ch->retired++] = slot;
@@ -702,7 +273,7 @@ static int advance(struct mdfh_channel *ch, int64_t now_ns, struct mdfh_span *sp
 			a->next = a->first;
 			continue;
 		}
-		if (a->first < a->next && window_store(ch, now_ns)) {
+		if (a->first < a->next && mdfh_window_store(ch, now_ns)) {
 			a->next = a->first;
 			continue;
 		}
@@ -734,8 +305,8 @@ static int advance(struct mdfh_channel *ch, int64_t now_ns, struct mdfh_span *sp
 		} else if (!ch->flush && !ch->change && now_ns - since < ch->window_ns) {
 			break;
 		}
-		span_gap(ch, &spans[n++], ch->expected, lowest, gap_cause(ch, ch->expected, lowest),
-		    now_ns);
+		span_gap(ch, &spans[n++], ch->expected, lowest,
+		    mdfh_gap_cause(ch, ch->expected, lowest), now_ns);
 		ch->expected = lowest;
 	}
 	ch->stats.next_sequence = ch->expected;
