@@ -2,7 +2,7 @@
  *
  * A decoder owns what a protocol's messages need to be understood (ITCH: stock locate -> row of
  * the instrument table, midnight of the session date) and a position in the current span. The
- * mapping of messages to ops is one file per protocol (itch50_map.c ...). Internal: not ABI.
+ * mapping of messages to ops is each protocol's own (itch50_map.c ...). Internal: not ABI.
  *
  *     mdfh_decoder_begin(d, &span, origin);
  *     while ((n = mdfh_decoder_next(d, ops, max)) > 0)
