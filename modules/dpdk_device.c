@@ -27,6 +27,8 @@ enum {
 };
 
 static struct dpdk_device *devices;
+/* Those of others that were given back. Their queues have packets of our pools until they are set up anew. */
+static struct dpdk_device *given_back;
 
 /* Sizes --------------------------------------------------------------------------------------- */
 
@@ -117,10 +119,35 @@ static int probe(struct dpdk_device *device)
 	    -ENODEV, "dpdk: interface '%s' is a device without a network port", device->text);
 }
 
+static void free_device(struct dpdk_device *device)
+{
+	for (int i = 0; i < DPDK_QUEUES_MAX; i++) {
+		if (!device->is_one_pool)
+			rte_mempool_free(device->tx_pool[i]);
+		rte_mempool_free(device->rx_pool[i]);
+	}
+	free(device);
+}
+
+static void forget_given_back(uint16_t id)
+{
+	for (struct dpdk_device **at = &given_back; *at;) {
+		struct dpdk_device *device = *at;
+
+		if (device->id == id) {
+			*at = device->next;
+			free_device(device);
+		} else {
+			at = &device->next;
+		}
+	}
+}
+
 /* Configuring --------------------------------------------------------------------------------- */
 
 static int make_pools(struct dpdk_device *device)
 {
+	static unsigned made; /* names are of one pool */
 	int node = rte_eal_has_hugepages() ? rte_eth_dev_socket_id(device->id) : SOCKET_ID_ANY;
 	uint16_t room = (uint16_t)data_room(device->shape.frame_size);
 
@@ -129,10 +156,10 @@ static int make_pools(struct dpdk_device *device)
 		uint32_t packets = rx_packets(&device->shape, device->rx_descriptors) +
 				   (device->is_one_pool ? TX_PACKETS : 0);
 
-		snprintf(name, sizeof(name), "mdfh_rx_%u_%u", device->id, i);
+		snprintf(name, sizeof(name), "mdfh_rx_%u", made);
 		device->rx_pool[i] =
 		    rte_pktmbuf_pool_create(name, packets, POOL_CACHE, 0, room, node);
-		snprintf(name, sizeof(name), "mdfh_tx_%u_%u", device->id, i);
+		snprintf(name, sizeof(name), "mdfh_tx_%u", made++);
 		if (device->rx_pool[i] && device->is_one_pool)
 			device->tx_pool[i] = device->rx_pool[i];
 		else if (device->rx_pool[i])
@@ -204,6 +231,8 @@ static int configure(struct dpdk_device *device)
 		if (rc)
 			return dpdk_error(rc, "dpdk: %s: send queue %u", device->text, (unsigned)i);
 	}
+	if (!rc)
+		forget_given_back(device->id);
 	return rc;
 }
 
@@ -327,6 +356,8 @@ static void destroy(struct dpdk_device *device, int is_known)
 			(void)rte_eth_allmulticast_disable(device->id);
 		if (device->is_started)
 			(void)rte_eth_dev_stop(device->id);
+		if (device->is_foreign && device->is_isolated)
+			(void)rte_flow_isolate(device->id, 0, NULL);
 		if (!device->is_foreign && rte_eth_dev_is_valid_port(device->id)) {
 			struct rte_device *of;
 
@@ -338,16 +369,16 @@ static void destroy(struct dpdk_device *device, int is_known)
 				(void)rte_dev_remove(of);
 		}
 	}
-	for (int i = 0; i < DPDK_QUEUES_MAX; i++) {
-		if (!device->is_one_pool)
-			rte_mempool_free(device->tx_pool[i]);
-		rte_mempool_free(device->rx_pool[i]);
-	}
 	while (*at && *at != device)
 		at = &(*at)->next;
 	if (*at)
 		*at = device->next;
-	free(device);
+	if (is_known && device->is_foreign) {
+		device->next = given_back;
+		given_back = device;
+	} else {
+		free_device(device);
+	}
 }
 
 static int create(

@@ -1,6 +1,7 @@
 /* test_dpdk_nic.c - backend dpdk on a NIC of software (fake_nic.h): rules taken, refused in part and refused,
  * RSS, checksums, stamps, tags and groups. */
 #include <errno.h>
+#include <rte_dev.h>
 #include <rte_ethdev.h>
 
 #include "mdfh/clock.h"
@@ -239,6 +240,27 @@ static void filters_itself_where_a_rule_is_refused(void **state)
 		assert_int_equal(fake_nic.kept_away, 0);
 		OPS->close(port);
 	}
+}
+
+/* A NIC that was there before and stays: it is not left in a mode in which nothing comes. */
+static void filters_itself_on_a_nic_of_another(void **state)
+{
+	struct mdfh_bypass *port;
+
+	(void)state;
+	fake_nic_reset();
+	assert_ok(rte_dev_probe(FAKE_NIC));
+	fake_nic.rules_max = -1;
+	port = open_nic((struct mdfh_bypass_config){0});
+	assert_false(fake_nic.is_isolated);
+	expect_flows(port);
+	OPS->close(port);
+	fake_nic_reset();
+	port = open_nic((struct mdfh_bypass_config){0});
+	assert_true(fake_nic.is_isolated);
+	OPS->close(port);
+	assert_false(fake_nic.is_isolated);
+	assert_ok(rte_eal_hotplug_remove("vdev", FAKE_NIC));
 }
 
 static void fails_where_the_nic_has_to_filter(void **state)
@@ -574,6 +596,7 @@ int main(void)
 	    cmocka_unit_test(copies_a_payload_behind_long_headers),
 	    cmocka_unit_test(has_the_nic_filter),
 	    cmocka_unit_test(filters_itself_where_a_rule_is_refused),
+	    cmocka_unit_test(filters_itself_on_a_nic_of_another),
 	    cmocka_unit_test(fails_where_the_nic_has_to_filter),
 	    cmocka_unit_test(says_that_a_second_tag_is_not_looked_at),
 	    cmocka_unit_test(steers_flows_to_their_queues),
