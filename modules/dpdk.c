@@ -85,9 +85,8 @@ static int classify(
 		rte_pktmbuf_mtod(*mbuf, const uint8_t *), (*mbuf)->data_len, (*mbuf)->pkt_len,
 		frame, flow))
 		return !has_wrong_sums(p, *mbuf);
-	if (p->speaks && (frame->protocol == IPPROTO_IGMP || frame->protocol == IPPROTO_ICMPV6))
-		(void)mdfh_igmp_input(&p->igmp, rte_pktmbuf_mtod(*mbuf, const uint8_t *),
-		    (*mbuf)->data_len, frame, p->now_ns);
+	if (frame->protocol == IPPROTO_IGMP || frame->protocol == IPPROTO_ICMPV6)
+		dpdk_membership_hear(p, *mbuf, frame);
 	return 0;
 }
 

@@ -12,6 +12,7 @@
 #include <rte_ethdev.h>
 #include <rte_flow.h>
 #include <rte_mbuf.h>
+#include <rte_ring.h>
 
 #include "core/device_clock.h"
 #include "net/net.h"
@@ -25,6 +26,7 @@ enum {
 	DPDK_EAL_TEXT_MAX = 1024,
 	DPDK_HEADERS_MAX = 128, /* frame bytes that may stand before a payload */
 	DPDK_BURST_MAX = 256,
+	DPDK_HEARD_MAX = 8, /* questions of routers that wait for a queue */
 	DPDK_RULES_MAX = 2 * MDFH_BYPASS_FLOWS_MAX + 2,
 	DPDK_SLOT_PLAIN =
 	    1, /* added to an mbuf: it is in one piece, nobody else's, and of rx_pool */
@@ -102,6 +104,9 @@ struct dpdk_device {
 	const char *multicast;               /* how groups are let in */
 	struct rte_mempool *rx_pool[DPDK_QUEUES_MAX];
 	struct rte_mempool *tx_pool[DPDK_QUEUES_MAX];
+	/* Of several queues each: what routers ask and came to another. */
+	struct rte_ring *heard[DPDK_QUEUES_MAX];
+	uint32_t leaves; /* ports that have left their groups; atomic */
 	/* Link-layer groups, of all ports. */
 	struct rte_ether_addr groups[DPDK_QUEUES_MAX * MDFH_BYPASS_FLOWS_MAX];
 	uint32_t groups_count;
@@ -145,6 +150,7 @@ struct dpdk_port {
 	int is_linked;
 	uint64_t called_ns; /* when the other end was called, or found to have gone */
 	uint64_t joined_ns; /* when the groups were joined */
+	uint32_t leaves;    /* of the device, as this port has seen it */
 	uint16_t polls;     /* of an empty queue since the clock was read */
 	uint64_t looked_ns; /* when dpdk_membership_poll was called last */
 	uint64_t look_every_ns;
@@ -196,6 +202,9 @@ void dpdk_clock_look(struct dpdk_port *port, uint64_t now_ns);
 /* Membership: recv, stats and close drive it. */
 int dpdk_membership_open(struct dpdk_port *port, const struct mdfh_bypass_config *config,
     const struct dpdk_options *options);
+/* A frame that may be a router's question or another host's report. */
+void dpdk_membership_hear(
+    struct dpdk_port *port, const struct rte_mbuf *mbuf, const struct mdfh_frame *frame);
 void dpdk_membership_poll(struct dpdk_port *port, uint64_t now_ns);
 void dpdk_membership_look(struct dpdk_port *port);
 void dpdk_membership_leave(struct dpdk_port *port);

@@ -154,7 +154,8 @@ static int make_pools(struct dpdk_device *device)
 	for (uint16_t i = 0; i < device->queues; i++) {
 		char name[RTE_MEMPOOL_NAMESIZE];
 		uint32_t packets = rx_packets(&device->shape, device->rx_descriptors) +
-				   (device->is_one_pool ? TX_PACKETS : 0);
+				   (device->is_one_pool ? TX_PACKETS : 0) +
+				   (device->queues > 1 ? DPDK_HEARD_MAX * device->queues : 0u);
 
 		snprintf(name, sizeof(name), "mdfh_rx_%u", made);
 		device->rx_pool[i] =
@@ -173,6 +174,20 @@ static int make_pools(struct dpdk_device *device)
 			    rte_eal_has_hugepages()
 				? "reserve more hugepages (sysctl vm.nr_hugepages)"
 				: "give more with backend_options memory_mb");
+	}
+	return 0;
+}
+
+static int make_rings_of_heard(struct dpdk_device *device)
+{
+	for (uint16_t i = 0; device->queues > 1 && i < device->queues; i++) {
+		char name[RTE_RING_NAMESIZE];
+
+		snprintf(name, sizeof(name), "mdfh_heard_%u_%u", device->id, i);
+		device->heard[i] =
+		    rte_ring_create(name, DPDK_HEARD_MAX, SOCKET_ID_ANY, RING_F_SC_DEQ);
+		if (!device->heard[i])
+			return dpdk_error(-rte_errno, "dpdk: %s: a ring", device->text);
 	}
 	return 0;
 }
@@ -219,6 +234,8 @@ static int configure(struct dpdk_device *device)
 	if (rc)
 		return dpdk_error(rc, "dpdk: %s: descriptors", device->text);
 	rc = make_pools(device);
+	if (!rc)
+		rc = make_rings_of_heard(device);
 	for (uint16_t i = 0; !rc && i < device->queues; i++) {
 		unsigned node = (unsigned)rte_eth_dev_socket_id(device->id);
 
@@ -342,6 +359,17 @@ static void drain(const struct dpdk_device *device)
 	}
 }
 
+static void free_heard(struct dpdk_device *device)
+{
+	for (uint16_t i = 0; i < DPDK_QUEUES_MAX && device->heard[i]; i++) {
+		void *mbuf;
+
+		while (!rte_ring_dequeue(device->heard[i], &mbuf))
+			rte_pktmbuf_free(mbuf);
+		rte_ring_free(device->heard[i]);
+	}
+}
+
 static void destroy(struct dpdk_device *device, int is_known)
 {
 	struct dpdk_device **at = &devices;
@@ -369,6 +397,7 @@ static void destroy(struct dpdk_device *device, int is_known)
 				(void)rte_dev_remove(of);
 		}
 	}
+	free_heard(device);
 	while (*at && *at != device)
 		at = &(*at)->next;
 	if (*at)

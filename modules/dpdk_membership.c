@@ -3,7 +3,10 @@
  *
  * recv drives it, at most once a millisecond, so that the first report says that somebody receives;
  * stats does, too, for a port that is not polled for a while. Reports wait for the link, which a NIC
- * takes seconds to bring up, and are made anew when it comes back: the switch has forgotten them. */
+ * takes seconds to bring up, and are made anew when it comes back: the switch has forgotten them.
+ *
+ * A question comes to one queue of the device. Its port hands a copy to the others, so that they answer, too,
+ * and in the version that the router speaks. */
 #include "modules/dpdk.h"
 
 #include <errno.h>
@@ -60,7 +63,53 @@ int dpdk_membership_open(struct dpdk_port *port, const struct mdfh_bypass_config
 	dpdk_own_address(port, options, 0, port->igmp_config.address6);
 	rc = begin(port, mdfh_clock_now_ns());
 	port->speaks = !rc && port->igmp.group_count != 0;
+	port->leaves = __atomic_load_n(&port->device->leaves, __ATOMIC_RELAXED);
 	return rc;
+}
+
+void dpdk_membership_hear(
+    struct dpdk_port *port, const struct rte_mbuf *mbuf, const struct mdfh_frame *frame)
+{
+	struct dpdk_device *device = port->device;
+
+	if (!mdfh_igmp_input(&port->igmp, rte_pktmbuf_mtod(mbuf, const uint8_t *), mbuf->data_len,
+		frame, port->now_ns))
+		return;
+	for (uint16_t queue = 0; device->queues > 1 && queue < device->queues; queue++) {
+		struct rte_mbuf *copy = NULL;
+
+		if (queue != port->queue && !rte_ring_full(device->heard[queue]))
+			copy = rte_pktmbuf_copy(mbuf, port->rx_pool, 0, UINT32_MAX);
+		if (copy && rte_ring_enqueue(device->heard[queue], copy))
+			rte_pktmbuf_free(copy);
+	}
+}
+
+/* What the ports of other queues have heard and done. */
+static void listen_to_others(struct dpdk_port *port, uint64_t now_ns)
+{
+	struct dpdk_device *device = port->device;
+	uint32_t leaves = __atomic_load_n(&device->leaves, __ATOMIC_ACQUIRE);
+	void *heard;
+
+	for (int i = 0; i < DPDK_HEARD_MAX && !rte_ring_dequeue(device->heard[port->queue], &heard);
+	     i++) {
+		struct rte_mbuf *mbuf = heard;
+		const uint8_t *bytes = rte_pktmbuf_mtod(mbuf, const uint8_t *);
+		struct mdfh_frame frame;
+
+		(void)mdfh_frame_parse(
+		    MDFH_LINK_ETHERNET, bytes, mbuf->data_len, mbuf->pkt_len, &frame);
+		(void)mdfh_igmp_input(&port->igmp, bytes, mbuf->data_len, &frame, now_ns);
+		rte_pktmbuf_free(mbuf);
+	}
+	/* One that has left may have had the same groups. Routers ask who else there is, perhaps where nobody
+	 * listens any more; and what nobody has heard is said anew before they forget it. */
+	if (leaves == port->leaves && now_ns - port->joined_ns <= REJOIN_NS)
+		return;
+	port->leaves = leaves;
+	port->joined_ns = now_ns;
+	mdfh_igmp_renew(&port->igmp, now_ns);
 }
 
 static int emit(void *context, const uint8_t *frame, uint32_t length)
@@ -102,14 +151,11 @@ void dpdk_membership_poll(struct dpdk_port *port, uint64_t now_ns)
 		port->is_linked = 1;
 		port->joined_ns = now_ns;
 	}
-	/* A question comes to one queue of the device: what is wanted on the others is said anew
-	 * before routers forget it. */
-	if (port->speaks && port->device->queues > 1 && now_ns - port->joined_ns > REJOIN_NS) {
-		port->joined_ns = now_ns;
-		(void)begin(port, now_ns);
-	}
-	if (port->speaks)
-		(void)mdfh_igmp_poll(&port->igmp, now_ns, emit, port);
+	if (!port->speaks)
+		return;
+	if (port->device->queues > 1)
+		listen_to_others(port, now_ns);
+	(void)mdfh_igmp_poll(&port->igmp, now_ns, emit, port);
 }
 
 void dpdk_membership_look(struct dpdk_port *port)
@@ -132,4 +178,5 @@ void dpdk_membership_leave(struct dpdk_port *port)
 	now_ns = mdfh_clock_now_ns();
 	mdfh_igmp_leave(&port->igmp, now_ns);
 	(void)mdfh_igmp_poll(&port->igmp, now_ns, emit, port);
+	__atomic_add_fetch(&port->device->leaves, 1, __ATOMIC_RELEASE);
 }

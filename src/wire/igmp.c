@@ -199,11 +199,7 @@ int mdfh_igmp_init(struct mdfh_igmp *igmp, const struct mdfh_igmp_config *config
 		if (error)
 			return error;
 	}
-	for (uint32_t i = 0; i < igmp->link_count; i++) {
-		igmp->links[i].changes = igmp->links[i].robustness;
-		igmp->links[i].change_ns = now_ns;
-	}
-	set_next(igmp);
+	mdfh_igmp_renew(igmp, now_ns);
 	return 0;
 }
 
@@ -606,6 +602,16 @@ int mdfh_igmp_poll(struct mdfh_igmp *igmp, uint64_t now_ns, mdfh_igmp_emit emit,
 		poll_group(&speech, &igmp->groups[i]);
 	set_next(igmp);
 	return speech.frames;
+}
+
+void mdfh_igmp_renew(struct mdfh_igmp *igmp, uint64_t now_ns)
+{
+	follow_clock(igmp, now_ns);
+	for (uint32_t i = 0; i < igmp->link_count; i++) {
+		igmp->links[i].changes = igmp->links[i].robustness;
+		igmp->links[i].change_ns = now_ns;
+	}
+	set_next(igmp);
 }
 
 void mdfh_igmp_leave(struct mdfh_igmp *igmp, uint64_t now_ns)

@@ -123,6 +123,10 @@ static inline uint64_t mdfh_igmp_next_ns(const struct mdfh_igmp *igmp)
  * whoever goes by a clock that may be set back. */
 int mdfh_igmp_poll(struct mdfh_igmp *igmp, uint64_t now_ns, mdfh_igmp_emit emit, void *context);
 
+/* Say all that is wanted anew, as when it was joined but in the version that is spoken now: due at now_ns,
+ * and repeated. For whoever cannot be sure to have heard every query. */
+void mdfh_igmp_renew(struct mdfh_igmp *igmp, uint64_t now_ns);
+
 /* Leave all groups: what there is to say is due at now_ns, and version 3 repeats it. Whoever cannot
  * wait polls once and stops: a router asks again before it believes that nobody is left. */
 void mdfh_igmp_leave(struct mdfh_igmp *igmp, uint64_t now_ns);

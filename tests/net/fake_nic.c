@@ -342,7 +342,11 @@ static uint16_t take_burst(void *queue, struct rte_mbuf **packets, uint16_t most
 
 static uint16_t send_burst(void *queue, struct rte_mbuf **packets, uint16_t n)
 {
-	(void)queue;
+	int index = (int)((void **)queue - queue_pointers);
+
+	for (uint16_t i = 0; fake_nic.on_send && i < n; i++)
+		fake_nic.on_send(
+		    index, rte_pktmbuf_mtod(packets[i], const uint8_t *), packets[i]->data_len);
 	rte_pktmbuf_free_bulk(packets, n);
 	fake_nic.sent += n;
 	return n;

@@ -24,6 +24,8 @@ struct fake_nic {
 	int flags_missing_sum;    /* UDP packets without a checksum are called bad */
 	struct rte_mempool *pool; /* that its packets are of; NULL = the queue's */
 	int stamps_every;         /* it stamps one packet in so many; 0 = all */
+	/* Called with what is sent. NULL = nobody looks. */
+	void (*on_send)(int queue, const uint8_t *bytes, uint32_t length);
 
 	/* What it was told, and what it counts. */
 	int is_isolated;

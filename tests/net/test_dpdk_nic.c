@@ -8,6 +8,7 @@
 #include "net/dpdk_test.h"
 #include "net/fake_nic.h"
 #include "net/module_test.h"
+#include "net/querier_test.h"
 
 #define OPS (mdfh_backend_module.ops)
 
@@ -562,6 +563,26 @@ static uint32_t make_query(uint8_t *frame)
 	return sizeof(bytes);
 }
 
+/* One of IGMPv2 (RFC 2236, 2): answer within 0.5 s. */
+static uint32_t make_query_v2(uint8_t *frame)
+{
+	static const uint8_t head[] = {0x01, 0x00, 0x5e, 0, 0, 1, 2, 0, 0, 0, 0, 9, 0x08, 0x00,
+	    0x45, 0, 0, 28, 0, 1, 0, 0, 1, 2, 0, 0, 10, 0, 0, 9, 224, 0, 0, 1};
+	uint16_t sum;
+
+	memset(frame, 0, 64);
+	memcpy(frame, head, sizeof(head));
+	sum = querier_sum(frame + 14, 20);
+	frame[24] = (uint8_t)(sum >> 8);
+	frame[25] = (uint8_t)sum;
+	frame[34] = 0x11;
+	frame[35] = 5;
+	sum = querier_sum(frame + 34, 8);
+	frame[36] = (uint8_t)(sum >> 8);
+	frame[37] = (uint8_t)sum;
+	return 60;
+}
+
 static void answers_routers_through_its_rules(void **state)
 {
 	struct mdfh_packet packets[64];
@@ -590,6 +611,63 @@ static void answers_routers_through_its_rules(void **state)
 	OPS->close(port);
 }
 
+/* What the port of a queue reported last: version 2 of a group of its own, or version 3 of any. */
+static struct {
+	int is_v2, is_v3;
+} reported[2];
+
+static void look_at_report(int queue, const uint8_t *bytes, uint32_t length)
+{
+	static const uint8_t second[4] = {239, 1, 1, 2};
+	const uint8_t *igmp = bytes + 14 + 24;
+
+	assert_true(length >= 60 && queue < 2 && bytes[23] == IPPROTO_IGMP);
+	if (igmp[0] == IGMP_REPORT)
+		reported[queue].is_v3++;
+	if (igmp[0] == 0x16 && !memcmp(igmp + 4, second, 4))
+		reported[queue].is_v2++;
+}
+
+/* Until it is so, or 5 s have passed. */
+static int becomes(struct mdfh_bypass *const *ports, int count, const int *is)
+{
+	uint64_t until_ns = mdfh_clock_now_ns() + 5000000000;
+	struct mdfh_packet packets[64];
+
+	while (!*is && mdfh_clock_now_ns() < until_ns)
+		for (int i = 0; i < count; i++)
+			(void)take(ports[i], packets);
+	return *is;
+}
+
+/* A router's question comes to one queue, and the ports of all have to answer, in its version (RFC 2236);
+ * who is left behind when another leaves says that he is still there. */
+static void answers_routers_on_every_queue(void **state)
+{
+	struct mdfh_bypass *ports[2];
+	uint8_t query[64];
+
+	(void)state;
+	fake_nic_reset();
+	fake_nic.refuses_isolation = 1;
+	fake_nic.on_send = look_at_report;
+	memset(reported, 0, sizeof(reported));
+	for (uint16_t i = 0; i < 2; i++)
+		ports[i] = open_nic((struct mdfh_bypass_config){.flows = &two_groups[1],
+		    .flow_count = 1,
+		    .queue = i,
+		    .backend_options = "queues=2"});
+	assert_true(becomes(ports, 2, &reported[0].is_v3));
+	assert_true(becomes(ports, 2, &reported[1].is_v3));
+	assert_int_equal(fake_nic_receive(query, make_query_v2(query)), 0);
+	assert_true(becomes(ports, 2, &reported[0].is_v2));
+	assert_true(becomes(ports, 2, &reported[1].is_v2));
+	reported[1].is_v2 = 0;
+	OPS->close(ports[0]);
+	assert_true(becomes(&ports[1], 1, &reported[1].is_v2));
+	OPS->close(ports[1]);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -606,6 +684,7 @@ int main(void)
 	    cmocka_unit_test(reads_a_switchs_header),
 	    cmocka_unit_test(lets_groups_in),
 	    cmocka_unit_test(answers_routers_through_its_rules),
+	    cmocka_unit_test(answers_routers_on_every_queue),
 	};
 
 	return mdfh_clock_start() ? 1 : cmocka_run_group_tests(tests, NULL, NULL);

@@ -74,6 +74,27 @@ static void test_join_v2(void **state)
 	assert_int_equal(to->count, 1);
 }
 
+/* Said anew it is in the version that is spoken. */
+static void test_renew_v2(void **state)
+{
+	const struct query general = {.version = 2, .code = 10};
+	struct station *to = settled(two_flows, 2, 0);
+
+	(void)state;
+	mdfh_igmp_renew(&to->igmp, to->now_ns);
+	run_until(to, to->now_ns + 2 * S);
+	assert_int_equal(to->count, 2);
+	assert_int_equal(to->sent[0].bytes[38], 0x22);
+	ask(to, &general, 0);
+	run_until(to, to->now_ns + 2 * S);
+	to->count = 0;
+	mdfh_igmp_renew(&to->igmp, to->now_ns);
+	run_until(to, to->now_ns + 11 * S);
+	assert_int_equal(to->count, 4); /* two groups, twice each */
+	for (int i = 0; i < 4; i++)
+		assert_int_equal(to->sent[i].bytes[38], 0x16);
+}
+
 /* A timer that runs is only brought forward, RFC 2236 section 6. */
 static void test_timer_v2(void **state)
 {
@@ -183,6 +204,7 @@ int main(void)
 	    cmocka_unit_test(test_version_2),
 	    cmocka_unit_test(test_leave_v2),
 	    cmocka_unit_test(test_join_v2),
+	    cmocka_unit_test(test_renew_v2),
 	    cmocka_unit_test(test_timer_v2),
 	    cmocka_unit_test(test_version_1),
 	    cmocka_unit_test(test_falls_back),
