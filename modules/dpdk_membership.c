@@ -29,6 +29,16 @@ int dpdk_is_link_up(const struct dpdk_port *port)
 					       link.link_status == RTE_ETH_LINK_UP);
 }
 
+/* Routers believe only reports that come from an address of the link (RFC 3810, 5.2.13). */
+static void choose_address6(struct dpdk_port *port, const struct dpdk_options *options)
+{
+	static const struct dpdk_options none;
+	const uint8_t *address = options->address6;
+	int is_local = options->has_address6 && address[0] == 0xfe && (address[1] & 0xc0) == 0x80;
+
+	dpdk_own_address(port, is_local ? options : &none, 0, port->igmp_config.address6);
+}
+
 static int begin(struct dpdk_port *port, uint64_t now_ns)
 {
 	struct mdfh_flow flows[MDFH_BYPASS_FLOWS_MAX];
@@ -60,7 +70,7 @@ int dpdk_membership_open(struct dpdk_port *port, const struct mdfh_bypass_config
 	}
 	memcpy(port->igmp_config.mac, port->device->mac.addr_bytes, 6);
 	memcpy(port->igmp_config.address, options->address + 12, 4);
-	dpdk_own_address(port, options, 0, port->igmp_config.address6);
+	choose_address6(port, options);
 	rc = begin(port, mdfh_clock_now_ns());
 	port->speaks = !rc && port->igmp.group_count != 0;
 	port->leaves = __atomic_load_n(&port->device->leaves, __ATOMIC_RELAXED);

@@ -668,6 +668,42 @@ static void answers_routers_on_every_queue(void **state)
 	OPS->close(ports[1]);
 }
 
+static uint8_t mld_source[16];
+
+static void look_at_source(int queue, const uint8_t *bytes, uint32_t length)
+{
+	(void)queue;
+	if (length >= 60 && bytes[12] == 0x86 && bytes[13] == 0xdd)
+		memcpy(mld_source, bytes + 14 + 8, 16);
+}
+
+/* Whatever address packets are sent from: of another, routers drop the reports (RFC 3810, 5.2.13). */
+static void reports_from_an_address_of_the_link(void **state)
+{
+	static const struct {
+		const char *options;
+		uint8_t last;
+	} cases[] = {{"address6=2001:db8::77", 0}, {"address6=fe80::77", 0x77}};
+
+	(void)state;
+	for (size_t i = 0; i < 2; i++) {
+		struct mdfh_bypass *port;
+		struct mdfh_packet packets[64];
+
+		fake_nic_reset();
+		memset(mld_source, 0, sizeof(mld_source));
+		fake_nic.on_send = look_at_source;
+		port = open_nic((struct mdfh_bypass_config){.backend_options = cases[i].options});
+		for (int polls = 0; polls < 1000000 && !mld_source[0]; polls++)
+			(void)take(port, packets);
+		assert_int_equal(mld_source[0], 0xfe);
+		assert_int_equal(mld_source[1], 0x80);
+		if (cases[i].last)
+			assert_int_equal(mld_source[15], cases[i].last);
+		OPS->close(port);
+	}
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -685,6 +721,7 @@ int main(void)
 	    cmocka_unit_test(lets_groups_in),
 	    cmocka_unit_test(answers_routers_through_its_rules),
 	    cmocka_unit_test(answers_routers_on_every_queue),
+	    cmocka_unit_test(reports_from_an_address_of_the_link),
 	};
 
 	return mdfh_clock_start() ? 1 : cmocka_run_group_tests(tests, NULL, NULL);
