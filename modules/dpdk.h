@@ -38,7 +38,7 @@ enum dpdk_filters { DPDK_FILTERS_AUTO, DPDK_FILTERS_SOFTWARE, DPDK_FILTERS_HARDW
 
 struct dpdk_options {
 	char eal[DPDK_EAL_TEXT_MAX]; /* more arguments of EAL, '+' between them */
-	uint64_t memory_mb;          /* without hugepages */
+	uint64_t memory_mb;          /* without hugepages; 0 = not said */
 	uint64_t queues; /* of the device; 0 = as many as config.queue makes necessary */
 	enum dpdk_filters filters;
 	uint8_t address[16]; /* of this host, IPv4 */

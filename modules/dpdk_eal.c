@@ -21,7 +21,7 @@
 
 #include "mdfh/error.h"
 
-enum { ARGUMENTS_MAX = 96, LINE_MAX_ = 240, CORES_TEXT_MAX = 1024 };
+enum { MEMORY_MB = 512, ARGUMENTS_MAX = 96, LINE_MAX_ = 240, CORES_TEXT_MAX = 1024 };
 
 static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
 static pthread_mutex_t log_lock = PTHREAD_MUTEX_INITIALIZER;
@@ -35,6 +35,7 @@ static struct {
 	int has_failed;
 	int is_foreign; /* the program had started it */
 	char eal[DPDK_EAL_TEXT_MAX];
+	uint64_t memory_mb; /* without hugepages; 0 = the program decided */
 	char failure[512];
 } state;
 
@@ -199,6 +200,11 @@ static int add_given(struct arguments *arguments, const char *text)
 	return 0;
 }
 
+static uint64_t memory_mb(const struct dpdk_options *options)
+{
+	return options->memory_mb ? options->memory_mb : MEMORY_MB;
+}
+
 static int make_arguments(
     struct arguments *arguments, const struct dpdk_options *options, int hugepages)
 {
@@ -217,7 +223,7 @@ static int make_arguments(
 	if (!rc)
 		rc = add(arguments, hugepages ? "--in-memory" : "--no-shconf");
 	if (!rc && !hugepages) {
-		snprintf(text, sizeof(text), "%llu", (unsigned long long)options->memory_mb);
+		snprintf(text, sizeof(text), "%llu", (unsigned long long)memory_mb(options));
 		rc = add(arguments, "--no-huge");
 		if (!rc)
 			rc = add(arguments, "--iova-mode=va");
@@ -343,6 +349,7 @@ static int start(const struct dpdk_options *options, int hugepages)
 	}
 	state.has_started = 1;
 	snprintf(state.eal, sizeof(state.eal), "%s", options->eal);
+	state.memory_mb = state.is_foreign ? 0 : memory_mb(options);
 	remove_folder();
 out:
 	free_arguments(&arguments);
@@ -366,6 +373,12 @@ static int fits(const struct dpdk_options *options, enum mdfh_switch hugepages)
 		return mdfh_error(-EBUSY,
 		    "dpdk: hugepages is off, and EAL runs in this process with them; say the same "
 		    "for every port");
+	if (options->memory_mb && state.memory_mb && !rte_eal_has_hugepages() &&
+	    options->memory_mb != state.memory_mb)
+		return mdfh_error(-EBUSY,
+		    "dpdk: memory_mb is %llu, and EAL runs in this process with %llu; give every "
+		    "port the same, or only the first",
+		    (unsigned long long)options->memory_mb, (unsigned long long)state.memory_mb);
 	return 0;
 }
 

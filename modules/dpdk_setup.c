@@ -12,7 +12,6 @@
 
 enum {
 	FRAME_SIZE_MAX = UINT16_MAX - RTE_PKTMBUF_HEADROOM - DPDK_HEADERS_MAX,
-	MEMORY_MB = 512,
 	SOURCE_PORT = 20000,
 };
 
@@ -43,7 +42,7 @@ int dpdk_options_read(const char *text, struct dpdk_options *options)
 	char word[32];
 	int rc = mdfh_option_known(text, "dpdk", keys);
 
-	*options = (struct dpdk_options){.memory_mb = MEMORY_MB, .membership = 1};
+	*options = (struct dpdk_options){.membership = 1};
 	if (!rc)
 		rc = mdfh_option_number(text, "memory_mb", 16, 1 << 20, &options->memory_mb);
 	if (!rc)
@@ -266,7 +265,8 @@ static int open_locked(struct dpdk_port *port, const struct mdfh_bypass_config *
 	    .timestamps = config->timestamps,
 	    .isolates = port->receives && options->filters != DPDK_FILTERS_SOFTWARE,
 	};
-	uint64_t memory = dpdk_memory_bytes(&shape) * (options->queues ? options->queues : 1);
+	uint64_t queues = options->queues ? options->queues : config->queue + 1u;
+	uint64_t memory = dpdk_memory_bytes(&shape) * queues;
 	int rc = dpdk_eal_start(options, config->hugepages, memory);
 
 	dpdk_quiet(1);

@@ -321,10 +321,8 @@ static void refuses_what_it_cannot_do(void **state)
 	    -EINVAL, "address is '::1'; it must be a numeric IPv4 address");
 	refuse((struct mdfh_bypass_config){.interface = RING, .backend_options = "next_hop_mac=x"},
 	    -EINVAL, "next_hop_mac is 'x'");
-	refuse(
-	    (struct mdfh_bypass_config){
-		.interface = RING, .rx_ring_size = 1 << 20, .backend_options = "memory_mb=16"},
-	    -ENOMEM, "make rx_ring_size, hold_max or frame_size smaller");
+	refuse((struct mdfh_bypass_config){.interface = RING, .rx_ring_size = 1 << 20}, -ENOMEM,
+	    "make rx_ring_size, hold_max or frame_size smaller");
 }
 
 static void refuses_what_is_no_device(void **state)
@@ -591,12 +589,43 @@ static void says_what_is_wrong_and_prints_nothing(void **state)
 static void without_hugepages(void)
 {
 	must_refuse(RING, "memory_mb=16", -ENOMEM, "give more with backend_options memory_mb");
+	must_refuse(RING, "memory_mb=512", -EBUSY,
+	    "memory_mb is 512, and EAL runs in this process with 16");
+}
+
+/* MiB that a port of this queue lacks, by the sentence. */
+static unsigned long missing_for(uint16_t queue)
+{
+	struct mdfh_bypass_config config = {.size = sizeof(config),
+	    .backend = "dpdk",
+	    .interface = RING,
+	    .queue = queue,
+	    .hugepages = MDFH_ON,
+	    .flows = three_flows,
+	    .flow_count = 1};
+	struct mdfh_bypass *port;
+	int rc = mdfh_bypass_open(&config, &port);
+	const char *needs = rc ? strstr(mdfh_error_text(), "the port needs ") : NULL;
+
+	if (!needs)
+		_exit(1);
+	return strtoul(needs + strlen("the port needs "), NULL, 10);
+}
+
+/* A device has queues up to the port's. */
+static void with_hugepages(void)
+{
+	unsigned long one = missing_for(0), four = missing_for(3);
+
+	if (four < 4 * one || four > 4 * (one + 1))
+		_exit(1);
 }
 
 static void says_what_memory_is_missing(void **state)
 {
 	(void)state;
 	prints_nothing(without_hugepages);
+	prints_nothing(with_hugepages);
 }
 
 static int run(void)
