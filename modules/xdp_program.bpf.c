@@ -14,6 +14,7 @@
 #include "xdp_filter.h"
 
 enum { TAGS_MAX = 2, EXTENSIONS_MAX = 8, FRAGMENT_BITS = 0x3fff };
+enum { OLD_QINQ = 0x9100 }; /* an outer tag before 802.1ad */
 
 struct {
 	__uint(type, BPF_MAP_TYPE_XSKMAP);
@@ -124,7 +125,8 @@ static __always_inline void *find_udp(
 	for (int i = 0; i < TAGS_MAX; i++) {
 		__u16 *tag = at; /* control information, and the type of what follows */
 
-		if (type != bpf_htons(ETH_P_8021Q) && type != bpf_htons(ETH_P_8021AD))
+		if (type != bpf_htons(ETH_P_8021Q) && type != bpf_htons(ETH_P_8021AD) &&
+		    type != bpf_htons(OLD_QINQ))
 			break;
 		if ((void *)(tag + 2) > end)
 			return 0;
@@ -165,14 +167,21 @@ static __always_inline void *find_udp(
 			__u8 *header = at;
 
 			if (next != IPPROTO_HOPOPTS && next != IPPROTO_ROUTING &&
-			    next != IPPROTO_DSTOPTS)
+			    next != IPPROTO_DSTOPTS && next != IPPROTO_FRAGMENT)
 				break;
 			if ((void *)(header + 8) > end)
 				return 0;
+			at = header + 8;
+			/* A whole packet may have that header, too (RFC 6946). */
+			if (next != IPPROTO_FRAGMENT) {
+				at += header[1] * 8;
+			} else if (header[2] || header[3] & 0xf9) {
+				*why = XDP_VERDICT_FRAGMENT;
+				return 0;
+			}
 			next = header[0];
-			at = header + 8 + header[1] * 8;
 		}
-		*why = next == IPPROTO_FRAGMENT ? XDP_VERDICT_FRAGMENT : XDP_VERDICT_NOT_UDP;
+		*why = XDP_VERDICT_NOT_UDP;
 		if (next != IPPROTO_UDP)
 			return 0;
 		*why = XDP_VERDICT_BROKEN;

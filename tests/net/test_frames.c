@@ -76,8 +76,10 @@ static uint64_t counter(struct mdfh_bypass *port, const char *name)
 
 static void counts_every_frame(void **state)
 {
-	static const struct mdfh_flow flow = {
-	    .group = "239.1.1.1", .port = 26477, .source = "10.77.0.1"};
+	static const struct mdfh_flow flows[] = {
+	    {.group = "239.1.1.1", .port = 26477, .source = "10.77.0.1"},
+	    {.group = "ff15::1", .port = 26478},
+	};
 	static const uint8_t payload[24];
 	static const struct {
 		const char *source, *destination;
@@ -99,8 +101,13 @@ static void counts_every_frame(void **state)
 	    {"10.77.0.1", "239.1.1.1", 26477, ODD_FRAGMENT, "passed: fragment"},
 	    {"10.77.0.1", "239.1.1.1", 26477, ODD_IP_HEADER, "passed: broken header"},
 	    {"10.77.0.1", "239.1.1.1", 26477, ODD_SHORT, "passed: broken header"},
+	    {"fd77::1", "ff15::1", 26478, ODD_FRAGMENT, "passed: fragment"},
+	    /* Two tags, the outer one 0x9100; a fragment that is all there is. */
+	    {"10.77.0.1", "239.1.1.1", 26477, ODD_NOTHING, "taken"},
+	    {"fd77::1", "ff15::1", 26478, ODD_FRAGMENT, "taken"},
 	};
-	enum { FRAMES = sizeof(frames) / sizeof(frames[0]), TIMES = 10, SOUND = 3 };
+	enum { FRAMES = sizeof(frames) / sizeof(frames[0]), TIMES = 10, SOUND = 5 };
+	enum { TAGGED = FRAMES - 2, WHOLE = FRAMES - 1 };
 	struct mdfh_packet packets[SOUND * TIMES];
 	uint64_t before[FRAMES];
 	struct mdfh_bypass *port;
@@ -110,7 +117,7 @@ static void counts_every_frame(void **state)
 	if (strcmp(test_backend, "xdp") != 0)
 		return; /* it alone has such counters */
 	port = open_port(
-	    (struct mdfh_bypass_config){.interface = interface, .flows = &flow, .flow_count = 1});
+	    (struct mdfh_bypass_config){.interface = interface, .flows = flows, .flow_count = 2});
 	wire = mdfh_conformance_frames_open(VETH_PEER);
 	assert_true(wire >= 0);
 	for (int i = 0; i < FRAMES; i++)
@@ -122,9 +129,14 @@ static void counts_every_frame(void **state)
 			       .destination = frames[i % FRAMES].destination,
 			       .port = frames[i % FRAMES].port,
 			       .oddity = frames[i % FRAMES].oddity,
+			       .vlan = {i % FRAMES == TAGGED ? 7 : 0, i % FRAMES == TAGGED ? 8 : 0},
 			       .payload = payload,
 			       .length = sizeof(payload)});
 
+		if (i % FRAMES == TAGGED)
+			memcpy(bytes + 12, (const uint8_t[]){0x91, 0x00}, 2);
+		if (i % FRAMES == WHOLE) /* from 0 on, and none follows */
+			memcpy(bytes + 14 + 40 + 2, (const uint8_t[]){0, 0}, 2);
 		assert_int_equal(send(wire, bytes, length, 0), length);
 	}
 	receive(port, packets, SOUND * TIMES);
