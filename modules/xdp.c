@@ -12,6 +12,7 @@
 #include "modules/xdp.h"
 
 #include <errno.h>
+#include <poll.h>
 #include <string.h>
 
 #include "mdfh/clock.h"
@@ -25,7 +26,11 @@ enum { COPY_COOKIE = 1 << 30 }; /* a cookie is a chunk's number, or this and a c
  * stats finds out. */
 static void wake(struct xdp_port *x)
 {
-	(void)recvfrom(x->fd, NULL, 0, MSG_DONTWAIT, NULL, NULL);
+	struct pollfd ready = {.fd = x->fd, .events = POLLIN};
+
+	/* Before Linux 5.11 an AF_XDP socket has no such call, and it is poll that wakes the driver. */
+	if (recvfrom(x->fd, NULL, 0, MSG_DONTWAIT, NULL, NULL) < 0 && errno == EOPNOTSUPP)
+		(void)poll(&ready, 1, 0);
 }
 
 /* How many packets can be handed out where they lie. */
