@@ -24,14 +24,21 @@ void probe_tally_destroy(struct probe_tally *tally)
 	tally->bits = NULL;
 }
 
-/* The window ends at a new highest number: what falls out of it makes room. */
+/* The window ends at a new highest number: what falls out of it makes room, word by word. */
 static void advance(struct probe_tally *tally, uint64_t to)
 {
-	if (to - tally->highest >= PROBE_WINDOW) {
+	uint64_t count = to - tally->highest;
+
+	if (count >= PROBE_WINDOW) {
 		memset(tally->bits, 0, WORDS * sizeof(*tally->bits));
-	} else {
-		for (uint64_t s = tally->highest + 1; s <= to; s++)
-			tally->bits[s / 64 % WORDS] &= ~(UINT64_C(1) << s % 64);
+		count = 0;
+	}
+	for (uint64_t s = tally->highest + 1; count;) {
+		uint64_t n = 64 - s % 64 < count ? 64 - s % 64 : count;
+
+		tally->bits[s / 64 % WORDS] &= ~(UINT64_MAX >> (64 - n) << s % 64);
+		s += n;
+		count -= n;
 	}
 	tally->highest = to;
 }

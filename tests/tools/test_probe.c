@@ -146,6 +146,31 @@ static void the_window_moves_on(void **state)
 	probe_tally_destroy(&tally);
 }
 
+/* A sender may call a message what it likes: the largest numbers, jumps as long as the window. */
+static void the_tally_ends_where_numbers_do(void **state)
+{
+	struct probe_tally tally;
+
+	(void)state;
+	assert_int_equal(probe_tally_create(&tally), 0);
+	assert_int_equal(probe_tally_add(&tally, UINT64_MAX - 70), 1);
+	assert_int_equal(probe_tally_add(&tally, UINT64_MAX), 1);
+	assert_int_equal(probe_tally_add(&tally, UINT64_MAX - 70), 0);
+	assert_int_equal(probe_tally_add(&tally, UINT64_MAX - 1), 1);
+	assert_int_equal(tally.unique, 3);
+	probe_tally_destroy(&tally);
+
+	assert_int_equal(probe_tally_create(&tally), 0);
+	for (uint64_t s = 1; s < 1000; s++) {
+		uint64_t first = s * (PROBE_WINDOW - 1);
+
+		assert_int_equal(probe_tally_add(&tally, first), 1);
+		assert_int_equal(probe_tally_add(&tally, first - (PROBE_WINDOW - 1)), 0);
+		assert_int_equal(probe_tally_add(&tally, first - (PROBE_WINDOW - 2)), 1);
+	}
+	probe_tally_destroy(&tally);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -154,6 +179,7 @@ int main(void)
 	    cmocka_unit_test(streams_stop_at_nonsense),
 	    cmocka_unit_test(the_tally_knows_what_came),
 	    cmocka_unit_test(the_window_moves_on),
+	    cmocka_unit_test(the_tally_ends_where_numbers_do),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
