@@ -15,6 +15,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "handler/ports.h"
 #include "mdfh/bypass.h"
 #include "mdfh/capture.h"
 #include "mdfh/clock.h"
@@ -38,29 +39,15 @@ struct sim_output {
 
 int sim_endpoint_parse(const char *text, struct sim_endpoint *endpoint)
 {
-	const char *colon = strrchr(text, ':');
-	int is_v6 = *text == '[';
-	const char *start = text + is_v6;
-	size_t length = colon && colon > start ? (size_t)(colon - start) : 0;
 	uint8_t address[16];
-	char *end = NULL;
-	unsigned long port = 0;
 
 	memset(endpoint, 0, sizeof(*endpoint));
-	if (is_v6 && length)
-		length = start[length - 1] == ']' ? length - 1 : 0;
-	if (length && length < sizeof(endpoint->group)) {
-		memcpy(endpoint->group, start, length);
-		errno = 0;
-		port = strtoul(colon + 1, &end, 10);
-	}
-	if (!port || errno || port > 65535 || *end || colon[1] < '0' || colon[1] > '9' ||
-	    inet_pton(is_v6 ? AF_INET6 : AF_INET, endpoint->group, address) != 1)
+	if (mdfh_group_parse(text, endpoint->group, sizeof(endpoint->group), &endpoint->port) ||
+	    inet_pton(*text == '[' ? AF_INET6 : AF_INET, endpoint->group, address) != 1)
 		return mdfh_error(-EINVAL,
 		    "group is '%s'; it must be a group and a port, like 239.1.1.1:26477 or "
 		    "[ff15::1]:26477",
 		    text);
-	endpoint->port = (uint16_t)port;
 	return 0;
 }
 

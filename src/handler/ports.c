@@ -29,9 +29,9 @@ int mdfh_group_parse(const char *text, char *address, size_t size, uint16_t *por
 		goto bad;
 	if (text[0] != '[' && memchr(text, ':', (size_t)(colon - text)))
 		goto bad; /* an IPv6 address needs its brackets */
-	errno = 0;
 	number = strtoul(colon + 1, &rest, 10);
-	if (errno || *rest || rest == colon + 1 || number < 1 || number > 65535)
+	/* Digits alone: strtoul would take blanks and a sign, too. */
+	if (colon[1] < '0' || colon[1] > '9' || *rest || number < 1 || number > 65535)
 		goto bad;
 	memcpy(address, start, (size_t)(end - start));
 	address[end - start] = '\0';
