@@ -81,6 +81,12 @@ static __attribute__((noinline)) int map_message(
 		if (state == LOCATE_STRANGE || (state & LOCATE_STRANGE && stock) ||
 		    m[0] == ITCH50_STOCK_DIRECTORY)
 			mdfh_itch50_meet(d, itch50_locate(m), stock);
+		/* Not looked at any further, as on the short way of orders. */
+		if (d->locate[itch50_locate(m)] & LOCATE_SKIPPED) {
+			*op = (struct mdfh_op){
+			    .sequence = d->base.sequence, .origin = d->base.origin};
+			return 1;
+		}
 	}
 	n = mapping->map ? mapping->map(d, m, op) : mdfh_itch50_order(d, m, length, op);
 	if (n < 0) {

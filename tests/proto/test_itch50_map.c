@@ -497,6 +497,17 @@ static void subscription(void **state)
 	assert_int_equal(t.ops[7].kind, MDFH_OP_STATUS);
 	assert_int_equal(mdfh_instruments_count(t.instruments), 2);
 
+	/* Of a stock that is not subscribed nothing else is looked at, wherever in a packet: the
+	 * last messages of it are too near to its end for the short way. */
+	for (int i = 0; i < 5; i++)
+		add("'A' 0008 0002 1f1aced85306 0000000000000005 'Z' 00000000 'IBM     ' ffffffff");
+	add("'Q' 0008 0002 1f1aced85306 0000000000000001 'IBM     ' ffffffff 0000000000000002 'O'");
+	decode();
+	assert_int_equal(t.n, 6);
+	for (int i = 0; i < 6; i++)
+		assert_int_equal(t.ops[i].kind, MDFH_OP_NONE);
+	assert_int_equal(mdfh_decoder_stats(t.decoder)->errors[MDFH_DECODE_FIELD], 0);
+
 	config.instruments = t.instruments;
 	config.symbols = too_long;
 	config.symbol_count = 1;
