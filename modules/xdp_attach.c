@@ -94,9 +94,9 @@ static int refused(int error, const char *device, const char *what)
 	mdfh_error_errno(error, "xdp: %s on %s", what, device);
 	if (error == -EPERM || error == -EACCES)
 		return mdfh_error(error,
-		    "%s; it needs CAP_NET_ADMIN, CAP_BPF and CAP_NET_RAW (`setcap "
-		    "cap_net_admin,cap_bpf,cap_net_raw+ep PROGRAM`), or a program that is attached "
-		    "for it (option pinned)",
+		    "%s; it needs CAP_NET_ADMIN, CAP_NET_RAW, CAP_BPF and CAP_PERFMON (`setcap "
+		    "cap_net_admin,cap_net_raw,cap_bpf,cap_perfmon+ep PROGRAM`), or a program that "
+		    "is attached for it (option pinned)",
 		    mdfh_error_text());
 	return error;
 }
@@ -198,9 +198,9 @@ static int attach_by_dispatcher(
 	all = xdp_multiprog__get_from_ifindex((int)interface->index);
 	rc = libxdp_get_error(all) || xdp_multiprog__is_legacy(all)
 		 ? mdfh_error(-ENOTSUP,
-		       "xdp: libxdp has no dispatcher here: it needs a BPF file system (`mount "
-		       "-t bpf bpf /sys/fs/bpf`) and a kernel that lets programs extend others; "
-		       "use attach=link")
+		       "xdp: libxdp has no dispatcher here: it needs CAP_SYS_ADMIN, a BPF file "
+		       "system (`mount -t bpf bpf /sys/fs/bpf`) and a kernel that lets programs "
+		       "extend others; use attach=link")
 		 : 0;
 	if (!libxdp_get_error(all))
 		xdp_multiprog__close(all);
@@ -346,13 +346,24 @@ static int attach_to_pinned(struct xdp_interface *interface, const char *folder)
 	return rc;
 }
 
+static void leave_dispatcher(struct xdp_interface *interface)
+{
+	const struct bpf_xdp_attach_opts ours = {
+	    .sz = sizeof(ours), .old_prog_fd = xdp_program__fd(interface->dispatched)};
+
+	/* libxdp attaches as anybody who may, without a dispatcher where it can have none, and takes
+	 * away with CAP_SYS_ADMIN only. What then stands on the interface is ours alone. */
+	if (xdp_program__detach(interface->dispatched, (int)interface->index,
+		interface->is_generic ? XDP_MODE_SKB : XDP_MODE_NATIVE, 0))
+		(void)bpf_xdp_detach((int)interface->index,
+		    interface->is_generic ? XDP_FLAGS_SKB_MODE : XDP_FLAGS_DRV_MODE, &ours);
+	xdp_program__close(interface->dispatched);
+}
+
 static void destroy(struct xdp_interface *interface)
 {
-	if (interface->dispatched) {
-		xdp_program__detach(interface->dispatched, (int)interface->index,
-		    interface->is_generic ? XDP_MODE_SKB : XDP_MODE_NATIVE, 0);
-		xdp_program__close(interface->dispatched);
-	}
+	if (interface->dispatched)
+		leave_dispatcher(interface);
 	if (interface->place >= 0)
 		close(interface->place);
 	if (interface->link >= 0)

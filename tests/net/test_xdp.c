@@ -2,9 +2,12 @@
  * program on the interface, its counters, queues, full rings, and a process without privilege. As root. */
 #include <errno.h>
 #include <fcntl.h>
+#include <linux/capability.h>
 #include <signal.h>
 #include <sys/mount.h>
+#include <sys/prctl.h>
 #include <sys/stat.h>
+#include <sys/syscall.h>
 #include <sys/wait.h>
 
 #include "net/xdp_test.h"
@@ -392,18 +395,25 @@ static void says_that_another_program_is_there(void **state)
 	assert_int_equal(umount("/sys/fs/bpf"), 0);
 }
 
-static void works_without_privilege(void **state)
+/* A user without privilege but these. */
+static void become_user(uint64_t capabilities)
 {
-	char options[128];
-	int fd, status;
-	pid_t child;
+	struct __user_cap_header_struct header = {.version = _LINUX_CAPABILITY_VERSION_3};
+	struct __user_cap_data_struct data[2] = {0};
 
-	(void)state;
-	attach_pinned();
-	fd = socket(AF_XDP, SOCK_RAW, 0);
-	assert_true(fd >= 0);
-	snprintf(options, sizeof(options), "pinned=/sys/fs/bpf/mdfh,socket_fd=%d", fd);
-	child = fork();
+	for (int i = 0; i < 2; i++)
+		data[i].effective = data[i].permitted = (uint32_t)(capabilities >> 32 * i);
+	if (prctl(PR_SET_KEEPCAPS, 1) || setgid(65534) || setuid(65534) ||
+	    syscall(SYS_capset, &header, data))
+		_exit(2);
+}
+
+/* In a child with these capabilities: open, look at the mode, receive ten packets. Its exit status. */
+static int as_user(uint64_t capabilities, const char *options, const char *mode)
+{
+	pid_t child = fork();
+	int status;
+
 	if (!child) {
 		/* A small one, as the memory that a user may lock is bounded. */
 		const struct mdfh_bypass_config config = {.size = sizeof(config),
@@ -417,25 +427,56 @@ static void works_without_privilege(void **state)
 		    .flow_count = 1};
 		struct mdfh_bypass *port;
 
-		if (setgid(65534) || setuid(65534))
-			_exit(2);
+		become_user(capabilities);
 		if (mdfh_bypass_open(&config, &port)) {
 			fprintf(stderr, "%s\n", mdfh_error_text());
 			_exit(3);
 		}
-		if (strcmp(mdfh_bypass_capabilities(port)->mode, "pinned, copy, queue 0") != 0)
-			_exit(3);
+		if (strcmp(mdfh_bypass_capabilities(port)->mode, mode) != 0)
+			_exit(4);
 		send_frames("239.1.1.1", 26477, 10, 100);
 		if (receive_all(port) != 10)
-			_exit(4);
+			_exit(5);
 		mdfh_bypass_close(port);
 		_exit(0);
 	}
 	assert_int_equal(waitpid(child, &status, 0), child);
+	assert_true(WIFEXITED(status));
+	return WEXITSTATUS(status);
+}
+
+static void works_without_privilege(void **state)
+{
+	char options[128];
+	int fd, status;
+
+	(void)state;
+	attach_pinned();
+	fd = socket(AF_XDP, SOCK_RAW, 0);
+	assert_true(fd >= 0);
+	snprintf(options, sizeof(options), "pinned=/sys/fs/bpf/mdfh,socket_fd=%d", fd);
+	status = as_user(0, options, "pinned, copy, queue 0");
 	close(fd);
 	detach_pinned();
-	assert_true(WIFEXITED(status));
-	assert_int_equal(WEXITSTATUS(status), 0);
+	assert_int_equal(status, 0);
+}
+
+/* Those that docs/backend-xdp.md names. */
+static const uint64_t named =
+    1ull << CAP_NET_ADMIN | 1ull << CAP_NET_RAW | 1ull << CAP_BPF | 1ull << CAP_PERFMON;
+
+static void works_with_the_named_capabilities(void **state)
+{
+	(void)state;
+	assert_int_equal(as_user(named, NULL, "native, copy, queue 0"), 0);
+	assert_false(is_attached());
+}
+
+static void leaves_nothing_where_it_may_not_have_a_dispatcher(void **state)
+{
+	(void)state;
+	assert_int_equal(as_user(named, "attach=dispatcher", ""), 3);
+	assert_false(is_attached());
 }
 
 /* Usage: test_xdp [dispatcher]: there are kernels that load no program which extends another, as
@@ -463,6 +504,8 @@ int main(int argc, char **argv)
 	    cmocka_unit_test(refuses_maps_of_another_layout),
 	    cmocka_unit_test(says_that_another_program_is_there),
 	    cmocka_unit_test(works_without_privilege),
+	    cmocka_unit_test(works_with_the_named_capabilities),
+	    cmocka_unit_test(leaves_nothing_where_it_may_not_have_a_dispatcher),
 	};
 	int status = test_take_backend(2, arguments);
 

@@ -1,0 +1,80 @@
+#!/usr/bin/env python3
+"""Backend xdp for a user without privilege, as docs/backend-xdp.md has it: root pins the maps and attaches the
+program, examples/xdp_launcher.py makes the socket, and `mdfh run` has neither a capability nor root's rights.
+
+usage: test_xdp_user.py MDFH MODULES LAUNCHER
+
+As root, in network and mount namespaces of the test's own, over a veth pair."""
+import ctypes
+import json
+import os
+import re
+import shutil
+import subprocess
+import sys
+import tempfile
+import time
+
+MDFH, MODULES, LAUNCHER = (os.path.abspath(path) for path in sys.argv[1:])
+CLONE_NEWNS, CLONE_NEWNET = 0x20000, 0x40000000
+FEED = """
+channels:
+  - name: feed
+    protocol: itch50
+    lines:
+      - {backend: xdp, interface: mdfh0, group: "239.1.1.1:26477", rx_ring_size: 1024, hold_max: 64,
+         backend_options: "pinned=/sys/fs/bpf/mdfh,socket_fd=3"}
+consumers:
+  - {name: strategy, slots: 1048576}
+"""
+
+
+def run(line):
+    subprocess.run(line, shell=True, check=True, env={**os.environ, "PATH": os.environ["PATH"] + ":/usr/sbin"})
+
+
+def enter():
+    if os.geteuid() != 0 or ctypes.CDLL(None).unshare(CLONE_NEWNET | CLONE_NEWNS):
+        print("skipped: namespaces of its own need root")
+        sys.exit(77)
+    run("mount --make-rprivate / && mount -t bpf bpf /sys/fs/bpf")
+    run("ip link add mdfh0 type veth peer name mdfh1 && ip address add 10.77.0.2/24 dev mdfh0 &&"
+        " ip link set lo up && ip link set mdfh0 up multicast on && ip link set mdfh1 up multicast on")
+
+
+def main(folder):
+    program, modules = f"{folder}/mdfh", f"{folder}/modules"  # where anybody may run them
+    shutil.copy(MDFH, program)
+    os.mkdir(modules)
+    shutil.copy(f"{MODULES}/mdfh_xdp.so", modules)
+    with open(f"{folder}/feed.yaml", "w", encoding="ascii") as file:
+        file.write(FEED)
+    os.chmod(folder, 0o755)
+    run(f"bpftool prog load {MODULES}/mdfh_xdp.bpf.o /sys/fs/bpf/program type xdp pinmaps /sys/fs/bpf/mdfh")
+    run("bpftool net attach xdp pinned /sys/fs/bpf/program dev mdfh0")
+    run("chmod 755 /sys/fs/bpf && chown -R nobody /sys/fs/bpf/mdfh")
+
+    command = [sys.executable, LAUNCHER, "nobody", program, "--modules", modules, "run", "--json", "--seconds", "40",
+               f"{folder}/feed.yaml"]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as handler:
+        maps = "bpftool map dump pinned /sys/fs/bpf/mdfh/kinds"
+        for _ in range(200):  # until it takes packets
+            filled = subprocess.run(maps, shell=True, capture_output=True, text=True, check=True,
+                                    env={**os.environ, "PATH": os.environ["PATH"] + ":/usr/sbin"}).stdout
+            if re.search(r"(value: 0*[1-9a-f]|\"value\": [1-9])", filled):
+                break
+            assert handler.poll() is None
+            time.sleep(0.05)
+        with open(f"/proc/{handler.pid}/status", encoding="ascii") as file:
+            status = file.read()
+        assert "Uid:\t65534\t65534\t65534\t65534\n" in status and "CapEff:\t0000000000000000\n" in status, status
+        run(f"{MDFH} sim --interface mdfh1 --transmit --messages 5000 --rate 5000 --burst 1 --linger 1 >/dev/null")
+        summary = json.loads(handler.communicate(timeout=60)[0])
+    line = summary["channels"][0]["lines"][0]
+    assert handler.returncode == 0 and summary["messages"] == 5000 and not summary["lost"], summary
+    assert (line["backend"], line["mode"]) == ("xdp", "pinned, copy, queue 0"), line
+
+
+enter()
+with tempfile.TemporaryDirectory() as name:
+    main(name)
