@@ -58,12 +58,13 @@ static json_t *lines_json(
 			json_object_set_new(
 			    errors, mdfh_session_error_name(e), integer(line->errors[e]));
 		json_array_append_new(lines,
-		    json_pack("{s:s%, s:s, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, "
-			      "s:o, s:i}",
-			"line", &"ABCD"[l], (size_t)1, "backend", port.backend, "packets",
-			integer(line->packets), "delivered", integer(line->delivered), "duplicates",
-			integer(line->duplicates), "missing", integer(line->missing), "heartbeats",
-			integer(line->heartbeats), "dropped_by_nic",
+		    json_pack("{s:s%, s:s, s:s, s:b, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, "
+			      "s:o, s:o, s:o, s:i}",
+			"line", &"ABCD"[l], (size_t)1, "backend", port.backend, "mode",
+			port.capabilities->mode, "zero_copy", port.capabilities->zero_copy,
+			"packets", integer(line->packets), "delivered", integer(line->delivered),
+			"duplicates", integer(line->duplicates), "missing", integer(line->missing),
+			"heartbeats", integer(line->heartbeats), "dropped_by_nic",
 			integer(port.stats.rx_dropped_nic), "dropped_by_kernel",
 			integer(port.stats.rx_dropped_kernel), "dropped_by_socket",
 			integer(port.stats.rx_dropped_socket), "truncated",

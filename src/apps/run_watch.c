@@ -1,11 +1,16 @@
-/* run_watch.c - silent lines, and streams without a login, by the handler's counters. */
+/* run_watch.c - silent lines, streams without a login, and losses, by the handler's counters. */
 #include "apps/run_watch.h"
 
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
+#include "apps/text_out.h"
+
 struct watched_line {
+	/* As of the last look. */
+	uint64_t missing;
+	uint64_t nic, kernel, socket; /* packets that its path dropped */
 	uint64_t downs;
 	uint64_t packets; /* when it fell silent */
 	int is_down;
@@ -15,11 +20,16 @@ struct watched_line {
 	int is_out;        /* it was said why it is not logged in */
 };
 
+struct watched_channel {
+	uint64_t lost_by_cause[MDFH_CAUSES]; /* as of the last look */
+	struct watched_line lines[MDFH_LINES_MAX];
+};
+
 struct run_watch {
 	struct mdfh_handler *handler;
 	const struct mdfh_handler_config *config;
-	unsigned channels;
-	struct watched_line (*lines)[MDFH_LINES_MAX];
+	unsigned count;
+	struct watched_channel *channels;
 };
 
 struct run_watch *run_watch_create(
@@ -31,9 +41,9 @@ struct run_watch *run_watch_create(
 		return NULL;
 	watch->handler = handler;
 	watch->config = config;
-	watch->channels = mdfh_handler_channels(handler);
-	watch->lines = calloc(watch->channels, sizeof(*watch->lines));
-	if (!watch->lines) {
+	watch->count = mdfh_handler_channels(handler);
+	watch->channels = calloc(watch->count, sizeof(*watch->channels));
+	if (!watch->channels) {
 		free(watch);
 		return NULL;
 	}
@@ -44,7 +54,7 @@ void run_watch_destroy(struct run_watch *watch)
 {
 	if (!watch)
 		return;
-	free(watch->lines);
+	free(watch->channels);
 	free(watch);
 }
 
@@ -103,24 +113,72 @@ static void look_at_line(struct watched_line *line, const struct mdfh_line_stats
 	}
 }
 
+/* What a counter rose by. One that fell, as missing does when a late packet comes, rose by nothing. */
+static uint64_t rise(uint64_t *last, uint64_t now)
+{
+	uint64_t by = now > *last ? now - *last : 0;
+
+	*last = now;
+	return by;
+}
+
+/* What this line did not bring, and whether this host is to blame. Another line may have brought it. */
+static void look_at_drops(struct watched_line *line, const struct mdfh_line_stats *stats,
+    const struct mdfh_bypass_stats *port, const char *name, const char *before)
+{
+	uint64_t missing = rise(&line->missing, stats->missing);
+	uint64_t nic = rise(&line->nic, port->rx_dropped_nic);
+	uint64_t kernel = rise(&line->kernel, port->rx_dropped_kernel);
+	uint64_t socket = rise(&line->socket, port->rx_dropped_socket);
+
+	if (nic || kernel || socket)
+		fprintf(stderr,
+		    "%smdfh run: %s: %s messages missing; packets dropped by this host: NIC %s, "
+		    "kernel %s, socket %s\n",
+		    before, name, text_grouped(missing), text_grouped(nic), text_grouped(kernel),
+		    text_grouped(socket));
+	else if (missing)
+		fprintf(stderr,
+		    "%smdfh run: %s: %s messages missing; no counter of this host rose\n", before,
+		    name, text_grouped(missing));
+}
+
+/* What no line brought. What was sent before this handler joined was not lost. */
+static void look_at_losses(
+    struct watched_channel *watched, const struct mdfh_channel_report *channel, const char *before)
+{
+	for (unsigned cause = 1; cause < MDFH_CAUSES; cause++) {
+		uint64_t lost =
+		    rise(&watched->lost_by_cause[cause], channel->session.lost_by_cause[cause]);
+
+		if (lost && cause != MDFH_CAUSE_LATE_JOIN)
+			fprintf(stderr, "%smdfh run: %s: %s messages lost, cause: %s\n", before,
+			    channel->name, text_grouped(lost), mdfh_cause_name(cause));
+	}
+}
+
 void run_watch_look(struct run_watch *watch, const char *before)
 {
-	for (unsigned c = 0; c < watch->channels; c++) {
+	for (unsigned c = 0; c < watch->count; c++) {
+		struct watched_channel *watched = &watch->channels[c];
 		struct mdfh_channel_report channel;
 
 		if (mdfh_handler_channel_report(watch->handler, c, &channel))
 			continue;
 		for (unsigned l = 0; l < channel.lines; l++) {
-			struct watched_line *line = &watch->lines[c][l];
+			const struct mdfh_line_stats *stats = &channel.session.lines[l];
+			struct watched_line *line = &watched->lines[l];
 			struct mdfh_port_report port;
 			char name[128];
 
 			snprintf(name, sizeof(name), "%s line %c", channel.name, 'A' + (int)l);
-			if (!mdfh_handler_port_report(watch->handler, channel.ports[l], &port) &&
-			    port.has_login)
+			mdfh_handler_port_report(watch->handler, channel.ports[l], &port);
+			if (port.has_login)
 				look_at_login(line, &port, name,
 				    watch->config->channels[c].lines[l].server, before);
-			look_at_line(line, &channel.session.lines[l], name, before);
+			look_at_line(line, stats, name, before);
+			look_at_drops(line, stats, &port.stats, name, before);
 		}
+		look_at_losses(watched, &channel, before);
 	}
 }

@@ -1,5 +1,6 @@
 /* run_watch.h - what a person at `mdfh run` should hear of at once: lines that fell silent or lost
- * their login, and those that came back. Interfaces that go down are the handler's to tell (mdfh/log.h). */
+ * their login, and those that came back; what a line did not bring, and what was lost for which cause.
+ * Interfaces that go down are the handler's to tell (mdfh/log.h). */
 #ifndef MDFH_APPS_RUN_WATCH_H
 #define MDFH_APPS_RUN_WATCH_H
 

@@ -91,6 +91,9 @@ def agree(folder):
     check("line A had holes that line B filled", channel["lines"][0]["missing"] > 0
           and channel["lines"][1]["delivered"] > 0, json.dumps(channel, indent=1))
     check("every event reached the consumer", summary["events_dropped"] == 0)
+    check("each line says how it was received", all(
+        (line["mode"], line["zero_copy"]) == ("poll" if CASE == "io_uring" else "", False) for line in channel["lines"]),
+          json.dumps(channel, indent=1))
     check("the rate is over the time of the packets, not of the waiting",
           0 < summary["active_seconds"] < summary["seconds"] and abs(
               summary["messages_per_second"] * summary["active_seconds"] - summary["messages"]) < 1)

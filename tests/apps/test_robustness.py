@@ -9,6 +9,7 @@ usage: test_robustness.py MDFH
   disk      each file that a command writes on a disk that is full: nothing half-written stays behind
   access    files that may not be read, folders that may not be written, as a user without privilege
   network   a port in use, an interface that is not there, one that goes down; no hugepages
+  losses    told while it runs, with the line and the cause
   interrupt SIGINT: a line, and an end
 
 Runs in network and mount namespaces of its own (as root, or with a user namespace)."""
@@ -275,6 +276,52 @@ def interface_down(_):
     check("the line was down once", summary["channels"][0]["lines"][0]["downs"] == 1, summary["channels"])
 
 
+# losses -------------------------------------------------------------------------------------------
+
+
+def lines_until(process, *parts):
+    """What it says until each part has been in a line, 20 s at most."""
+    lines = []
+    end = time.monotonic() + 20
+    while time.monotonic() < end and not all(any(part in line for line in lines) for part in parts):
+        lines.append(next_line(process, 1))
+    return lines
+
+
+def losses(_):
+    command = [MDFH, "run", "--json", "--stay", "--group", GROUP, "--group", "239.1.1.2:26478", "--interface", "lo",
+               "--seconds", "60"]
+    exchange = [MDFH, "sim", "--group-b", "239.1.1.2:26478", "--messages", "20000", "--rate", "20000",
+                "--wait-for-listener", "20"]
+
+    # Lost before it came here: what line A lacks alone is missing, what both lack is lost.
+    process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    sent = run([*exchange, "--linger", "0", "--drop-a", "5000-5030", "--drop-b", "5020-5050"])
+    assert sent.returncode == 0, sent
+    told = ["itch50 line A: ", "itch50 line B: ", "messages missing; no counter of this host rose",
+            "messages lost, cause: upstream"]
+    lines = lines_until(process, *told)
+    check("run says what was lost upstream", all(any(part in line for line in lines) for part in told), lines)
+    process.send_signal(signal.SIGINT)
+    summary = json.loads(process.communicate(timeout=60)[0])
+    lost = sum(int(re.search(r"itch50: (\d+) messages lost", line)[1]) for line in lines if "messages lost" in line)
+    check("run says how much, once", lost == summary["lost"], (lost, summary["lost"]))
+
+    # Lost here: a handler that stands still finds its buffers overrun.
+    process = subprocess.Popen([*command, "--status", "--receive-buffer", "65536"], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    next_line(process)  # it has joined
+    process.send_signal(signal.SIGSTOP)
+    with subprocess.Popen([*exchange, "--linger", "4"], stdout=subprocess.DEVNULL) as sim:
+        time.sleep(2)  # 20,000 messages take one, and are many times what a buffer holds
+        process.send_signal(signal.SIGCONT)
+        told = ["packets dropped by this host: NIC 0, kernel 0, socket ", "messages lost, cause: socket"]
+        lines = lines_until(process, *told)
+        check("run says what its socket dropped", all(any(part in line for line in lines) for part in told), lines)
+        sim.terminate()
+    process.send_signal(signal.SIGINT)
+    process.communicate(timeout=60)
+
+
 # interrupt ----------------------------------------------------------------------------------------
 
 
@@ -310,7 +357,7 @@ def interrupt(folder):
 enter_namespaces()
 with tempfile.TemporaryDirectory() as name:
     make_files(name)
-    for part in (output, devices, disk, access, network, interface_down, interrupt):
+    for part in (output, devices, disk, access, network, interface_down, losses, interrupt):
         part(name)
         print(f"{part.__name__}: done, {failed} failed so far")
 sys.exit(1 if failed else 0)
