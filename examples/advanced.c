@@ -37,7 +37,7 @@ static void on_signal(int signal)
 	atomic_store(&interrupted, 1);
 }
 
-/* io_uring hands out packets where the kernel wrote them; not every kernel and host allows it. */
+/* io_uring spares a thread that spins its system calls; not every kernel and host allows it. */
 static struct mdfh_ingest *open_feed(struct mdfh_ingest_config *config)
 {
 	const char *backends[] = {"io_uring", "socket"};
