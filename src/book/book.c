@@ -1,4 +1,4 @@
-/* book.c - books made, read and emptied; apply.c is what changes them. */
+/* book.c - books made, read and emptied; apply.c and apply_rare.c change them. */
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
