@@ -310,7 +310,8 @@ static int next_of_merged(struct efvi_port *p, enum efvi_reason reason, struct e
 	return 0;
 }
 
-/* The same where the NIC only counts packets, and says of each what is wrong with it. */
+/* The same where the NIC only counts packets, whatever they have of buffers, and says in the first one of
+ * each what is wrong with it. */
 static int next_of_counted(struct efvi_port *p, struct efvi_frame *frame)
 {
 	const ef_event *event = &p->events[p->event_at];
@@ -325,12 +326,14 @@ static int next_of_counted(struct efvi_port *p, struct efvi_frame *frame)
 		enum efvi_reason reason = EFVI_SOUND;
 		uint32_t buffer = (uint32_t)id;
 		unsigned flags = 0;
+		int is_whole;
 
-		p->id_at++;
-		if (buffer < p->buffers.count && p->posted[buffer] &&
+		if (!p->assembly.is_open && buffer < p->buffers.count && p->posted[buffer] &&
 		    !p->api.get_discard_flags(&p->vi, mdfh_pool_at(&p->buffers, buffer), &flags))
 			reason = reason_of_flags(flags);
-		if (merged(p, id, reason, frame))
+		is_whole = merged(p, id, reason, frame);
+		p->id_at += !p->assembly.is_open;
+		if (is_whole)
 			return 1;
 	}
 	p->has_ids = 0;

@@ -169,11 +169,13 @@ static void waits_for_the_event(void **state)
 static void puts_long_frames_together(void **state)
 {
 	(void)state;
-	for (int merged = 0; merged < 2; merged++) {
-		struct mdfh_bypass *port =
-		    open_ef_vi((struct mdfh_bypass_config){.frame_size = 9000},
-			merged ? ",event_merge=on" : NULL);
+	for (int kind = 0; kind < 3; kind++) {
+		struct mdfh_bypass *port;
 		struct mdfh_packet packets[16];
+
+		efdev_config()->is_counted = kind == 2;
+		port = open_ef_vi((struct mdfh_bypass_config){.frame_size = 9000},
+		    kind ? ",event_merge=on" : NULL);
 
 		for (uint32_t i = 0; i < 12; i++)
 			arrive(i, (struct sending){.length = 500 + 900 * i, .time_ns = 5000 + i});
@@ -195,7 +197,9 @@ static void puts_long_frames_together(void **state)
 
 		/* One in the middle is damaged, and one ends for want of buffers. */
 		arrive(1, (struct sending){.length = 6000});
-		arrive(9, (struct sending){.length = 6000, .discard = EF_EVENT_RX_DISCARD_CRC_BAD});
+		arrive(9, (struct sending){.length = 6000,
+			      .discard = EF_EVENT_RX_DISCARD_CRC_BAD,
+			      .discard_flags = EF_VI_DISCARD_RX_ETH_FCS_ERR});
 		arrive(2, (struct sending){.length = 6000});
 		arrive(3, (struct sending){0});
 		expect(port, 1, 3);
@@ -205,6 +209,11 @@ static void puts_long_frames_together(void **state)
 		expect(port, 4, 1);
 		assert_int_equal(counter(port, "discarded: no buffers for its end"), 1);
 		assert_int_equal(stats_of(port).rx_dropped_nic, 2);
+		/* Every buffer comes round. */
+		for (uint32_t i = 0; i < 1000; i++) {
+			assert_int_equal(arrive(i, (struct sending){.length = 6000}), 1);
+			expect(port, i, 1);
+		}
 		close_ef_vi(port);
 	}
 }

@@ -76,7 +76,8 @@ static void complete_merged(
 	ef_event *event = newest(q);
 	unsigned type = frame->discard ? EF_EVENT_TYPE_RX_MULTI_DISCARD : EF_EVENT_TYPE_RX_MULTI;
 
-	if (efdev_settings.is_counted) {
+	/* Packets are counted, whatever they have of buffers. */
+	if (efdev_settings.is_counted && flags & EF_EVENT_FLAG_SOP) {
 		if (!event || EF_EVENT_TYPE(*event) != EF_EVENT_TYPE_RX_MULTI_PKTS ||
 		    event->rx_multi_pkts.n_pkts == COUNTED_MAX) {
 			event = efdev_queue_event(q);
@@ -85,7 +86,7 @@ static void complete_merged(
 			*event = (ef_event){.rx_multi_pkts.type = EF_EVENT_TYPE_RX_MULTI_PKTS};
 		}
 		event->rx_multi_pkts.n_pkts++;
-	} else {
+	} else if (!efdev_settings.is_counted) {
 		if (!event || EF_EVENT_TYPE(*event) != type || flags != EF_EVENT_FLAG_SOP ||
 		    event->rx_multi.flags != flags ||
 		    event->rx_multi.n_descs == EF_VI_RECEIVE_BATCH ||
