@@ -174,6 +174,8 @@ struct efvi_port {
 	uint32_t coarse_filters; /* let through what software has to keep away */
 	struct mdfh_membership membership;
 	const ef_vi_stats_layout *vi_stats; /* NULL = the NIC counts nothing for the port */
+	uint64_t starved_before;            /* frames that found no buffer, by the NIC's counter */
+	uint64_t starved;                   /* ... since open */
 	char device[IFNAMSIZ];
 	char mode[128];
 	char warning[256];

@@ -36,41 +36,6 @@ static const char *const incidents[EFVI_INCIDENTS] = {
     [EFVI_UNEXPECTED] = "unexpected events",
 };
 
-void mdfh_efvi_report(struct efvi_port *p, const struct mdfh_bypass_config *config,
-    const struct efvi_options *options)
-{
-	char filters[48] = "";
-	int copies = config->enable_zero_copy == MDFH_OFF;
-
-	if (p->api.stats_layout(&p->vi, &p->vi_stats) || !p->vi_stats ||
-	    p->vi_stats->evsl_data_size > VI_STATS_BYTES_MAX)
-		p->vi_stats = NULL;
-	p->base.stats.known_drops =
-	    DROPS_KNOWN_BACKEND | (p->vi_stats ? (unsigned)DROPS_KNOWN_NIC : 0);
-	if (p->coarse_filters)
-		snprintf(filters, sizeof(filters), ", %u of them coarse", p->coarse_filters);
-	snprintf(p->mode, sizeof(p->mode), "%s, ring %d, %s, %u filters%s",
-	    p->by_reference ? "by reference" : "own buffers", ef_vi_receive_capacity(&p->vi) + 1,
-	    options->event_merge ? "merged events" : "single events", p->filter_count, filters);
-	p->base.capabilities = (struct mdfh_bypass_capabilities){
-	    .size = sizeof(p->base.capabilities),
-	    .zero_copy = !copies,
-	    .copy_reason = copies ? "enable_zero_copy is off" : "",
-	    .mode = p->mode,
-	    .filters = p->coarse_filters ? MDFH_PLACE_SOFTWARE : MDFH_PLACE_HARDWARE,
-	    .timestamps = p->has_stamps   ? MDFH_PLACE_HARDWARE
-			  : p->time_flags ? MDFH_PLACE_SOFTWARE
-					  : MDFH_PLACE_NONE,
-	    .queues = 1,
-	    .hold_max = p->hold_max,
-	    .frame_size = config->frame_size,
-	    .poll_fd = -1,
-	    .numa_node = p->by_reference ? -1 : p->buffers.region.node,
-	    .hugepages = p->by_reference || p->buffers.region.reserved_hugepages,
-	    .warning = "",
-	};
-}
-
 /* The NIC's own counters of the queue, as many as there are; 0 if it has none or does not say now. */
 static int read_vi_stats(struct efvi_port *p, uint8_t bytes[VI_STATS_BYTES_MAX])
 {
@@ -97,23 +62,66 @@ static uint64_t vi_stat(const struct efvi_port *p, const uint8_t *bytes, int fie
 	return value;
 }
 
-/* Frames that found no buffer: the one drop of which no event tells. */
-static uint64_t starved(struct efvi_port *p)
+/* Count on the frames that found no buffer: the one drop of which no event tells. */
+static void count_starved(struct efvi_port *p)
 {
 	uint8_t bytes[VI_STATS_BYTES_MAX];
 	int count = read_vi_stats(p, bytes);
 
-	for (int i = 0; i < count; i++)
-		if (strstr(p->vi_stats->evsl_fields[i].evsfl_name, "no desc"))
-			return vi_stat(p, bytes, i);
-	return 0;
+	for (int i = 0; i < count; i++) {
+		uint64_t now = vi_stat(p, bytes, i);
+
+		if (!strstr(p->vi_stats->evsl_fields[i].evsfl_name, "no desc"))
+			continue;
+		p->starved += mdfh_counter_growth(p->starved_before, now);
+		p->starved_before = now;
+	}
+}
+
+void mdfh_efvi_report(struct efvi_port *p, const struct mdfh_bypass_config *config,
+    const struct efvi_options *options)
+{
+	char filters[48] = "";
+	int copies = config->enable_zero_copy == MDFH_OFF;
+
+	if (p->api.stats_layout(&p->vi, &p->vi_stats) || !p->vi_stats ||
+	    p->vi_stats->evsl_data_size > VI_STATS_BYTES_MAX)
+		p->vi_stats = NULL;
+	count_starved(p);
+	p->starved = 0; /* that was before the port's time */
+	p->base.stats.known_drops =
+	    DROPS_KNOWN_BACKEND | (p->vi_stats ? (unsigned)DROPS_KNOWN_NIC : 0);
+	if (p->coarse_filters)
+		snprintf(filters, sizeof(filters), ", %u of them coarse", p->coarse_filters);
+	snprintf(p->mode, sizeof(p->mode), "%s, ring %d, %s, %u filters%s",
+	    p->by_reference ? "by reference" : "own buffers", ef_vi_receive_capacity(&p->vi) + 1,
+	    options->event_merge ? "merged events" : "single events", p->filter_count, filters);
+	p->base.capabilities = (struct mdfh_bypass_capabilities){
+	    .size = sizeof(p->base.capabilities),
+	    .zero_copy = !copies,
+	    .copy_reason = copies ? "enable_zero_copy is off" : "",
+	    .mode = p->mode,
+	    .filters = p->coarse_filters ? MDFH_PLACE_SOFTWARE : MDFH_PLACE_HARDWARE,
+	    .timestamps = p->has_stamps   ? MDFH_PLACE_HARDWARE
+			  : p->time_flags ? MDFH_PLACE_SOFTWARE
+					  : MDFH_PLACE_NONE,
+	    .queues = 1,
+	    .hold_max = p->hold_max,
+	    .frame_size = config->frame_size,
+	    .poll_fd = -1,
+	    .numa_node = p->by_reference ? -1 : p->buffers.region.node,
+	    .hugepages = p->by_reference || p->buffers.region.reserved_hugepages,
+	    .warning = "",
+	};
 }
 
 int mdfh_efvi_stats(struct mdfh_bypass *port)
 {
 	struct efvi_port *p = (struct efvi_port *)port;
-	uint64_t dropped = starved(p);
+	uint64_t dropped;
 
+	count_starved(p);
+	dropped = p->starved;
 	for (int i = EFVI_SOUND + 1; i < EFVI_REASONS; i++)
 		if (i != EFVI_MULTICAST_MISMATCH && i != EFVI_NOT_OURS)
 			dropped += p->discards[i];

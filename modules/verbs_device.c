@@ -311,8 +311,7 @@ int verbs_stats(struct mdfh_bypass *port)
 			failed += v->failures[i];
 	/* The device counts what found no buffer of any queue pair of the port. */
 	if (v->has_out_of_buffer && verbs_device_counter(v, "out_of_buffer", &value)) {
-		/* A device that was reset counts from 0 again. */
-		v->unbuffered += value < v->out_of_buffer ? value : value - v->out_of_buffer;
+		v->unbuffered += mdfh_counter_growth(v->out_of_buffer, value);
 		v->out_of_buffer = value;
 	}
 	port->stats.rx_dropped_nic = failed + v->unbuffered;

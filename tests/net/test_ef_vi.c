@@ -64,6 +64,28 @@ static void counts_what_finds_no_buffer(void **state)
 	close_ef_vi(port);
 }
 
+/* The NIC's counter has 32 bits, and stands where whoever had the queue before has left it. */
+static void counts_from_where_the_nic_stands(void **state)
+{
+	struct mdfh_bypass *port;
+
+	(void)state;
+	efdev_config()->no_buffers = UINT32_MAX - 9;
+	port = open_ef_vi((struct mdfh_bypass_config){0}, NULL);
+	assert_int_equal(stats_of(port).rx_dropped_nic, 0);
+	for (uint32_t i = 0; i < 600; i++)
+		arrive(i, (struct sending){0});
+	assert_int_equal(stats_of(port).rx_dropped_nic, 96);
+	expect(port, 0, 504);
+	for (uint32_t i = 0; i < 505; i++)
+		arrive(i, (struct sending){0});
+	assert_int_equal(stats_of(port).rx_dropped_nic, 97);
+	/* A NIC that was reset counts anew. */
+	efdev_config()->no_buffers = 0U - 97 + 5;
+	assert_int_equal(stats_of(port).rx_dropped_nic, 102);
+	close_ef_vi(port);
+}
+
 static void holds_and_copies_past_the_limit(void **state)
 {
 	struct mdfh_bypass *port =
@@ -249,6 +271,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 	    TEST(hands_out_what_came),
 	    TEST(counts_what_finds_no_buffer),
+	    TEST(counts_from_where_the_nic_stands),
 	    TEST(holds_and_copies_past_the_limit),
 	    TEST(holds_and_releases_references),
 	    TEST(takes_the_datapath_that_is_named),

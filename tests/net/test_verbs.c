@@ -374,6 +374,12 @@ static void counts_what_the_device_drops(void **state)
 	set_counter("out_of_buffer", "6\n");
 	assert_int_equal(stats_of(port).rx_dropped_nic, 50);
 	closes(port);
+	/* Of a NIC it has 32 bits. */
+	set_counter("out_of_buffer", "4294967290\n");
+	port = DATAGRAM(.direction = MDFH_DIRECTION_RECEIVE);
+	set_counter("out_of_buffer", "4\n");
+	assert_int_equal(stats_of(port).rx_dropped_nic, 10);
+	closes(port);
 }
 
 static void a_failed_queue_pair_is_the_end(void **state)
