@@ -412,8 +412,13 @@ int mdfh_efvi_next(struct efvi_port *p, struct efvi_frame *frame)
 
 /* Time ---------------------------------------------------------------------------------------- */
 
+enum { NOT_YET_S = 1000000000 }; /* 2001: a clock that says less counts from when the NIC came up */
+
 int mdfh_efvi_time(struct efvi_port *p, const struct efvi_frame *frame, struct mdfh_packet *packet)
 {
+	/* Where the NIC's firmware does not say how good its clock is, the library calls it set and in sync.
+	 * With references, the NIC says it of each packet. */
+	int is_told = p->by_reference || (p->vi.vi_out_flags & EF_VI_OUT_CLOCK_SYNC_STATUS);
 	ef_timespec time = {0};
 	unsigned flags = 0;
 	int rc;
@@ -428,13 +433,13 @@ int mdfh_efvi_time(struct efvi_port *p, const struct efvi_frame *frame, struct m
 					       : EFVI_STAMP_FAILED]++;
 		return 0;
 	}
-	if (!(flags & EF_VI_SYNC_FLAG_CLOCK_SET) || time.tv_sec < 0) {
+	if (!(flags & EF_VI_SYNC_FLAG_CLOCK_SET) || time.tv_sec < (is_told ? 0 : NOT_YET_S)) {
 		p->incidents[EFVI_CLOCK_NOT_SET]++;
 		return 0;
 	}
 	packet->receive_ns = (uint64_t)time.tv_sec * UINT64_C(1000000000) + (uint64_t)time.tv_nsec;
 	packet->flags |= MDFH_PACKET_TIME_NIC;
-	if (flags & EF_VI_SYNC_FLAG_CLOCK_IN_SYNC)
+	if (is_told && flags & EF_VI_SYNC_FLAG_CLOCK_IN_SYNC)
 		packet->flags |= MDFH_PACKET_CLOCK_SYNC;
 	return 1;
 }

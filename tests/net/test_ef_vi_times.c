@@ -73,6 +73,29 @@ static void says_how_good_its_times_are(void **state)
 	close_ef_vi(port);
 }
 
+/* Old firmware does not say how good its clock is, and the library then calls it set and in sync. */
+static void believes_no_state_that_nobody_told(void **state)
+{
+	struct mdfh_bypass *port;
+	struct mdfh_packet packet;
+
+	(void)state;
+	efdev_config()->tells_no_sync = 1;
+	port = open_ef_vi((struct mdfh_bypass_config){0}, NULL);
+	arrive(1, (struct sending){.time_ns = 1700000000123456789});
+	assert_int_equal(mdfh_bypass_recv(port, &packet, 1), 1);
+	assert_int_equal(packet.receive_ns, 1700000000123456789);
+	assert_int_equal(packet.flags, MDFH_PACKET_TIME_NIC);
+	mdfh_bypass_release(port, &packet, 1);
+	/* A day after the NIC came up. */
+	arrive(1, (struct sending){.time_ns = UINT64_C(86400000000000)});
+	assert_int_equal(mdfh_bypass_recv(port, &packet, 1), 1);
+	assert_true(packet.flags & MDFH_PACKET_TIME_APP);
+	mdfh_bypass_release(port, &packet, 1);
+	assert_int_equal(counter(port, "no NIC time: clock never set"), 1);
+	close_ef_vi(port);
+}
+
 /* A Metamako's trailer, behind the FCS of the original frame. */
 static void takes_the_time_of_a_tap(void **state)
 {
@@ -118,6 +141,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 	    TEST(says_how_good_its_times_are),
+	    TEST(believes_no_state_that_nobody_told),
 	    TEST(takes_the_time_of_a_tap),
 	};
 	int rc = enter();

@@ -291,6 +291,9 @@ int ef_vi_alloc_from_pd(ef_vi *vi, ef_driver_handle handle, struct ef_pd *pd,
 		return rc;
 	}
 	*vi = (ef_vi){.queue = q, .buffer = 1792, .slots = q->slot_count};
+	/* Of references, every time says how good it is. */
+	if (flags & EF_VI_RX_TIMESTAMPS && !q->is_by_reference && !efdev_settings.tells_no_sync)
+		vi->vi_out_flags = EF_VI_OUT_CLOCK_SYNC_STATUS;
 	if (!q->is_by_reference &&
 	    (flags & (EF_VI_RX_TIMESTAMPS | EF_VI_RX_EVENT_MERGE) || efdev_settings.is_counted))
 		vi->prefix = sizeof(struct efdev_prefix);

@@ -296,8 +296,9 @@ int efdev_time(uint64_t time_ns, ef_timespec *time, unsigned *flags)
 		return -ENODATA;
 	time->tv_sec = (time_t)(time_ns / 1000000000);
 	time->tv_nsec = (long)(time_ns % 1000000000);
-	*flags = sync ? sync & ~EFDEV_NO_FLAGS
-		      : EF_VI_SYNC_FLAG_CLOCK_SET | EF_VI_SYNC_FLAG_CLOCK_IN_SYNC;
+	*flags = sync && !efdev_settings.tells_no_sync
+		     ? sync & ~EFDEV_NO_FLAGS
+		     : EF_VI_SYNC_FLAG_CLOCK_SET | EF_VI_SYNC_FLAG_CLOCK_IN_SYNC;
 	return 0;
 }
 

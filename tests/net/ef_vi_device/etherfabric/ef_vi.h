@@ -104,6 +104,8 @@ enum ef_vi_flags {
 	EF_VI_RX_TIMESTAMPS = 0x20,
 };
 
+enum ef_vi_out_flags { EF_VI_OUT_CLOCK_SYNC_STATUS = 0x40 };
+
 enum ef_vi_rx_discard_err_flags {
 	EF_VI_DISCARD_RX_ETH_LEN_ERR = 0x1,
 	EF_VI_DISCARD_RX_ETH_FCS_ERR = 0x2,
@@ -119,6 +121,7 @@ struct efdev_queue;
 typedef struct ef_vi {
 	struct efdev_queue *queue;
 	unsigned prefix, buffer, slots;
+	enum ef_vi_out_flags vi_out_flags;
 	struct {
 		int (*receive_init)(struct ef_vi *vi, ef_addr address, ef_request_id id);
 		void (*receive_push)(struct ef_vi *vi);
