@@ -310,8 +310,8 @@ static int next_of_merged(struct efvi_port *p, enum efvi_reason reason, struct e
 	return 0;
 }
 
-/* The same where the NIC only counts packets, whatever they have of buffers, and says in the first one of
- * each what is wrong with it. */
+/* The same where the NIC only counts packets, whatever they have of buffers, and says in the
+ * first one of each what is wrong with it. */
 static int next_of_counted(struct efvi_port *p, struct efvi_frame *frame)
 {
 	const ef_event *event = &p->events[p->event_at];
@@ -416,8 +416,8 @@ enum { NOT_YET_S = 1000000000 }; /* 2001: a clock that says less counts from whe
 
 int mdfh_efvi_time(struct efvi_port *p, const struct efvi_frame *frame, struct mdfh_packet *packet)
 {
-	/* Where the NIC's firmware does not say how good its clock is, the library calls it set and in sync.
-	 * With references, the NIC says it of each packet. */
+	/* Where the NIC's firmware does not say how good its clock is, the library calls it set
+	 * and in sync. With references, the NIC says it of each packet. */
 	int is_told = p->by_reference || (p->vi.vi_out_flags & EF_VI_OUT_CLOCK_SYNC_STATUS);
 	ef_timespec time = {0};
 	unsigned flags = 0;

@@ -212,7 +212,8 @@ struct mdfh_line_drops {
 	uint64_t kernel;
 	uint64_t socket;
 	uint64_t injected;
-	uint32_t known; /* bits as mdfh_bypass_stats.known_drops; 8 = injected */
+	/* Bits as mdfh_bypass_stats.known_drops; 8 = injected, 16 = socket is read late, too. */
+	uint32_t known;
 	/* Lines with the same number here have one port, whose nic and socket these are: they rise by
 	 * the packets of all of them. 0 = the line has a port of its own. */
 	uint32_t shared;
@@ -248,7 +249,8 @@ MDFH_API int mdfh_channel_waiting(const struct mdfh_channel *channel);
 /* The drop counters of a line's path, for the causes of gaps. Call it once per recv, before the
  * packets of that recv are pushed, with counters read after recv returned: a hole that one of
  * these packets shows is held against the reading before. nic and kernel may be read late: what
- * they rise by until the hole is given up counts as well. */
+ * they rise by until the hole is given up counts as well, so call it again for them while a hole is
+ * open. Without a packet in between, a reading takes the place of the one before. */
 MDFH_API void mdfh_channel_drops(
     struct mdfh_channel *channel, unsigned line, const struct mdfh_line_drops *drops);
 

@@ -34,6 +34,7 @@ static int create_channel(
 	channel->framing = from->session.session->framing;
 	channel->schema = schema ? schema->id : 0;
 	channel->lines = from->session.lines;
+	channel->window_ns = from->session.window_ns ? (int64_t)from->session.window_ns : WINDOW_NS;
 	return mdfh_channel_create(&from->session, &channel->session);
 }
 
@@ -146,6 +147,8 @@ void mdfh_pipeline_add_port(struct mdfh_pipeline *p, const struct mdfh_pipeline_
 	/* The kernel drops packets of a stream, too, and asks for them again. */
 	port->is_kernel =
 	    !from->soup && !strcmp(mdfh_bypass_capabilities(from->port)->copy_reason, "kernel");
+	port->is_late =
+	    !from->soup && (!port->is_kernel || !strcmp(mdfh_bypass_name(from->port), "xdp"));
 	for (uint32_t f = 0; f < from->flow_count; f++) {
 		struct channel_state *channel = &p->channels[from->flows[f].channel];
 
@@ -239,19 +242,17 @@ static uint64_t flows_of(const struct port_state *port, int n)
 	return flows;
 }
 
-/* The drop counters of a port's path, before its packets are looked at. Told to the lines of these
- * packets only: a hole shows at a line's next packet, which may be in a later batch than that in which
- * the counter rose, and a reading in between would hide it. */
-static void note_drops(struct mdfh_pipeline *p, struct port_state *port, int n)
+enum { SOCKET_LATE = 16 }; /* of struct mdfh_line_drops: no packet brings that counter, either */
+
+static void tell_drops(struct mdfh_pipeline *p, struct port_state *port, uint64_t flows)
 {
-	uint64_t flows = flows_of(port, n);
 	const struct mdfh_bypass_stats *stats = port->stats;
 	struct mdfh_fault_counts faults;
 	struct mdfh_line_drops drops = {
 	    .nic = stats->rx_dropped_nic,
 	    .kernel = stats->rx_dropped_kernel,
 	    .socket = stats->rx_dropped_socket,
-	    .known = stats->known_drops,
+	    .known = stats->known_drops | (port->is_late ? (unsigned)SOCKET_LATE : 0),
 	    .shared = port->config.flow_count > 1 ? (uint32_t)(port - p->ports) + 1 : 0,
 	};
 
@@ -276,6 +277,49 @@ static void note_drops(struct mdfh_pipeline *p, struct port_state *port, int n)
 		mdfh_channel_drops(p->channels[port->config.flows[f].channel].session,
 		    port->config.flows[f].line, &drops);
 	}
+}
+
+/* The drop counters of a port's path, before its packets are looked at. Told to the lines of these
+ * packets only: a hole shows at a line's next packet, which may be in a later batch than that in which
+ * the counter rose, and a reading in between would hide it. */
+static void note_drops(struct mdfh_pipeline *p, struct port_state *port, int n)
+{
+	tell_drops(p, port, flows_of(port, n));
+}
+
+/* Counters of NICs and rings, which no packet brings. */
+static void ask_for_drops(struct mdfh_pipeline *p, int64_t now_ns)
+{
+	struct mdfh_bypass_stats stats;
+
+	p->asked_ns = now_ns;
+	for (unsigned i = 0; i < p->port_count; i++) {
+		struct port_state *port = &p->ports[i];
+
+		if (!port->is_late || atomic_load_explicit(&port->error, memory_order_relaxed))
+			continue;
+		(void)mdfh_bypass_stats(port->config.port, &stats);
+		tell_drops(p, port, UINT64_MAX);
+	}
+}
+
+/* A hole that no line has filled in half the window is likely to be given up, and then for a
+ * cause. Most are filled at once, and cost nothing. */
+static void ask_before_giving_up(struct mdfh_pipeline *p, int64_t now_ns)
+{
+	int is_due = 0;
+
+	for (unsigned i = 0; i < p->channel_count; i++) {
+		struct channel_state *channel = &p->channels[i];
+
+		if (!mdfh_channel_waiting(channel->session))
+			channel->open_ns = 0;
+		else if (!channel->open_ns)
+			channel->open_ns = channel->last_ns;
+		is_due |= channel->open_ns && now_ns - channel->open_ns >= channel->window_ns / 2;
+	}
+	if (is_due && (uint64_t)(now_ns - p->asked_ns) >= DROPS_NS)
+		ask_for_drops(p, now_ns);
 }
 
 static void begin_batch(struct mdfh_pipeline *p, const struct mdfh_packet *first, int64_t now_ns)
@@ -467,6 +511,7 @@ static void keep_house(struct mdfh_pipeline *p, int64_t now_ns)
 {
 	p->empty_polls = 0;
 	p->kept_house_ns = now_ns;
+	ask_before_giving_up(p, now_ns);
 	poll_channels(p, now_ns);
 	for (unsigned i = 0; i < p->port_count; i++)
 		tend_stream(p, &p->ports[i], now_ns);
@@ -521,11 +566,13 @@ int mdfh_pipeline_poll(struct mdfh_pipeline *p)
 
 void mdfh_pipeline_begin(struct mdfh_pipeline *p)
 {
+	ask_for_drops(p, 0); /* what was dropped before is of nobody's account */
 	mdfh_load_start(&p->load);
 }
 
 void mdfh_pipeline_finish(struct mdfh_pipeline *p)
 {
+	ask_for_drops(p, 0);
 	for (unsigned i = 0; i < p->channel_count; i++)
 		flush_channel(p, &p->channels[i]);
 	mdfh_load_stop(&p->load);

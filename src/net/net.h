@@ -72,8 +72,8 @@ int mdfh_kernel_drops_open(void);
 int mdfh_kernel_drops_read(int fd, uint64_t *total);
 uint64_t mdfh_kernel_drops_parse(const char *text); /* of /proc/net/softnet_stat */
 
-/* What a counter of a device has grown by since it stood at `before`. It may have 32 bits only, and wrap; one
- * of a device that was reset counts from 0 again. */
+/* What a counter of a device has grown by since it stood at `before`. It may have 32 bits only,
+ * and wrap; one of a device that was reset counts from 0 again. */
 static inline uint64_t mdfh_counter_growth(uint64_t before, uint64_t now)
 {
 	uint32_t wrapped = (uint32_t)now - (uint32_t)before;

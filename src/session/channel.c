@@ -371,6 +371,7 @@ static inline int begin_push(struct mdfh_channel *ch, unsigned line, int64_t now
 	stats->last_ns = now_ns;
 	stats->is_down = 0;
 	ch->line[line].heard_ns = now_ns;
+	ch->line[line].has_come = 1;
 	return 0;
 }
 

@@ -66,11 +66,12 @@ uint64_t mdfh_line_filled(struct line *l, uint64_t first, uint64_t next)
 	return filled;
 }
 
-/* NIC and kernel counters are read by another thread, some time after they rose: what they say
- * when the hole is given up counts. The socket's come with the packets. */
+/* NIC and kernel counters are read some time after they rose: what they say when the hole is
+ * given up counts. Those of the kernel's sockets come with the packets. */
 static unsigned hole_cause(const struct line *l, const struct line_hole *h, uint64_t *rise)
 {
 	const struct mdfh_line_drops *after = &h->after;
+	uint64_t socket = l->drops.known & SOCKET_LATE ? l->drops.socket : after->socket;
 	unsigned cause = MDFH_CAUSE_NONE, rose = 0;
 
 	*rise = UINT64_MAX;
@@ -80,13 +81,14 @@ static unsigned hole_cause(const struct line *l, const struct line_hole *h, uint
 		rose++, cause = MDFH_CAUSE_NIC, *rise = l->drops.nic - h->before.nic;
 	if (l->drops.kernel > h->before.kernel)
 		rose++, cause = MDFH_CAUSE_KERNEL;
-	if (after->socket > h->before.socket)
-		rose++, cause = MDFH_CAUSE_SOCKET, *rise = after->socket - h->before.socket;
+	if (socket > h->before.socket)
+		rose++, cause = MDFH_CAUSE_SOCKET, *rise = socket - h->before.socket;
 	if (after->injected > h->before.injected)
 		rose++, cause = MDFH_CAUSE_INJECTED;
 	if (rose == 1)
 		return cause;
-	return rose == 0 && after->known ? MDFH_CAUSE_UPSTREAM : MDFH_CAUSE_UNATTRIBUTED;
+	return rose == 0 && l->drops.known & ~(uint32_t)SOCKET_LATE ? MDFH_CAUSE_UPSTREAM
+								    : MDFH_CAUSE_UNATTRIBUTED;
 }
 
 /* Each line that lacks a gap lacks a packet of its own: a port that dropped fewer than it has such
@@ -140,6 +142,11 @@ void mdfh_channel_drops(struct mdfh_channel *ch, unsigned line, const struct mdf
 	if (line >= ch->lines)
 		return;
 	l = &ch->line[line];
-	l->before = l->drops;
+	/* Without a packet in between it is a newer reading of the same moment: a hole that the next
+	 * packet shows may be what this one has risen by. The first is what the next is held against. */
+	if (l->has_come)
+		l->before = l->drops;
 	l->drops = *drops;
+	l->has_come = !l->is_read;
+	l->is_read = 1;
 }

@@ -8,6 +8,7 @@ enum {
 	SESSIONS_LEFT = 8, /* remembered, newest first to go last */
 	LINE_HOLES = 256,  /* newest holes remembered of each line */
 	SLOTS_SPARE = MDFH_SPANS_MAX,
+	SOCKET_LATE = 16, /* of struct mdfh_line_drops, known */
 };
 
 /* Numbers that one line skipped, with what its drop counters said around them. */
@@ -24,6 +25,8 @@ struct line {
 	int64_t heard_ns;
 	struct mdfh_line_drops drops;  /* newest reading */
 	struct mdfh_line_drops before; /* the reading before that */
+	uint8_t is_read;               /* there was a reading */
+	uint8_t has_come;              /* packets have come since the newest one */
 	uint32_t holes;
 	uint8_t refused; /* cause that refused packets give to the next hole, or NONE */
 	struct line_hole hole[LINE_HOLES];

@@ -445,6 +445,7 @@ struct fake_port {
 	uint16_t flow;
 	int64_t receive_ns;
 	int *closed;
+	struct mdfh_bypass_stats late; /* drops that are known only where somebody asks */
 };
 
 static int fake_recv(struct mdfh_bypass *port, struct mdfh_packet *packets, int n)
@@ -714,6 +715,92 @@ static void test_drops_of_a_shared_port(void **state)
 	}
 }
 
+static int late_stats(struct mdfh_bypass *port)
+{
+	const struct mdfh_bypass_stats *late = &((struct fake_port *)port)->late;
+
+	port->stats.rx_dropped_nic = late->rx_dropped_nic;
+	port->stats.rx_dropped_socket = late->rx_dropped_socket;
+	port->stats.known_drops = late->known_drops;
+	return 0;
+}
+
+static const struct mdfh_bypass_ops late_ops = {
+    .size = sizeof(late_ops), .name = "late", .close = fake_close, .stats = late_stats};
+
+static void receive_late(struct mdfh_pipeline *p, struct fake_port *fake, uint64_t sequence)
+{
+	struct feed feed;
+
+	feed_begin(&feed, sequence);
+	feed_system(&feed, 'Q');
+	fake->feed = &feed;
+	assert_int_equal(mdfh_pipeline_poll(p), 1);
+}
+
+static void wait_for_window(struct mdfh_pipeline *p)
+{
+	for (int i = 0; i < 100; i++)
+		mdfh_pipeline_wait(p, 2000);
+}
+
+static uint64_t lost_by(struct mdfh_pipeline *p, unsigned channel, unsigned cause)
+{
+	struct mdfh_channel_report report;
+
+	mdfh_pipeline_refresh(p);
+	mdfh_pipeline_channel_report(p, channel, &report);
+	return report.session.lost_by_cause[cause];
+}
+
+/* What a NIC or a ring of the kernel's has dropped no packet says. It is asked before a hole is given up,
+ * and what it had dropped before the handler began is none of the handler's. */
+static void test_drops_that_no_packet_brings(void **state)
+{
+	(void)state;
+	for (int of_socket = 0; of_socket < 2; of_socket++) {
+		unsigned cause = of_socket ? MDFH_CAUSE_SOCKET : MDFH_CAUSE_NIC;
+		struct fake_port fakes[2];
+		int closed;
+		struct mdfh_pipeline *p = make_two(fakes, &closed);
+		uint64_t *dropped[2];
+		struct feed feed;
+
+		for (int i = 0; i < 2; i++) {
+			fakes[i].base.ops = &late_ops;
+			fakes[i].late.known_drops = of_socket ? 4 : 1;
+			dropped[i] = of_socket ? &fakes[i].late.rx_dropped_socket
+					       : &fakes[i].late.rx_dropped_nic;
+			*dropped[i] = 100;
+		}
+		mdfh_pipeline_begin(p);
+		start_of_day(&feed); /* numbers 1 to 3 */
+		for (int i = 0; i < 2; i++) {
+			fakes[i].feed = &feed;
+			assert_int_equal(mdfh_pipeline_poll(p), 1);
+		}
+		*dropped[0] += 2;
+		receive_late(p, &fakes[0], 6);
+		wait_for_window(p);
+		assert_int_equal(lost_by(p, 0, cause), 2);
+		/* Asking for the sake of one hole hides nothing of another that has not shown yet. */
+		*dropped[0] += 1;
+		*dropped[1] += 1;
+		receive_late(p, &fakes[0], 8);
+		wait_for_window(p);
+		receive_late(p, &fakes[1], 5);
+		wait_for_window(p);
+		assert_int_equal(lost_by(p, 0, cause), 3);
+		assert_int_equal(lost_by(p, 1, cause), 1);
+		/* Nobody dropped it here. */
+		receive_late(p, &fakes[1], 7);
+		wait_for_window(p);
+		assert_int_equal(lost_by(p, 1, cause), 1);
+		assert_int_equal(lost_by(p, 1, MDFH_CAUSE_UPSTREAM), 1);
+		mdfh_pipeline_destroy(p);
+	}
+}
+
 /* Packets by whose clock stamped them, and of how many it was in sync. */
 static void test_times_of_lines(void **state)
 {
@@ -765,6 +852,7 @@ int main(void)
 	    cmocka_unit_test(test_a_port_dies),
 	    cmocka_unit_test(test_capture_beside_live),
 	    cmocka_unit_test(test_drops_of_a_shared_port),
+	    cmocka_unit_test(test_drops_that_no_packet_brings),
 	    cmocka_unit_test(test_times_of_lines),
 	};
 
