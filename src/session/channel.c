@@ -224,6 +224,17 @@ static void take(struct mdfh_channel *ch, const struct mdfh_unit *unit,
 	};
 }
 
+/* When the oldest hole became known. The clock may have been set back: what would lie ahead is now,
+ * so that no hole waits for it. */
+static int64_t hole_since(struct mdfh_channel *ch, int64_t now_ns)
+{
+	int64_t *since = ch->early ? &ch->slot[ch->order[ch->head]].since : &ch->tail_since;
+
+	if (*since > now_ns)
+		*since = now_ns;
+	return *since;
+}
+
 /* Give out what can be given out, at most max spans. Every step either makes a span or uses up
  * the arrival, an early packet or the change of session, so it ends. */
 static int advance(struct mdfh_channel *ch, int64_t now_ns, struct mdfh_span *spans, int max)
@@ -236,7 +247,6 @@ static int advance(struct mdfh_channel *ch, int64_t now_ns, struct mdfh_span *sp
 	ch->more = 0;
 	for (;;) {
 		uint64_t lowest;
-		int64_t since;
 
 		if (n == max) {
 			ch->more = 1;
@@ -277,12 +287,7 @@ static int advance(struct mdfh_channel *ch, int64_t now_ns, struct mdfh_span *sp
 			a->next = a->first;
 			continue;
 		}
-		lowest = ch->known_end;
-		since = ch->tail_since;
-		if (ch->early) {
-			lowest = ch->slot[ch->order[ch->head]].first;
-			since = ch->slot[ch->order[ch->head]].since;
-		}
+		lowest = ch->early ? ch->slot[ch->order[ch->head]].first : ch->known_end;
 		if (a->first < a->next) {
 			/* No room for it: the oldest hole has had its time. */
 			if (a->first < lowest)
@@ -302,7 +307,8 @@ static int advance(struct mdfh_channel *ch, int64_t now_ns, struct mdfh_span *sp
 			session_enter(ch, &ch->next_unit);
 			take(ch, &ch->next_unit, &ch->next_packet, ch->next_line, now_ns);
 			continue;
-		} else if (!ch->flush && !ch->change && now_ns - since < ch->window_ns) {
+		} else if (!ch->flush && !ch->change &&
+			   now_ns - hole_since(ch, now_ns) < ch->window_ns) {
 			break;
 		}
 		span_gap(ch, &spans[n++], ch->expected, lowest,
@@ -455,8 +461,9 @@ int mdfh_channel_poll(struct mdfh_channel *ch, int64_t now_ns, struct mdfh_span 
 	for (unsigned i = 0; i < ch->lines; i++) {
 		struct mdfh_line_stats *stats = &ch->stats.lines[i];
 
-		/* A line that was never heard counts from the first poll. */
-		if (ch->line[i].heard_ns == INT64_MIN)
+		/* A line that was never heard counts from the first poll; one that was heard at a
+		 * time that is yet to come, from now. */
+		if (ch->line[i].heard_ns == INT64_MIN || ch->line[i].heard_ns > now_ns)
 			ch->line[i].heard_ns = now_ns;
 		if (!stats->is_down && now_ns - ch->line[i].heard_ns >= ch->line_down_ns) {
 			stats->is_down = 1;

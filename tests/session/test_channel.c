@@ -200,6 +200,15 @@ static const struct script scripts[] = {
 	{{0, 'A', DATA, 1, 1, "S1/1 D1+1A"}, {1, 'A', DATA, 3, 1, ""}, {2, 'A', DATA, 5, 1, ""},
 	    {2, 0, FLUSH, 0, 0, "G2+1 unattributed D3+1A G4+1 unattributed D5+1A"}},
 	2, 3, {{2, 0}, {0, 0}}},
+    {"a clock that is set back: no hole waits for what it said before",
+	{{5000, 'A', DATA, 1, 1, "S1/1 D1+1A"}, {5001, 'A', DATA, 4, 1, ""},
+	    {10, 0, POLL, 0, 0, ""}, {59, 0, POLL, 0, 0, ""},
+	    {60, 0, POLL, 0, 0, "G2+2 unattributed D4+1A"}},
+	2, 2, {{2, 0}, {0, 0}}},
+    {"a clock that is set back: nor does one at the tail",
+	{{5000, 'A', DATA, 1, 1, "S1/1 D1+1A"}, {5001, 'A', HEARTBEAT, 3, 0, ""},
+	    {10, 0, POLL, 0, 0, ""}, {60, 0, POLL, 0, 0, "G2+1 unattributed"}},
+	1, 1, {{1, 0}, {0, 0}}},
     {"cause: no counter rose",
 	{{0, 'A', DROPS, 5, 0, ""}, {0, 'A', DATA, 1, 1, "S1/1 D1+1A"}, {1, 'A', DROPS, 5, 0, ""},
 	    {1, 'A', DATA, 3, 1, ""}, {51, 0, POLL, 0, 0, "G2+1 upstream D3+1A"}},
@@ -422,6 +431,12 @@ static void line_down(void **state)
 	assert_int_equal(mdfh_channel_stats(channel)->lines[0].is_down, 0);
 	play(&back);
 	assert_int_equal(b->is_down, 0);
+	/* The clock is set back: silence counts from there. */
+	assert_int_equal(mdfh_channel_poll(channel, MS(1000), spans, MDFH_SPANS_MAX), 0);
+	assert_int_equal(mdfh_channel_poll(channel, MS(3999), spans, MDFH_SPANS_MAX), 0);
+	assert_int_equal(b->is_down, 0);
+	assert_int_equal(mdfh_channel_poll(channel, MS(4000), spans, MDFH_SPANS_MAX), 0);
+	assert_int_equal(b->is_down, 1);
 	mdfh_channel_destroy(channel);
 }
 
