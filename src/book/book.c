@@ -193,12 +193,21 @@ void mdfh_book_clear_side(struct mdfh_books *books, uint32_t id)
 		mdfh_book_clear_level(books, slot);
 }
 
+/* A book without orders so far does not know its channel. */
+static uint16_t channel_of_book(const struct mdfh_books *books, uint32_t instrument)
+{
+	const struct book *book = &books->books[instrument];
+
+	return book->tick ? book->channel
+			  : mdfh_instruments_get(books->instruments, instrument)->channel;
+}
+
 void mdfh_book_clear_channel(struct mdfh_books *books, uint16_t channel)
 {
 	uint32_t count = mdfh_instruments_count(books->instruments);
 
 	for (uint32_t i = 1; i < count; i++) {
-		if (books->books[i].channel != channel)
+		if (channel_of_book(books, i) != channel)
 			continue;
 		mdfh_book_clear_side(books, i * 2);
 		mdfh_book_clear_side(books, i * 2 + 1);
@@ -358,16 +367,10 @@ int mdfh_book_totals(
 
 int mdfh_book_is_sound(const struct mdfh_books *books, uint32_t instrument)
 {
-	const struct book *book;
-	uint16_t channel;
-
 	if (!instrument || instrument >= mdfh_instruments_count(books->instruments))
 		return 0;
-	book = &books->books[instrument];
-	/* A book without orders so far does not know its channel. */
-	channel = book->tick ? book->channel
-			     : mdfh_instruments_get(books->instruments, instrument)->channel;
-	return book_is_sound(&books->channels[channel], book);
+	return book_is_sound(
+	    &books->channels[channel_of_book(books, instrument)], &books->books[instrument]);
 }
 
 const struct mdfh_books_stats *mdfh_books_stats(const struct mdfh_books *books)

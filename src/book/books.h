@@ -134,7 +134,8 @@ struct trade {
 	uint32_t instrument; /* 0 = free */
 	uint32_t next;       /* trade + 1 of the same hash */
 	uint16_t channel;
-	uint16_t reserved[3];
+	uint16_t reserved;
+	uint32_t generation; /* of the channel: venues give match numbers anew each day */
 };
 
 static_assert(sizeof(struct order) == 16, "four orders, one line");

@@ -35,6 +35,7 @@ void mdfh_book_trade_keep(struct mdfh_books *books, uint16_t channel, uint64_t m
 	    .instrument = instrument,
 	    .next = *head,
 	    .channel = channel,
+	    .generation = books->channels[channel].generation,
 	};
 	*head = index + 1;
 }
@@ -50,7 +51,8 @@ int mdfh_book_trade_take(struct mdfh_books *books, uint16_t channel, uint64_t ma
 	while (next) {
 		struct trade *trade = &books->trades[next - 1];
 
-		if (trade->match_id == match_id && trade->channel == channel) {
+		if (trade->match_id == match_id && trade->channel == channel &&
+		    trade->generation == books->channels[channel].generation) {
 			*instrument = trade->instrument;
 			*quantity = trade->quantity;
 			unlink_trade(books, next - 1);

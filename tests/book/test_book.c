@@ -354,6 +354,42 @@ static void modify_keeps_or_loses_its_place(void **state)
 	assert_int_equal(mdfh_book_level_count(f->books, 1, BUY), 2);
 }
 
+/* Also of instruments that had no order. */
+static void a_session_begins_without_volume(void **state)
+{
+	struct fixture *f = *state;
+
+	start_day(f);
+	apply(f, (struct mdfh_op){.kind = MDFH_OP_TRADE,
+		     .instrument = 1,
+		     .price = 10000,
+		     .quantity64 = 30,
+		     .match_id = 5});
+	assert_int_equal(volume(f), 30);
+	apply(f, (struct mdfh_op){.kind = MDFH_OP_SESSION_BEGIN});
+	assert_int_equal(volume(f), 0);
+}
+
+/* Match numbers are given anew: a break is of no trade of the last session. */
+static void a_break_is_of_its_session(void **state)
+{
+	struct fixture *f = *state;
+	struct mdfh_op op = {.kind = MDFH_OP_TRADE,
+	    .instrument = 1,
+	    .price = 10000,
+	    .quantity64 = 30,
+	    .match_id = 5};
+
+	start_day(f);
+	add(f, 1, BUY, 10000, 100);
+	apply(f, op);
+	apply(f, (struct mdfh_op){.kind = MDFH_OP_SESSION_BEGIN});
+	op.kind = MDFH_OP_BREAK;
+	apply(f, op);
+	assert_int_equal(volume(f), 0);
+	assert_int_equal(errors(f, MDFH_BOOK_UNKNOWN_TRADE), 1);
+}
+
 static void prices_without_scale_are_flagged(void **state)
 {
 	struct fixture *f = *state;
@@ -416,6 +452,8 @@ int main(void)
 	    TEST(executions_make_two_events),
 	    TEST(a_replace_is_delete_and_add),
 	    TEST(breaks_take_volume_back),
+	    TEST(a_session_begins_without_volume),
+	    TEST(a_break_is_of_its_session),
 	    TEST(gaps_make_books_unsound),
 	    TEST(quotes_replace_the_top),
 	    TEST(modify_keeps_or_loses_its_place),
