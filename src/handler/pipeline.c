@@ -610,6 +610,8 @@ void mdfh_pipeline_wait(struct mdfh_pipeline *p, uint32_t timeout_us)
 	    .tv_sec = timeout_us / 1000000, .tv_nsec = (long)(timeout_us % 1000000) * 1000};
 	nfds_t count = 0;
 
+	/* However long it may wait, it is stopped soon, and its counters are published in time. */
+	shorten(&timeout, PUBLISH_NS);
 	/* Holes are given up in time, however long a user lets the thread wait. */
 	for (unsigned i = 0; i < p->channel_count; i++)
 		if (mdfh_channel_waiting(p->channels[i].session))

@@ -278,6 +278,27 @@ static void test_start_again(void **state)
 	start_again(2);
 }
 
+/* However long a thread may wait, it is stopped at once. */
+static void test_stop_while_nothing_comes(void **state)
+{
+	struct setup s;
+	struct mdfh_handler *handler;
+	struct timespec from, to;
+
+	(void)state;
+	make(&s);
+	for (unsigned i = 0; i < 2; i++)
+		s.threads[i].poll_timeout_us = 20000000;
+	handler = create(&s);
+	assert_int_equal(mdfh_handler_start(handler), 0);
+	nanosleep(&(struct timespec){.tv_nsec = 50000000}, NULL);
+	clock_gettime(CLOCK_MONOTONIC, &from);
+	assert_int_equal(mdfh_handler_stop(handler), 0);
+	clock_gettime(CLOCK_MONOTONIC, &to);
+	assert_true(to.tv_sec - from.tv_sec < 10);
+	mdfh_handler_destroy(handler);
+}
+
 /* A receive thread that waits for a consumer that reads nothing can be stopped. */
 static void test_stop_while_waiting(void **state)
 {
@@ -424,6 +445,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 	    cmocka_unit_test(test_threads_channels_consumers),
 	    cmocka_unit_test(test_start_again),
+	    cmocka_unit_test(test_stop_while_nothing_comes),
 	    cmocka_unit_test(test_stop_while_waiting),
 	    cmocka_unit_test(test_stop_while_all_wait),
 	    cmocka_unit_test(test_depth_names),
