@@ -21,12 +21,14 @@
  *   (b) another thread or process: events from a ring (mdfh_consumer_*, or mdfh_ring_attach by
  *       shared name), plus the depth snapshots of mdfh/depth.h;
  *   (c) raw tap: bytes of every message with its schema, from a ring of struct mdfh_raw.
- * When a ring is full: MDFH_FULL_DROP (default) loses events for that consumer only: a gap
- * event with the range of sequence numbers and the cause "consumer" comes before its next event,
- * then a stale event for each instrument it missed something of (or one with instrument 0 for the
- * channel, when they were too many or a marker was among what it missed). Such an instrument's book
- * can be had again from its depth snapshot. MDFH_FULL_WAIT makes the shard's thread wait: for files
- * and tests; what it has in hand when it is stopped while it waits is lost, and told as such.
+ * When a ring is full: MDFH_FULL_DROP (default) loses events for that consumer only: as soon as
+ * there is room, and before its next event, a gap event comes with the range of sequence numbers
+ * and the cause "consumer", then a stale event for each instrument it missed something of (or one
+ * with instrument 0 for the channel, when they were too many or a marker was among what it missed;
+ * who missed only the begin or the end of a session has no gap, as these have no number). Such an
+ * instrument's book can be had again from its depth snapshot. MDFH_FULL_WAIT makes the shard's
+ * thread wait: for files and tests; what it has in hand when it is stopped while it waits is lost,
+ * and told as such when it runs again.
  *
  * A depth snapshot is made when its instrument changes: of one that has not changed since a gap,
  * is_sound still says what was so before the gap.

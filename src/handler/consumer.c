@@ -326,6 +326,9 @@ void mdfh_consumer_write(struct mdfh_consumer *c, const struct mdfh_event *event
 {
 	int i = 0;
 
+	/* Of these it may want none. */
+	if (c->dropping && c->symbols)
+		(void)resume(c);
 	while (!c->symbols && i < n && resume(c)) {
 		uint32_t pushed = mdfh_ring_push_batch(c->ring, &events[i], (uint32_t)(n - i));
 
@@ -410,6 +413,11 @@ void mdfh_consumer_write_raw(
 		}
 		sched_yield();
 	}
+}
+
+void mdfh_consumer_tell(struct mdfh_consumer *c)
+{
+	(void)(c->kind == MDFH_CONSUMER_RAW ? resume_raw(c) : resume(c));
 }
 
 void mdfh_consumer_sample(struct mdfh_consumer *c, uint64_t ticks)

@@ -87,6 +87,9 @@ void mdfh_consumer_write(struct mdfh_consumer *consumer, const struct mdfh_event
 void mdfh_consumer_write_raw(struct mdfh_consumer *consumer, const struct mdfh_raw *head,
     const uint8_t *data, uint32_t length);
 
+/* Now and then: tell what was missed as soon as there is room, where nothing comes that would. */
+void mdfh_consumer_tell(struct mdfh_consumer *consumer);
+
 /* Remember when the newest slot was committed. */
 void mdfh_consumer_sample(struct mdfh_consumer *consumer, uint64_t ticks);
 

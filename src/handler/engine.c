@@ -491,6 +491,12 @@ void mdfh_engine_end(struct mdfh_engine *e)
 		tell_refused(e, refused);
 }
 
+void mdfh_engine_tell(struct mdfh_engine *e)
+{
+	for (unsigned i = 0; i < e->consumer_count; i++)
+		mdfh_consumer_tell(e->consumers[i]);
+}
+
 /* Reports ----------------------------------------------------------------------------------- */
 
 void mdfh_engine_publish(struct mdfh_engine *e)

@@ -57,6 +57,9 @@ void mdfh_engine_copy(struct mdfh_engine *engine, unsigned channel, const struct
 /* All of it becomes events. Between batches spans may come alone, with an end behind them. */
 void mdfh_engine_end(struct mdfh_engine *engine);
 
+/* Now and then: tell consumers what they missed, where nothing comes that would. */
+void mdfh_engine_tell(struct mdfh_engine *engine);
+
 /* Reports. publish is for the engine's own thread, what reads it for any. */
 struct mdfh_engine_counts {
 	uint64_t messages;

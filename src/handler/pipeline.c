@@ -454,7 +454,18 @@ static void flush_channel(struct mdfh_pipeline *p, struct channel_state *channel
 	end_batch(p);
 }
 
-/* Let time pass: open holes, silent lines, what workers missed. */
+/* What others missed, and is owed to them where nothing comes that would bring it to light. */
+static void tell(struct mdfh_pipeline *p)
+{
+	if (p->engine)
+		mdfh_engine_tell(p->engine);
+	else
+		mdfh_dispatch_tell(p->dispatch);
+	for (unsigned i = 0; i < p->tap_count; i++)
+		mdfh_consumer_tell(p->taps[i]);
+}
+
+/* Let time pass: open holes, silent lines, what workers and consumers missed. */
 static void poll_channels(struct mdfh_pipeline *p, int64_t now_ns)
 {
 	struct mdfh_span spans[MDFH_SPANS_MAX];
@@ -467,8 +478,7 @@ static void poll_channels(struct mdfh_pipeline *p, int64_t now_ns)
 		if (n > 0)
 			take_spans(p, channel, spans, n, at_ns);
 	}
-	if (p->dispatch)
-		mdfh_dispatch_tell(p->dispatch);
+	tell(p);
 	end_batch(p);
 }
 
@@ -575,6 +585,8 @@ void mdfh_pipeline_finish(struct mdfh_pipeline *p)
 	ask_for_drops(p, 0);
 	for (unsigned i = 0; i < p->channel_count; i++)
 		flush_channel(p, &p->channels[i]);
+	tell(p);
+	end_batch(p);
 	mdfh_load_stop(&p->load);
 	mdfh_pipeline_publish(p);
 }

@@ -142,6 +142,7 @@ void mdfh_worker_finish(struct mdfh_worker *w)
 		}
 	}
 	mdfh_engine_end(w->engine);
+	mdfh_engine_tell(w->engine);
 	mdfh_load_stop(&w->load);
 	publish(w, mdfh_clock_ticks());
 }
@@ -168,6 +169,7 @@ static void work(void *context)
 		if (++w->empty_polls < EMPTY_POLLS)
 			continue;
 		w->empty_polls = 0;
+		mdfh_engine_tell(w->engine);
 		publish_in_time(w, mdfh_clock_ticks());
 		if (!spin)
 			nanosleep(&nap, NULL);

@@ -278,6 +278,65 @@ static void test_start_again(void **state)
 	start_again(2);
 }
 
+/* Consumers that were too slow learn what they missed without another packet: room is enough. */
+static void told_in_silence(unsigned workers)
+{
+	struct setup s;
+	struct mdfh_handler *handler;
+	struct mdfh_consumer *one, *tap;
+	const struct mdfh_raw *raw;
+	struct mdfh_event e;
+	struct feed feed;
+	uint64_t missing = 0;
+
+	make(&s);
+	s.consumers[0].slots = 16;
+	s.consumers[3].slots = 16;
+	s.threads[0].workers = workers;
+	s.threads[1].workers = workers;
+	handler = create(&s);
+	one = mdfh_handler_consumer(handler, "one");
+	tap = mdfh_handler_consumer(handler, "tap");
+	assert_int_equal(mdfh_handler_start(handler), 0);
+	feed_begin(&feed, 1);
+	for (uint64_t ref = 1; ref <= 30; ref++)
+		feed_add(&feed, 1, "SPY     ", ref, 'B', 1, 10000);
+	send_to(s.ports[0], &feed);
+	send_to(s.ports[1], &feed);
+	for (int tries = 0; tries < 50000; tries++) {
+		struct mdfh_consumer_stats events, bytes;
+
+		mdfh_consumer_stats(one, &events);
+		mdfh_consumer_stats(tap, &bytes);
+		if (events.dropped + events.delivered >= 31 && bytes.dropped == 15)
+			break;
+		nanosleep(&(struct timespec){.tv_nsec = 200000}, NULL);
+	}
+	e = next_of_kind(one, MDFH_EVENT_GAP);
+	assert_int_equal(e.gap.cause, MDFH_CAUSE_CONSUMER);
+	assert_int_equal(e.gap.first + e.gap.count, 31);
+	assert_int_equal(next_of_kind(one, MDFH_EVENT_STALE).gap.cause, MDFH_CAUSE_CONSUMER);
+	for (int tries = 0; tries < 50000 && !missing; tries++) {
+		if (!mdfh_consumer_peek_raw(tap, &raw)) {
+			nanosleep(&(struct timespec){.tv_nsec = 200000}, NULL);
+			continue;
+		}
+		if (raw->kind == MDFH_SPAN_GAP)
+			memcpy(&missing, raw->data, sizeof(missing));
+		mdfh_consumer_done(tap, 1);
+	}
+	assert_int_equal(missing, 15); /* of 31 records, begin of session included, 16 found room */
+	assert_int_equal(mdfh_handler_stop(handler), 0);
+	mdfh_handler_destroy(handler);
+}
+
+static void test_told_in_silence(void **state)
+{
+	(void)state;
+	told_in_silence(0);
+	told_in_silence(2);
+}
+
 /* However long a thread may wait, it is stopped at once. */
 static void test_stop_while_nothing_comes(void **state)
 {
@@ -445,6 +504,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 	    cmocka_unit_test(test_threads_channels_consumers),
 	    cmocka_unit_test(test_start_again),
+	    cmocka_unit_test(test_told_in_silence),
 	    cmocka_unit_test(test_stop_while_nothing_comes),
 	    cmocka_unit_test(test_stop_while_waiting),
 	    cmocka_unit_test(test_stop_while_all_wait),
