@@ -265,7 +265,8 @@ struct mdfh_raw {
 	uint16_t length; /* of the message */
 	uint16_t stored; /* bytes in data: less than length where the slot is smaller */
 	uint8_t epoch;
-	uint8_t kind; /* enum mdfh_span_kind: a gap has length 8: its count, host byte order */
+	uint8_t kind; /* enum mdfh_span_kind: a gap has length 8: its count, host byte order; 0 =
+		       * the tap missed only the begin or the end of a session */
 	uint8_t line;
 	uint8_t reserved[5];
 	uint8_t data[];

@@ -172,7 +172,16 @@ static int concerns_all(const struct mdfh_event *event)
 {
 	return !event->instrument &&
 	       (event->kind == MDFH_EVENT_GAP || event->kind == MDFH_EVENT_STALE ||
-		   event->kind == MDFH_EVENT_CLEAR || event->kind == MDFH_EVENT_SESSION_BEGIN);
+		   event->kind == MDFH_EVENT_CLEAR || event->kind == MDFH_EVENT_SESSION_BEGIN ||
+		   event->kind == MDFH_EVENT_END_OF_DAY);
+}
+
+/* Not begin and end of a session, whose sequence is that of the message behind them. An end of day
+ * that the venue sent as a message has that message's time. */
+static int has_number(const struct mdfh_event *event)
+{
+	return event->kind != MDFH_EVENT_SESSION_BEGIN &&
+	       (event->kind != MDFH_EVENT_END_OF_DAY || event->exchange_ns);
 }
 
 /* The entry of an event's channel and epoch. Of more epochs than a channel has entries for, the
@@ -192,8 +201,8 @@ static struct consumer_loss *find_loss(struct mdfh_consumer *c, const struct mdf
 		return loss;
 	if (of_channel < CONSUMER_EPOCHS_MAX)
 		loss = &c->losses[c->losses_count++];
-	*loss = (struct consumer_loss){
-	    .channel = event->channel, .epoch = event->epoch, .first = event->sequence};
+	*loss =
+	    (struct consumer_loss){.channel = event->channel, .epoch = event->epoch, .first = 1};
 	return loss;
 }
 
@@ -204,10 +213,14 @@ static void remember_loss(struct mdfh_consumer *c, const struct mdfh_event *even
 	c->dropping = 1;
 	c->lost_ns = event->receive_ns;
 	count(&c->dropped, 1);
-	/* A dropped gap marker stands for all of its numbers. */
-	loss->last = event->kind == MDFH_EVENT_GAP && event->gap.count
-			 ? event->gap.first + event->gap.count - 1
-			 : event->sequence;
+	if (has_number(event)) {
+		if (loss->last < loss->first)
+			loss->first = event->sequence;
+		/* A dropped gap stands for all of its numbers. */
+		loss->last = event->kind == MDFH_EVENT_GAP && event->gap.count
+				 ? event->gap.first + event->gap.count - 1
+				 : event->sequence;
+	}
 	if (concerns_all(event))
 		c->touched_count = CONSUMER_TOUCHED_MAX + 1;
 	if (!event->instrument || c->touched_count > CONSUMER_TOUCHED_MAX)
@@ -272,6 +285,8 @@ static int resume(struct mdfh_consumer *c)
 		    .flags = MDFH_EVENT_LAST_PART | MDFH_EVENT_LAST,
 		};
 
+		if (loss->last < loss->first)
+			continue;
 		event.gap.first = loss->first;
 		event.gap.count = loss->last - loss->first + 1;
 		event.gap.cause = MDFH_CAUSE_CONSUMER;
@@ -382,6 +397,7 @@ static int resume_raw(struct mdfh_consumer *c)
 		    .kind = MDFH_SPAN_GAP,
 		};
 
+		/* Of markers alone the count is 0: the next record's epoch says the rest. */
 		(void)put_raw(c, &head, (const uint8_t *)&missing, sizeof(missing));
 		count(&c->gaps, 1);
 	}
@@ -400,10 +416,20 @@ void mdfh_consumer_write_raw(
 	    .epoch = head->epoch,
 	};
 
-	if (head->kind == MDFH_SPAN_GAP) {
+	switch (head->kind) {
+	case MDFH_SPAN_GAP:
 		lost.kind = MDFH_EVENT_GAP;
 		lost.gap.first = head->sequence;
 		memcpy(&lost.gap.count, data, sizeof(lost.gap.count));
+		break;
+	case MDFH_SPAN_SESSION_BEGIN:
+		lost.kind = MDFH_EVENT_SESSION_BEGIN;
+		break;
+	case MDFH_SPAN_SESSION_END:
+		lost.kind = MDFH_EVENT_END_OF_DAY;
+		break;
+	default:
+		break;
 	}
 	while (!resume_raw(c) || !put_raw(c, head, data, length)) {
 		if (c->full == MDFH_FULL_DROP ||

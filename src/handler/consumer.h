@@ -16,7 +16,7 @@ enum {
 /* What was dropped of one channel and epoch since the ring became full. */
 struct consumer_loss {
 	uint64_t first;
-	uint64_t last;
+	uint64_t last; /* less than first: markers only, which have no number */
 	uint16_t channel;
 	uint8_t epoch;
 };

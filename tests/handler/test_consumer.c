@@ -361,11 +361,96 @@ static void test_session_ends_in_a_loss(void **state)
 	e = take(c);
 	assert_int_equal(e.kind, MDFH_EVENT_GAP);
 	assert_int_equal(e.epoch, 1);
-	assert_int_equal(e.gap.first, 1);
-	assert_int_equal(e.gap.count, 10);
+	assert_int_equal(e.gap.first, 2);
+	assert_int_equal(e.gap.count, 9);
 	e = take(c);
 	assert_int_equal(e.kind, MDFH_EVENT_STALE);
 	assert_int_equal(e.instrument, 0);
+	mdfh_consumer_destroy(c);
+}
+
+/* Begin and end of a session are no messages: who missed only these lost no number, and what stood
+ * before the first packet of a session stands before its begin's. */
+static void test_markers_have_no_number(void **state)
+{
+	struct mdfh_consumer *c = make((struct mdfh_consumer_config){.name = "a", .slots = 16});
+	struct mdfh_event end = {.kind = MDFH_EVENT_END_OF_DAY, .sequence = 17, .channel = 3};
+	struct mdfh_event begin = {
+	    .kind = MDFH_EVENT_SESSION_BEGIN, .sequence = 100, .channel = 3, .epoch = 1};
+	struct mdfh_event late_join = {.kind = MDFH_EVENT_GAP,
+	    .sequence = 1,
+	    .channel = 3,
+	    .epoch = 1,
+	    .gap = {.first = 1, .count = 99}};
+	struct mdfh_event e;
+
+	(void)state;
+	write_range(c, 1, 16, 1);
+	mdfh_consumer_write(c, &end, 1);
+	for (uint64_t s = 1; s <= 16; s++)
+		take(c);
+	write_range(c, 17, 32, 1);
+	e = take(c);
+	assert_int_equal(e.kind, MDFH_EVENT_STALE);
+	assert_int_equal(e.instrument, 0);
+	assert_int_equal(e.channel, 3);
+	for (uint64_t s = 17; s < 32; s++)
+		assert_int_equal(take(c).sequence, s);
+	mdfh_consumer_tell(c); /* 32 found no room behind the stale event */
+	e = take(c);
+	assert_int_equal(e.kind, MDFH_EVENT_GAP);
+	assert_int_equal(e.gap.first, 32);
+	mdfh_consumer_destroy(c);
+
+	c = make((struct mdfh_consumer_config){.name = "a", .slots = 16});
+	write_range(c, 1, 16, 1);
+	mdfh_consumer_write(c, &begin, 1);
+	mdfh_consumer_write(c, &late_join, 1);
+	for (uint64_t s = 1; s <= 16; s++)
+		take(c);
+	write_range(c, 100, 100, 1);
+	e = take(c);
+	assert_int_equal(e.kind, MDFH_EVENT_GAP);
+	assert_int_equal(e.epoch, 1);
+	assert_int_equal(e.gap.first, 1);
+	assert_int_equal(e.gap.count, 99);
+	mdfh_consumer_destroy(c);
+}
+
+static void test_raw_markers_have_no_number(void **state)
+{
+	struct mdfh_consumer *c = make(
+	    (struct mdfh_consumer_config){.name = "tap", .kind = MDFH_CONSUMER_RAW, .slots = 8});
+	const struct mdfh_raw end = {.sequence = 9, .length = 8, .kind = MDFH_SPAN_SESSION_END};
+	const struct mdfh_raw begin = {
+	    .sequence = 100, .length = 8, .kind = MDFH_SPAN_SESSION_BEGIN, .epoch = 1};
+	const struct mdfh_raw late_join = {
+	    .sequence = 1, .length = 8, .kind = MDFH_SPAN_GAP, .epoch = 1};
+	const struct mdfh_raw *raw;
+	uint64_t none = 0, before = 99, count;
+
+	(void)state;
+	for (uint64_t s = 1; s <= 8; s++)
+		mdfh_consumer_write_raw(
+		    c, &(struct mdfh_raw){.sequence = s}, (const uint8_t *)"x", 1);
+	mdfh_consumer_write_raw(c, &end, (const uint8_t *)&none, sizeof(none));
+	mdfh_consumer_write_raw(c, &begin, (const uint8_t *)&none, sizeof(none));
+	mdfh_consumer_write_raw(c, &late_join, (const uint8_t *)&before, sizeof(before));
+	for (uint64_t s = 1; s <= 8; s++)
+		mdfh_consumer_done(c, mdfh_consumer_peek_raw(c, &raw));
+	mdfh_consumer_write_raw(c, &(struct mdfh_raw){.sequence = 100}, (const uint8_t *)"x", 1);
+	assert_int_equal(mdfh_consumer_peek_raw(c, &raw), 1);
+	assert_int_equal(raw->kind, MDFH_SPAN_GAP);
+	assert_int_equal(raw->epoch, 0);
+	memcpy(&count, raw->data, sizeof(count));
+	assert_int_equal(count, 0);
+	mdfh_consumer_done(c, 1);
+	assert_int_equal(mdfh_consumer_peek_raw(c, &raw), 1);
+	assert_int_equal(raw->kind, MDFH_SPAN_GAP);
+	assert_int_equal(raw->epoch, 1);
+	assert_int_equal(raw->sequence, 1);
+	memcpy(&count, raw->data, sizeof(count));
+	assert_int_equal(count, 99);
 	mdfh_consumer_destroy(c);
 }
 
@@ -502,6 +587,8 @@ int main(void)
 	    cmocka_unit_test(test_small_rings),
 	    cmocka_unit_test(test_refused),
 	    cmocka_unit_test(test_session_ends_in_a_loss),
+	    cmocka_unit_test(test_markers_have_no_number),
+	    cmocka_unit_test(test_raw_markers_have_no_number),
 	    cmocka_unit_test(test_stopped_while_waiting),
 	    cmocka_unit_test(test_intended),
 	    cmocka_unit_test(test_rings_in_turn),
