@@ -30,8 +30,9 @@
  * thread wait: for files and tests; what it has in hand when it is stopped while it waits is lost,
  * and told as such when it runs again.
  *
- * A depth snapshot is made when its instrument changes: of one that has not changed since a gap,
- * is_sound still says what was so before the gap.
+ * A depth snapshot is made when its instrument changes, and when a session or day begins that
+ * empties its book: of one that has not changed since a gap, is_sound still says what was so before
+ * the gap.
  *
  * Threads: create, start, stop, destroy from one thread. A consumer belongs to one thread.
  * Errors:  as everywhere: 0 or negative errno, mdfh_error_text(). */

@@ -230,6 +230,21 @@ void mdfh_engine_set_recorded(struct mdfh_engine *e)
 
 /* Data path: ops to events ------------------------------------------------------------------ */
 
+/* The books of a channel have been emptied: so are the snapshots that there are of them. As seldom,
+ * and as much work, as that was. */
+static __attribute__((noinline)) void publish_emptied(
+    struct mdfh_engine *e, const struct mdfh_event *event)
+{
+	uint32_t count = mdfh_instruments_count(e->instruments);
+	struct mdfh_depth_view view;
+
+	for (uint32_t row = 1; row < count; row++)
+		if (mdfh_instruments_get(e->instruments, row)->channel == event->channel &&
+		    mdfh_depth_read(e->depth, row, &view) == 1)
+			(void)mdfh_depth_publish(
+			    e->depth, e->books, row, event->sequence, event->receive_ns);
+}
+
 /* Publish each instrument once, with its last event of these. n is at most EVENTS_MAX. */
 static void publish_depth(struct mdfh_engine *e, const struct mdfh_event *events, int n)
 {
@@ -238,8 +253,12 @@ static void publish_depth(struct mdfh_engine *e, const struct mdfh_event *events
 	for (int i = 0; i < n; i++) {
 		uint32_t row = events[i].instrument;
 
-		if (!row)
+		if (!row) {
+			if (events[i].kind == MDFH_EVENT_SESSION_BEGIN ||
+			    events[i].kind == MDFH_EVENT_CLEAR)
+				publish_emptied(e, &events[i]);
 			continue;
+		}
 		if (!e->touched_at[row]) {
 			e->touched[count++].row = row;
 			e->touched_at[row] = (uint16_t)count;

@@ -304,6 +304,37 @@ static void test_same_thread_and_depth(void **state)
 	mdfh_pipeline_destroy(p);
 }
 
+/* A new session empties the books, and so their snapshots: nothing of the last day's remains. */
+static void test_depth_of_a_new_session(void **state)
+{
+	struct mdfh_pipeline *p = make(NULL, 0, 3, NULL, 0);
+	const struct mdfh_instruments *table = mdfh_engine_instruments(mdfh_pipeline_engine(p));
+	const struct mdfh_depth *depth = mdfh_engine_depth(mdfh_pipeline_engine(p));
+	struct mdfh_depth_view view;
+	struct feed feed;
+	uint32_t row;
+
+	(void)state;
+	start_of_day(&feed);
+	feed_add(&feed, 1, "AAPL    ", 700, 'B', 10, 1000000);
+	give(p, &feed, 0, 1000);
+	row = mdfh_instruments_find_symbol(table, "AAPL");
+	assert_int_equal(mdfh_depth_read(depth, row, &view), 1);
+	assert_int_equal(view.bids, 1);
+	assert_true(view.is_sound);
+	feed_begin(&feed, 1);
+	feed.data[9] = '2';
+	feed_system(&feed, 'Q');
+	give(p, &feed, 0, 2000);
+	assert_int_equal(mdfh_depth_read(depth, row, &view), 1);
+	assert_int_equal(view.bids, 0);
+	assert_false(view.is_sound);
+	assert_int_equal(view.receive_ns, 2000);
+	/* What was never published is not now. */
+	assert_int_equal(mdfh_depth_read(depth, mdfh_instruments_count(table), &view), 0);
+	mdfh_pipeline_destroy(p);
+}
+
 static void test_subscription(void **state)
 {
 	char msft[] = "MSFT";
@@ -845,6 +876,7 @@ int main(void)
 	    cmocka_unit_test(test_two_lines_become_one_book),
 	    cmocka_unit_test(test_gap_reaches_everyone),
 	    cmocka_unit_test(test_same_thread_and_depth),
+	    cmocka_unit_test(test_depth_of_a_new_session),
 	    cmocka_unit_test(test_subscription),
 	    cmocka_unit_test(test_instruments_full),
 	    cmocka_unit_test(test_end_of_session),
