@@ -58,18 +58,18 @@ int mdfh_ingest_open(const struct mdfh_ingest_config *config, struct mdfh_ingest
 		return mdfh_error(-EINVAL,
 		    "ingest: protocol '%s' is not mapped to books; 'itch50' is", protocol_name);
 	session = config->session ? config->session : protocol->session;
-	if (bypass.flow_count > MDFH_LINES_MAX)
-		return mdfh_error(-EINVAL, "ingest: there are %u flows; one per line, at most %d",
-		    bypass.flow_count, MDFH_LINES_MAX);
-	if (bypass.flow_count)
-		port.flow_count = bypass.flow_count;
-	for (uint32_t i = 0; i < port.flow_count; i++)
-		port.flows[i].line = (uint16_t)i;
 	err = mdfh_bypass_config_check(&bypass);
 	if (err)
 		return err;
 	while (packets->lower)
 		packets = packets->lower;
+	if (packets->flow_count > MDFH_LINES_MAX)
+		return mdfh_error(-EINVAL, "ingest: there are %u flows; one per line, at most %d",
+		    packets->flow_count, MDFH_LINES_MAX);
+	if (packets->flow_count)
+		port.flow_count = packets->flow_count;
+	for (uint32_t i = 0; i < port.flow_count; i++)
+		port.flows[i].line = (uint16_t)i;
 	channel.session = (struct mdfh_channel_config){
 	    .size = sizeof(channel.session),
 	    .session = mdfh_session_find(session),
@@ -87,7 +87,7 @@ int mdfh_ingest_open(const struct mdfh_ingest_config *config, struct mdfh_ingest
 	err = mdfh_clock_start();
 	if (!err)
 		err = mdfh_session_midnight(protocol->venue_timezone, config->session_date,
-		    bypass.file, &channel.midnight_ns);
+		    packets->file, &channel.midnight_ns);
 	if (err)
 		return err;
 	in = mdfh_lines_alloc(1, sizeof(*in));

@@ -6,6 +6,7 @@
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
 #include <time.h>
@@ -14,6 +15,7 @@
 #include <cmocka.h>
 
 #include "feed.h"
+#include "mdfh/capture.h"
 #include "mdfh/error.h"
 #include "mdfh/ingest.h"
 
@@ -185,6 +187,59 @@ static void test_long_packets(void **state)
 	close(fd);
 }
 
+/* What stands below the fault backend has the flows and the capture, whose day it is. */
+static void test_faults_over_a_capture(void **state)
+{
+	const int64_t midnight = 1795150800000000000; /* 2026-11-20 in New York */
+	const struct mdfh_flow flows[] = {
+	    {.group = "239.1.1.1", .port = 5000},
+	    {.group = "239.1.1.2", .port = 5000},
+	};
+	struct mdfh_bypass_config capture = {
+	    .size = sizeof(capture), .backend = "pcap", .flows = flows, .flow_count = 2};
+	struct mdfh_ingest_config config = {
+	    .size = sizeof(config),
+	    .bypass = {.size = sizeof(config.bypass), .backend = "fault", .lower = &capture},
+	    .orders_max = 4096,
+	    .instruments_max = 100,
+	};
+	struct mdfh_frame_header header = {.source_port = 1, .destination_port = 5000};
+	struct mdfh_capture_writer *writer;
+	struct mdfh_ingest *in;
+	struct mdfh_event events[64];
+	char path[] = "/tmp/mdfh-test-ingest-XXXXXX";
+	int fd = mkstemp(path);
+	uint8_t frame[512];
+	struct feed feed;
+	int n;
+
+	(void)state;
+	assert_true(fd >= 0);
+	close(fd);
+	capture.file = path;
+	assert_int_equal(mdfh_capture_writer_open(path, MDFH_LINK_ETHERNET, &writer), 0);
+	feed_begin(&feed, 1);
+	feed_add(&feed, 1, "AAPL    ", 1, 'B', 100, 1500000);
+	assert_int_equal(mdfh_frame_address("10.0.0.1", header.source), 0);
+	for (unsigned line = 0; line < 2; line++) {
+		assert_int_equal(mdfh_frame_address(flows[line].group, header.destination), 0);
+		n = mdfh_frame_build(&header, feed.data, feed.length, frame, sizeof(frame));
+		assert_true(n > 0);
+		assert_int_equal(
+		    mdfh_capture_write(
+			writer, (uint64_t)midnight + 36000000000000 + line, frame, (uint32_t)n, 0),
+		    0);
+	}
+	assert_int_equal(mdfh_capture_writer_close(writer), 0);
+	if (mdfh_ingest_open(&config, &in))
+		fail_msg("%s", mdfh_error_text());
+	unlink(path);
+	assert_int_equal(mdfh_ingest_start(in), 0);
+	n = collect(in, events, 64, MDFH_EVENT_ORDER_ADD);
+	assert_int_equal(events[n - 1].exchange_ns, midnight + 3000);
+	mdfh_ingest_close(in);
+}
+
 static void test_mistakes(void **state)
 {
 	struct mdfh_ingest_config config = {.size = 1};
@@ -210,6 +265,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 	    cmocka_unit_test(test_loopback),
 	    cmocka_unit_test(test_long_packets),
+	    cmocka_unit_test(test_faults_over_a_capture),
 	    cmocka_unit_test(test_mistakes),
 	};
 
