@@ -2,6 +2,7 @@
  * key. */
 #include "core/yaml.h"
 
+#include <ctype.h>
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -69,13 +70,15 @@ static void find_key(struct complaint *complaint, const char *text, size_t lengt
 	const char *end = text + length;
 	size_t size = strlen(complaint->key);
 	unsigned line = 1;
+	char before = '\n';
 
 	if (strncmp(complaint->what, unexpected, sizeof(unexpected) - 1) != 0)
 		return;
-	for (const char *at = text; at < end; at++) {
+	for (const char *at = text; at < end; before = *at++) {
 		if (*at == '\n')
 			line++;
 		else if (line >= complaint->line && (size_t)(end - at) > size && at[size] == ':' &&
+			 !isalnum((unsigned char)before) && before != '_' &&
 			 !memcmp(at, complaint->key, size)) {
 			complaint->line = line;
 			return;

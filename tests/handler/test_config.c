@@ -145,6 +145,10 @@ static const struct {
 } mistakes[] = {
     {"channels:\n  - protocol: itch50\n    lines:\n      - group: a:1\n        speeed: 1\n",
 	"bad.yaml:5:", "speeed"},
+    {"channels:\n  - protocol: itch50\n    lines:\n      - group: a:1\n        username: b\n       "
+     " "
+     "name: c\n",
+	"bad.yaml:6:", "name"},
     {"channels:\n  - protocol: itch50\n    thread: many\n    lines:\n      - group: a:1\n",
 	"bad.yaml:3:", "thread"},
     {"channels:\n  - protocol: itch50\n    lines:\n      - group: a:1\n        vlan: 70000\n",
