@@ -130,6 +130,9 @@ int mdfh_books_create(const struct mdfh_books_config *config, struct mdfh_books 
 	region.numa_node = config->numa_node;
 	err = mdfh_region_map(&region, &books->region);
 	if (err) {
+		mdfh_error(err, "books of %u orders, %u levels, %u trades and %u instruments: %s",
+		    books->orders_max, books->levels_max, books->trades_max,
+		    books->instruments_max - 1, mdfh_error_text());
 		free(books);
 		return err;
 	}

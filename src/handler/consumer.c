@@ -90,10 +90,13 @@ int mdfh_consumer_create(const struct mdfh_consumer_config *config,
 		err = mdfh_histogram_create(MDFH_STAGE_MAX_NS, &c->whole_latency);
 	if (!err)
 		err = mdfh_histogram_create(MDFH_STAGE_MAX_NS, &c->intended_latency);
-	if (!err)
-		err = mdfh_ring_create(&ring, &c->ring);
 	if (err)
 		goto fail;
+	err = mdfh_ring_create(&ring, &c->ring);
+	if (err) {
+		mdfh_error(err, "consumer %s: %s", c->name, mdfh_error_text());
+		goto fail;
+	}
 	c->capacity = mdfh_ring_capacity(c->ring);
 	/* The longest story that names no instruments, and an event: else it could never end. */
 	least = c->losses_max * (c->kind == MDFH_CONSUMER_RAW ? 1 : 2) + 1;

@@ -209,6 +209,79 @@ static int check_workers(const struct mdfh_handler_config *config, unsigned thre
 
 /* What cannot be ------------------------------------------------------------------------------ */
 
+static int check_line(unsigned channel, unsigned l, const struct mdfh_line_config *line)
+{
+	const struct mdfh_fault_config *fault = &line->fault;
+	const char *how = NULL, *rate = NULL;
+
+	if (!line->group && !line->file && !line->server && !line->backend)
+		return mdfh_error(-EINVAL,
+		    "channel %u, line %u: it needs a group (ADDRESS:PORT), a server or a file",
+		    channel, l);
+	if (line->speed != 0 && !line->file)
+		return mdfh_error(-EINVAL,
+		    "channel %u, line %u: speed is %g, which is of captures; give a file or leave "
+		    "it out",
+		    channel, l, line->speed);
+	if (fault->burst_length && !fault->loss_ppm)
+		how = "burst_length", rate = "loss_ppm";
+	else if (fault->reorder_distance && !fault->reorder_ppm)
+		how = "reorder_distance", rate = "reorder_ppm";
+	else if (fault->delay_ns && !fault->delay_ppm)
+		how = "delay_ns", rate = "delay_ppm";
+	if (how)
+		return mdfh_error(-EINVAL,
+		    "channel %u, line %u: fault has %s without %s, so no packet meets it; give %s "
+		    "or leave %s out",
+		    channel, l, how, rate, rate, how);
+	return 0;
+}
+
+static int is_same(const char *a, const char *b)
+{
+	return a && b ? !strcmp(a, b) : a == b;
+}
+
+/* A line that is the same as one before it lacks what that one lacks. */
+static int check_twins(
+    unsigned number, unsigned l, const struct mdfh_handler_channel_config *channel)
+{
+	const struct mdfh_line_config *b = &channel->lines[l];
+
+	for (unsigned k = 0; k < l; k++) {
+		const struct mdfh_line_config *a = &channel->lines[k];
+
+		if (!b->group || b->file || a->file || !is_same(a->group, b->group) ||
+		    !is_same(a->interface, b->interface) || !is_same(a->source, b->source) ||
+		    a->vlan != b->vlan)
+			continue;
+		return mdfh_error(-EINVAL,
+		    "channel %u: lines %c and %c are both %s%s%s; give each the group, interface "
+		    "or source of its own feed",
+		    number, (char)('A' + k), (char)('A' + l), b->group, b->interface ? " on " : "",
+		    b->interface ? b->interface : "");
+	}
+	return 0;
+}
+
+static int check_depth(const struct mdfh_handler_config *config)
+{
+	if (config->depth_levels > MDFH_DEPTH_LEVELS_MAX)
+		return mdfh_error(-EINVAL, "depth_levels is %u; it must be 0 to %d",
+		    config->depth_levels, MDFH_DEPTH_LEVELS_MAX);
+	if (config->depth_levels && config->books == MDFH_OFF)
+		return mdfh_error(-EINVAL,
+		    "depth_levels is %u: snapshots are of books, and books is off; turn books on "
+		    "or leave depth_levels out",
+		    config->depth_levels);
+	if (config->depth_shared_name && !config->depth_levels)
+		return mdfh_error(-EINVAL,
+		    "depth_shared_name is '%s' and depth_levels is 0, so there are no snapshots to "
+		    "share; give depth_levels, 1 to %d, or leave the name out",
+		    config->depth_shared_name, MDFH_DEPTH_LEVELS_MAX);
+	return 0;
+}
+
 static int check_config(const struct mdfh_handler_config *config)
 {
 	unsigned threads = config->threads_count ? config->threads_count : 1;
@@ -242,13 +315,15 @@ static int check_config(const struct mdfh_handler_config *config)
 		if (channel->lines_count < 1 || channel->lines_count > MDFH_LINES_MAX)
 			return mdfh_error(-EINVAL, "channel %u: there are %u lines; 1 to %d", i,
 			    channel->lines_count, MDFH_LINES_MAX);
+		if (channel->first_sequence > INT64_MAX)
+			return mdfh_error(-EINVAL,
+			    "channel %u: first_sequence is %llu; it must be from 1 to %llu (0 = "
+			    "default)",
+			    i, (unsigned long long)channel->first_sequence,
+			    (unsigned long long)INT64_MAX);
 		for (unsigned l = 0; l < channel->lines_count; l++)
-			if (!channel->lines[l].group && !channel->lines[l].file &&
-			    !channel->lines[l].server && !channel->lines[l].backend)
-				return mdfh_error(-EINVAL,
-				    "channel %u, line %u: it needs a group (ADDRESS:PORT), a "
-				    "server or a file",
-				    i, l);
+			if (check_line(i, l, &channel->lines[l]) || check_twins(i, l, channel))
+				return -EINVAL;
 	}
 	for (unsigned i = 0; i < config->consumers_count; i++) {
 		if (config->consumers[i].thread >= threads)
@@ -257,6 +332,15 @@ static int check_config(const struct mdfh_handler_config *config)
 		if (!config->consumers[i].name)
 			return mdfh_error(
 			    -EINVAL, "consumer %u: it needs a name, to be asked for by it", i);
+		if ((unsigned)config->consumers[i].kind > MDFH_CONSUMER_RAW)
+			return mdfh_error(-EINVAL, "consumer %u: kind is %u; it must be 0 to %d", i,
+			    (unsigned)config->consumers[i].kind, MDFH_CONSUMER_RAW);
+		if (config->consumers[i].slot_size &&
+		    config->consumers[i].kind == MDFH_CONSUMER_EVENTS)
+			return mdfh_error(-EINVAL,
+			    "consumer %u: slot_size is %u; an event has %zu bytes, and only raw "
+			    "taps have other slots: leave it out or make it `kind: raw`",
+			    i, config->consumers[i].slot_size, sizeof(struct mdfh_event));
 		if (config->consumers[i].worker && config->consumers[i].kind == MDFH_CONSUMER_RAW)
 			return mdfh_error(-EINVAL,
 			    "consumer %u: a raw tap is filled by the receive thread, which has "
@@ -273,20 +357,26 @@ static int check_config(const struct mdfh_handler_config *config)
 			    config->threads_count
 				? config->threads[config->consumers[i].thread].workers
 				: 0);
-		for (unsigned k = 0; k < i; k++)
+		for (unsigned k = 0; k < i; k++) {
 			if (!strcmp(config->consumers[i].name, config->consumers[k].name))
 				return mdfh_error(-EINVAL, "consumers: two are named '%s'",
 				    config->consumers[i].name);
+			if (config->consumers[i].shared_name &&
+			    is_same(
+				config->consumers[i].shared_name, config->consumers[k].shared_name))
+				return mdfh_error(-EINVAL,
+				    "consumers '%s' and '%s' have the shared_name %s; give each a "
+				    "name of its own",
+				    config->consumers[k].name, config->consumers[i].name,
+				    config->consumers[i].shared_name);
+		}
 		if (config->books == MDFH_OFF && config->consumers[i].kind == MDFH_CONSUMER_EVENTS)
 			return mdfh_error(-EINVAL,
 			    "consumer %u: events come out of books, and books is off; make it "
 			    "`kind: raw` or turn books on",
 			    i);
 	}
-	if (config->depth_levels > MDFH_DEPTH_LEVELS_MAX)
-		return mdfh_error(-EINVAL, "depth_levels is %u; it must be 0 to %d",
-		    config->depth_levels, MDFH_DEPTH_LEVELS_MAX);
-	return 0;
+	return check_depth(config);
 }
 
 /* A queue with room for one port cannot be had by two. */

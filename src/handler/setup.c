@@ -3,6 +3,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "handler/handler_state.h"
 #include "handler/ports.h"
@@ -111,6 +112,11 @@ static int channel_setup(
 	if (!channel->session.session)
 		return mdfh_error(
 		    -EINVAL, "channel %u: there is no session protocol '%s'", index, session);
+	if (strcmp(session, protocol->session) != 0 && !channel->session.session->is_stream)
+		return mdfh_error(-EINVAL,
+		    "channel %u: %s does not come in %s; leave session out, or make it %s, or "
+		    "soupbintcp",
+		    index, from->protocol, session, protocol->session);
 	err = check_lines(config, index, channel->session.session);
 	if (err)
 		return err;
@@ -183,6 +189,8 @@ static int open_port(struct mdfh_handler *h, const struct mdfh_handler_config *c
 		err = mdfh_port_open(shared, port.flow_count, receiver->thread.cpu_core,
 		    config->hugepages, receiver->poll_timeout_us, &port.port);
 	if (err) {
+		mdfh_error(err, "%s line %c: %s", h->channel_names[channel_index[lines[0].channel]],
+		    (char)('A' + lines[0].line), mdfh_error_text());
 		mdfh_soup_line_destroy(port.soup);
 		return err;
 	}
@@ -478,6 +486,26 @@ out:
 	return err;
 }
 
+/* Now, and not when a thread is started that has its memory already. */
+static int check_core(unsigned thread, const char *key, uint32_t core)
+{
+	long cores = sysconf(_SC_NPROCESSORS_CONF);
+
+	if (cores < 1 || core < (uint32_t)cores)
+		return 0;
+	return mdfh_error(-EINVAL, "thread %u: %s is %u; this machine has the cores 0 to %ld",
+	    thread, key, core, cores - 1);
+}
+
+static int check_cores(const struct mdfh_handler_thread_config *t, unsigned thread)
+{
+	int err = t->core ? check_core(thread, "core", *t->core) : 0;
+
+	for (unsigned w = 0; !err && w < t->worker_cores_count; w++)
+		err = check_core(thread, "one of worker_cores", t->worker_cores[w]);
+	return err;
+}
+
 int mdfh_setup_thread(
     struct mdfh_handler *h, const struct mdfh_handler_config *config, unsigned thread)
 {
@@ -495,6 +523,8 @@ int mdfh_setup_thread(
 		h->channels[c] = (struct place){.thread = thread, .index = count};
 		numbers[count++] = c;
 	}
+	if (t && check_cores(t, thread))
+		return -EINVAL;
 	channels = calloc(count ? count : 1, sizeof(*channels));
 	if (!channels)
 		return mdfh_error(-ENOMEM, "handler: out of memory");

@@ -217,6 +217,46 @@ static const struct {
 	"'a'"},
     {"latency_sample: 3\nchannels:\n  - protocol: itch50\n    lines:\n      - backend: \"null\"\n",
 	"latency_sample is 3"},
+    {"depth_shared_name: /d\nchannels:\n  - protocol: itch50\n    lines:\n      - backend: "
+     "\"null\"\n",
+	"depth_shared_name is '/d' and depth_levels is 0"},
+    {"books: off\ndepth_levels: 5\nchannels:\n  - protocol: itch50\n    lines:\n      - backend: "
+     "\"null\"\n",
+	"depth_levels is 5"},
+    {"consumers:\n  - {name: a, slot_size: 256}\nchannels:\n  - protocol: itch50\n    lines:\n     "
+     " - "
+     "backend: \"null\"\n",
+	"consumer 0: slot_size is 256"},
+    {"consumers:\n  - {name: a, slots: 1000}\nchannels:\n  - protocol: itch50\n    lines:\n      - "
+     "backend: \"null\"\n",
+	"consumer a: ring: slots is 1000"},
+    {"channels:\n  - protocol: itch50\n    lines:\n      - backend: \"null\"\n      - {backend: "
+     "\"null\", fault: {burst_length: 3}}\n",
+	"line 1: fault has burst_length without loss_ppm"},
+    {"channels:\n  - protocol: itch50\n    lines:\n      - backend: \"null\"\n      - {backend: "
+     "\"null\", batch_size: 300}\n",
+	"itch50 line B: config: batch_size is 300"},
+    {"channels:\n  - protocol: itch50\n    session: binaryfile\n    lines:\n      - backend: "
+     "\"null\"\n",
+	"channel 0: itch50 does not come in binaryfile"},
+    {"channels:\n  - protocol: itch50\n    first_sequence: -1\n    lines:\n      - backend: "
+     "\"null\"\n",
+	"channel 0: first_sequence is 18446744073709551615"},
+    {"channels:\n  - protocol: itch50\n    lines:\n      - {backend: \"null\", speed: 2}\n",
+	"channel 0, line 0: speed is 2"},
+    {"channels:\n  - protocol: itch50\n    lines:\n      - {group: 239.1.1.1:9, interface: lo}\n   "
+     "   - "
+     "{group: 239.1.1.1:9, interface: lo}\n",
+	"channel 0: lines A and B are both 239.1.1.1:9 on lo"},
+    {"consumers:\n  - {name: a, shared_name: /x}\n  - {name: b, shared_name: /x}\nchannels:\n  - "
+     "protocol: itch50\n    lines:\n      - backend: \"null\"\n",
+	"consumers 'a' and 'b' have the shared_name /x"},
+    {"threads:\n  - core: 99999\nchannels:\n  - protocol: itch50\n    lines:\n      - backend: "
+     "\"null\"\n",
+	"thread 0: core is 99999"},
+    {"threads:\n  - {workers: 2, worker_cores: [0, 99999]}\nchannels:\n  - protocol: itch50\n    "
+     "lines:\n      - backend: \"null\"\n",
+	"thread 0: one of worker_cores is 99999"},
     {"threads:\n  - name: a\n  - name: b\nchannels:\n  - protocol: itch50\n    lines:\n      - "
      "backend: \"null\"\n",
 	"thread 1"},
