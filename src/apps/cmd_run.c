@@ -483,6 +483,18 @@ static const struct mdfh_consumer_config *first_events_consumer(
 	return NULL;
 }
 
+/* A consumer that nobody can read, for which the receive thread would wait for ever; or NULL. */
+static const struct mdfh_consumer_config *waits_for_nobody(const struct mdfh_handler_config *config)
+{
+	const struct mdfh_consumer_config *own = first_events_consumer(config);
+
+	for (unsigned i = 0; i < config->consumers_count; i++)
+		if (config->consumers[i].full == MDFH_FULL_WAIT &&
+		    !config->consumers[i].shared_name && &config->consumers[i] != own)
+			return &config->consumers[i];
+	return NULL;
+}
+
 /* 0, or 2 when the latency log could not be written: that is no reason to stop receiving. */
 static int wait_for_end(struct run *run, struct mdfh_handler *handler, struct run_report *report,
     struct latency_log *latency, struct run_watch *watch)
@@ -614,6 +626,7 @@ int mdfh_command_run(int argc, char **argv)
 	struct run *run = calloc(1, sizeof(*run));
 	struct mdfh_handler_config *loaded = NULL;
 	struct mdfh_handler_config *config;
+	const struct mdfh_consumer_config *unread;
 	struct mdfh_handler *handler;
 	struct sigaction action = {.sa_handler = on_signal};
 	int status = 2;
@@ -638,6 +651,7 @@ int mdfh_command_run(int argc, char **argv)
 		config->consumers = &run->consumer;
 		config->consumers_count = 1;
 	}
+	unread = waits_for_nobody(config);
 	mdfh_log_set(print_log, NULL, MDFH_LOG_WARNING);
 	sigaction(SIGINT, &action, NULL);
 	sigaction(SIGTERM, &action, NULL);
@@ -648,6 +662,12 @@ int mdfh_command_run(int argc, char **argv)
 	} else if (run->books_out && config->books == MDFH_OFF) {
 		fprintf(stderr, "mdfh run: --books-out writes books; the configuration has `books: "
 				"off`\n");
+	} else if (unread && !run->check) {
+		fprintf(stderr,
+		    "mdfh run: consumer '%s' is to be waited for when its ring is full, and nobody "
+		    "reads it here; give it a shared_name, for a process that does, or `full: "
+		    "drop`\n",
+		    unread->name);
 	} else if (mdfh_handler_create(config, &handler)) {
 		fprintf(stderr, "mdfh run: %s\n", mdfh_error_text());
 	} else {

@@ -416,6 +416,32 @@ static void print_books(const struct run_report *report)
 		print_instrument(report, places[i]);
 }
 
+/* Symbols that were asked for in vain: misspelt, perhaps. consumer: NULL = the whole handler's. */
+static void print_unmet(
+    const struct run_report *report, const char *consumer, char *const *symbols, unsigned count)
+{
+	for (unsigned i = 0; i < count; i++) {
+		uint32_t row = 0;
+
+		for (unsigned s = 0; !row && s < mdfh_handler_shards(report->handler); s++)
+			row = mdfh_instruments_find_symbol(
+			    mdfh_handler_instruments(report->handler, s), symbols[i]);
+		if (!row)
+			printf("warning  %s%ssymbol '%s': no instrument of that name was met\n",
+			    consumer ? consumer : "", consumer ? ": " : "", symbols[i]);
+	}
+}
+
+static void print_symbols(const struct run_report *report)
+{
+	const struct mdfh_handler_config *config = report->config;
+
+	print_unmet(report, NULL, config->symbols, config->symbols_count);
+	for (unsigned i = 0; i < config->consumers_count; i++)
+		print_unmet(report, config->consumers[i].name, config->consumers[i].symbols,
+		    config->consumers[i].symbols_count);
+}
+
 int run_report_end(struct run_report *report, int json, int quiet)
 {
 	struct run_total total = run_report_add_up(report);
@@ -443,6 +469,7 @@ int run_report_end(struct run_report *report, int json, int quiet)
 	print_latency(report);
 	print_threads(report);
 	print_books(report);
+	print_symbols(report);
 	fflush(stdout);
 	return lossless;
 }

@@ -104,7 +104,13 @@ def check_what_is_wrong():
         done = call("book", "cut-" + name, status=1)
         assert "cut" in done.stderr or "ends inside" in done.stderr, done.stderr
         call("dump", "cut-" + name, status=1)
+    assert "symbol 'NOPE'" in call("run", "--wait", "--file", "one.pcapng", "--symbol", "NOPE").stdout
     assert "NOPE" in call("book", "day.itch", "--symbol", "NOPE", status=1).stderr
+    with open("feed.yaml", "w") as file:
+        file.write("channels: [{protocol: itch50, lines: [{file: one.pcapng}]}]\n"
+                   "consumers: [{name: c}, {name: tap, kind: raw, full: wait, slots: 64}]\n")
+    assert "consumer 'tap' is to be waited for" in call("run", "feed.yaml", status=2).stderr
+    call("run", "--check", "feed.yaml")
     with open("other.itch", "wb") as other:
         other.write(b"\x00\x05hello" * 100 + b"\x00\x00")
     assert "no message of ITCH 5.0" in call("book", "other.itch", status=2).stderr
