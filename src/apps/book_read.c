@@ -59,6 +59,11 @@ static void take_span(struct book_run *run, const struct mdfh_span *span)
 	    .receive_ns = span->receive_ns, .epoch = span->epoch, .line = span->line};
 	int n;
 
+	if (run->stopped)
+		return;
+	/* A capture that begins in the middle of a session lacks nothing of what came. */
+	if (span->kind == MDFH_SPAN_GAP && span->cause != MDFH_CAUSE_LATE_JOIN)
+		run->missing += span->messages;
 	mdfh_books_origins(run->books, &origin);
 	mdfh_decoder_begin(run->decoder, span, run->framing, 0);
 	while (!run->stopped && (n = mdfh_decoder_next(run->decoder, ops, BATCH)) > 0) {

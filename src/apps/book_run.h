@@ -44,6 +44,7 @@ struct book_run {
 	struct book_rules *rules;
 	enum mdfh_framing framing;
 	uint64_t messages;
+	uint64_t missing; /* messages that the capture lacks, up to there */
 	uint64_t last_sequence;
 	int64_t last_ns;
 	uint64_t bytes; /* read of total */

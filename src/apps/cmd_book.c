@@ -173,8 +173,8 @@ int mdfh_command_book(int argc, char **argv)
 	    .args_doc = "FILE",
 	    .doc = "Read FILE (ITCH 5.0: a BinaryFILE or a MoldUDP64 capture, plain, gzip or "
 		   "zstd) and print the order books at its end, or at a point before.\v"
-		   "Exit status: 0; 1 if the file is cut, a symbol is not in it or --check found "
-		   "something; 2 if it could not be read.",
+		   "Exit status: 0; 1 if the file is cut, messages are missing, a symbol is not in "
+		   "it or --check found something; 2 if it could not be read.",
 	};
 	struct book_options options = {.at_ns = -1};
 	struct book_run run = {.options = &options, .interrupted = &interrupted};
@@ -199,7 +199,13 @@ int mdfh_command_book(int argc, char **argv)
 		    run.last_sequence);
 		status = 1;
 	}
-	if (run.cut && !status)
+	if (run.missing)
+		fprintf(stderr,
+		    "mdfh book: %s: %" PRIu64
+		    " messages are missing; books may be wrong from there "
+		    "on\n",
+		    options.path, run.missing);
+	if ((run.cut || run.missing) && !status)
 		status = 1;
 	if (book_print_unknown_symbols(&run) && !status)
 		status = 1;

@@ -104,6 +104,9 @@ def check_what_is_wrong():
         done = call("book", "cut-" + name, status=1)
         assert "cut" in done.stderr or "ends inside" in done.stderr, done.stderr
         call("dump", "cut-" + name, status=1)
+    sim("--out", "holes.pcapng", "--drop-a", "20000ppm")
+    assert "messages are missing" in call("book", "holes.pcapng", status=1).stderr
+    assert not call("book", "holes.pcapng", "--seq", "1").stderr
     assert "symbol 'NOPE'" in call("run", "--wait", "--file", "one.pcapng", "--symbol", "NOPE").stdout
     assert "NOPE" in call("book", "day.itch", "--symbol", "NOPE", status=1).stderr
     with open("feed.yaml", "w") as file:
