@@ -69,20 +69,28 @@ static const struct {
 
 int mdfh_address_parse(const char *text, uint16_t port, struct mdfh_address *address)
 {
+	struct in_addr v4;
+	struct in6_addr v6;
+	int is_v6 = inet_pton(AF_INET6, text, &v6) == 1;
+
 	memset(address, 0, sizeof(*address));
-	if (inet_pton(AF_INET, text, &address->v4.sin_addr) == 1) {
-		address->v4.sin_family = AF_INET;
-		address->v4.sin_port = htons(port);
-		address->length = sizeof(address->v4);
-		return 1;
-	}
-	if (inet_pton(AF_INET6, text, &address->v6.sin6_addr) == 1) {
+	if (is_v6 && !IN6_IS_ADDR_V4MAPPED(&v6)) {
 		address->v6.sin6_family = AF_INET6;
 		address->v6.sin6_port = htons(port);
+		address->v6.sin6_addr = v6;
 		address->length = sizeof(address->v6);
 		return 1;
 	}
-	return 0;
+	/* One host has one form: ::ffff:10.0.0.1 is 10.0.0.1, as in frames. */
+	if (is_v6)
+		memcpy(&v4, &v6.s6_addr[12], sizeof(v4));
+	else if (inet_pton(AF_INET, text, &v4) != 1)
+		return 0;
+	address->v4.sin_family = AF_INET;
+	address->v4.sin_port = htons(port);
+	address->v4.sin_addr = v4;
+	address->length = sizeof(address->v4);
+	return 1;
 }
 
 void mdfh_address_text(const struct mdfh_address *address, char *text, size_t size)
