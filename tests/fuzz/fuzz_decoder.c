@@ -1,20 +1,22 @@
 /* fuzz_decoder.c - any bytes as a span of ITCH 5.0 messages.
  *
  * Sequence numbers must advance by the messages of the span, every op of a message must carry
- * its number, and no message makes more ops than a batch has room for. */
+ * its number, and no message makes more ops than a batch has room for. What the span gives, its
+ * messages one by one must give as well: alone, none is read the short way of orders. */
 #include "fuzz.h"
 
 /* Its tables are half a megabyte: they are put back as they were instead of made anew. */
 #include "proto/itch50_state.h"
 
-enum { ROWS = 8 };
+enum { ROWS = 8, OPS_KEPT = 8192, REFERENCE = 4 };
 
-static struct mdfh_decoder *decoders[4];
+/* By kind; and those that are given one message at a time. */
+static struct mdfh_decoder *decoders[2 * REFERENCE];
 
 /* A decoder that has seen nothing; kind: subscribed or not, times known or not. */
 static struct mdfh_decoder *fresh(unsigned kind, struct mdfh_instruments **table)
 {
-	static uint8_t state[4][offsetof(struct itch50, orders)];
+	static uint8_t state[2 * REFERENCE][offsetof(struct itch50, orders)];
 	static const char *const symbols[] = {"AAPL", "ZVZZT"};
 	struct mdfh_decoder_config config = {
 	    .size = sizeof(config),
@@ -105,6 +107,106 @@ static void decode(enum mdfh_framing framing, const uint8_t *data, uint32_t size
 	free(exact);
 }
 
+struct kept {
+	struct mdfh_op ops[OPS_KEPT];
+	int count;
+};
+
+static void keep(struct mdfh_decoder *decoder, const struct mdfh_span *span,
+    enum mdfh_framing framing, struct kept *kept)
+{
+	int n;
+
+	mdfh_decoder_begin(decoder, span, framing, 5);
+	while ((n = mdfh_decoder_next(decoder, kept->ops + kept->count, 20)) > 0) {
+		kept->count += n;
+		REQUIRE(kept->count + 20 <= OPS_KEPT);
+	}
+}
+
+/* One message of the framing at data, in a block of its own; its bytes, or 0 if there is none. */
+static uint32_t keep_one(struct mdfh_decoder *decoder, uint64_t number, enum mdfh_framing framing,
+    const uint8_t *data, uint32_t left, struct kept *kept)
+{
+	struct mdfh_span span = {.first = number, .messages = 1};
+	const uint8_t *message;
+	uint32_t length;
+	uint8_t *alone;
+
+	span.length = mdfh_framing_next(framing, data, left, &message, &length);
+	if (!span.length)
+		return 0;
+	alone = exact_copy(data, span.length);
+	span.data = alone;
+	keep(decoder, &span, framing, kept);
+	free(alone);
+	return span.length;
+}
+
+/* Messages up to an end marker or to one that is not whole, as a file has them. */
+static uint64_t count_whole(const uint8_t *data, uint32_t left, uint64_t *bytes)
+{
+	const uint8_t *message;
+	uint32_t length, step;
+	uint64_t n = 0;
+
+	*bytes = 0;
+	while ((step = mdfh_framing_next(MDFH_FRAMING_LENGTH_BE16, data, left, &message, &length)) >
+		   0 &&
+	       length) {
+		data += step;
+		left -= step;
+		*bytes += step;
+		n++;
+	}
+	return n;
+}
+
+static void compare(
+    enum mdfh_framing framing, const uint8_t *data, uint32_t size, uint64_t messages, unsigned kind)
+{
+	static struct kept whole, single;
+	struct mdfh_span span = {.first = 1000, .messages = messages, .length = size};
+	struct mdfh_instruments *tables[2];
+	struct mdfh_decoder *decoder = fresh(kind, &tables[0]);
+	struct mdfh_decoder *reference = fresh(REFERENCE + kind, &tables[1]);
+	uint8_t *exact = exact_copy(data, size);
+	uint64_t bytes, done = 0;
+	uint32_t at = 0, step;
+
+	span.data = exact;
+	whole.count = single.count = 0;
+	if (messages == MDFH_SPAN_UNCOUNTED)
+		messages = count_whole(exact, size, &bytes);
+	keep(decoder, &span, framing, &whole);
+	if (span.messages == MDFH_SPAN_UNCOUNTED) {
+		uint64_t took;
+
+		REQUIRE(mdfh_decoder_took(decoder, &took) == messages && took == bytes);
+	}
+	while (done < messages && (step = keep_one(reference, 1000 + done, framing, exact + at,
+				       size - at, &single)) > 0) {
+		at += step;
+		done++;
+	}
+	if (done < messages) {
+		span = (struct mdfh_span){.data = exact + at,
+		    .first = 1000 + done,
+		    .messages = messages - done,
+		    .length = size - at};
+		keep(reference, &span, framing, &single);
+	}
+	REQUIRE(whole.count == single.count);
+	REQUIRE(!memcmp(whole.ops, single.ops, (size_t)whole.count * sizeof(whole.ops[0])));
+	REQUIRE(!memcmp(mdfh_decoder_stats(decoder), mdfh_decoder_stats(reference),
+	    sizeof(struct mdfh_decoder_stats)));
+	forget(decoder, framing, exact, size);
+	forget(reference, framing, exact, size);
+	for (int i = 0; i < 2; i++)
+		mdfh_instruments_destroy(tables[i]);
+	free(exact);
+}
+
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
 	/* Lengths that the fuzzer need not guess: every type at its own length. */
@@ -127,6 +229,11 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	before = framing == MDFH_FRAMING_SOUPBIN;
 	if (data[1] & 4) {
 		decode(framing, data + 2, (uint32_t)size - 2, data[0], data[1] & 3, 1);
+		if (data[1] & 32 && !before)
+			compare(framing, data + 2, (uint32_t)size - 2, MDFH_SPAN_UNCOUNTED,
+			    data[1] & 3);
+		else
+			compare(framing, data + 2, (uint32_t)size - 2, data[0], data[1] & 3);
 		return 0;
 	}
 
@@ -149,5 +256,6 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 		messages++;
 	}
 	decode(framing, framed, at, messages, data[1] & 3, (data[1] >> 3 & 7) == 1 ? 2 : 1);
+	compare(framing, framed, at, messages, data[1] & 3);
 	return 0;
 }
