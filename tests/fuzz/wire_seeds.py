@@ -1,9 +1,9 @@
-"""wire_seeds.py FOLDER [CAPTURE...] - seeds for fuzz_frame, fuzz_igmp, fuzz_trailer and
-fuzz_capture, one folder each.
+"""wire_seeds.py FOLDER [CAPTURE...] - seeds for fuzz_frame, fuzz_flow, fuzz_xdp, fuzz_verbs, fuzz_igmp,
+fuzz_trailer and fuzz_capture, one folder each.
 
-Frames of every link type and of each kind that is told apart, queries and reports of every version
-of IGMP and MLD, trailers of each kind, and small captures of each format, also compressed; plus the first frames of the
-captures that are named."""
+Frames of every link type and of each kind that is told apart, datagrams behind headers of RDMA, queries and
+reports of every version of IGMP and MLD, trailers of each kind, and small captures of each format, also
+compressed; plus the first frames of the captures that are named."""
 import gzip
 import os
 import shutil
@@ -95,6 +95,40 @@ def trailers():
         yield b"\2" + seconds + frame + b"fcs." + b"\7\3" + seconds + bytes(6) + fcs
 
 
+def flows():
+    """Inputs of fuzz_flow: flags, the port's flows, then what makes a frame, or one as it is."""
+    table = bytes([5, 0x20, 0, 0x40, 0, 0x0A, 1, 0x63, 1, 0x07, 0]) + bytes(6)
+    for chosen in range(8):
+        yield b"\0" + table + bytes([chosen, 0, 20])
+        yield b"\0" + table + bytes([chosen, 2, 20, 0, 20, 1, 0x80, 0, 0])
+    frame = MACS + b"\x08\x00" + ipv4(UDP)
+    yield b"\x08" + table + frame
+    yield b"\x38" + table + frame + bytes(10)
+    for data in trailers():
+        yield bytes([0x08 | {1: 1, 3: 1, 4: 3, 2: 2}[data[0]]]) + table + data[5:]
+
+
+def ports():
+    """Inputs of fuzz_xdp and of fuzz_verbs as a raw port: a shape, then frames that come, are received, released."""
+    frames = [data for link, data in FRAMES if link == 0]
+    for shape in (0, 2, 6, 8, 17, 27):
+        yield bytes([shape]) + b"".join(
+            bytes([i & 1 | 8 | (i & 3) << 1, len(data)]) + data + (b"\x10\3" if i % 3 else b"") + (b"\x20\0" if i % 4 else b"")
+            for i, data in enumerate(frames))
+
+
+def datagrams():
+    """Inputs of fuzz_verbs: datagrams behind a header of IPv4, of IPv6, and too short."""
+    header = ipv4(b"", 17)
+    header = bytes(20) + header[:10] + struct.pack(">H", checksum(header)) + header[12:]
+    for shape in (0, 4, 16, 21):
+        out = bytes([shape])
+        for flags, data in ((1, header), (3, header), (7, header), (1, ipv6(b"")), (0, header), (1, bytes(39)), (0x81, b""),
+                            (0xC1, b"")):
+            out += bytes([flags, len(data) + 4 if data else 0]) + (data + b"data" if data else b"") + b"\x10\2\x20\0"
+        yield out
+
+
 def pcap(frames, magic=0xA1B23C4D, order="<"):
     out = struct.pack(order + "IHHIIII", magic, 2, 4, 0, 0, 65535, 1)
     for i, data in enumerate(frames):
@@ -113,7 +147,7 @@ def pcapng(frames):
 
 
 def main(folder, captures):
-    for name in ("frame", "igmp", "trailer", "capture"):
+    for name in ("frame", "flow", "xdp", "verbs", "igmp", "trailer", "capture"):
         os.makedirs(os.path.join(folder, name), exist_ok=True)
 
     def put(kind, name, data):
@@ -123,6 +157,13 @@ def main(folder, captures):
     for i, (link, data) in enumerate(FRAMES):
         put("frame", f"frame{i}", bytes([link, 0, 0, 0]) + data)
         put("frame", f"frame{i}cut", bytes([link, 1, 0, 9]) + data[:-9])
+    for i, data in enumerate(flows()):
+        put("flow", f"flow{i}", data)
+    for i, data in enumerate(ports()):
+        put("xdp", f"port{i}", data)
+        put("verbs", f"port{i}", bytes([data[0] | 2]) + data[1:])
+    for i, data in enumerate(datagrams()):
+        put("verbs", f"datagrams{i}", data)
     for i, row in enumerate(memberships()):
         put("igmp", f"row{i}", row)
     for i, data in enumerate(trailers()):
@@ -133,6 +174,7 @@ def main(folder, captures):
     for name, data in files.items():
         put("capture", name, data)
         put("capture", name + ".gz", gzip.compress(data, mtime=0))
+        put("capture", name + ".members.gz", gzip.compress(data[:40], mtime=0) + gzip.compress(data[40:], mtime=0) + bytes(8))
         if shutil.which("zstd"):
             put("capture", name + ".zst", subprocess.run(["zstd", "-qc"], input=data, stdout=subprocess.PIPE,
                                                          check=True).stdout)
