@@ -145,6 +145,11 @@ int dpdk_rules_make(struct dpdk_port *port, const struct mdfh_bypass_config *con
 	int has_ipv4 = 0, has_ipv6 = 0;
 	int rc = 0;
 
+	if (!config->flow_count && port->device->is_isolated)
+		return mdfh_error(-ENOTSUP,
+		    "dpdk: there are no flows, and %s keeps away what no flow of its other ports "
+		    "wants; name flows, or use filters=software for every port",
+		    port->device->text);
 	for (uint32_t i = 0; !rc && i < config->flow_count; i++) {
 		if (config->flows[i].group && strchr(config->flows[i].group, ':'))
 			has_ipv6 = 1;

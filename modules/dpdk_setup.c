@@ -263,7 +263,9 @@ static int open_locked(struct dpdk_port *port, const struct mdfh_bypass_config *
 	    .batch_size = config->batch_size,
 	    .filters = options->filters,
 	    .timestamps = config->timestamps,
-	    .isolates = port->receives && options->filters != DPDK_FILTERS_SOFTWARE,
+	    /* Without flows everything is wanted. */
+	    .isolates =
+		port->receives && options->filters != DPDK_FILTERS_SOFTWARE && config->flow_count,
 	};
 	uint64_t queues = options->queues ? options->queues : config->queue + 1u;
 	uint64_t memory = dpdk_memory_bytes(&shape) * queues;
@@ -289,12 +291,18 @@ static int open_locked(struct dpdk_port *port, const struct mdfh_bypass_config *
 	return rc;
 }
 
-/* Rules of a device find no IP packet behind the header that a switch has put the time into. */
-static int settle_header(const struct mdfh_bypass_config *config, struct dpdk_options *options)
+/* What rules cannot say: everything, and packets behind the header that a switch has put the time into. */
+static int settle_place(const struct mdfh_bypass_config *config, struct dpdk_options *options)
 {
+	const int is_hardware = options->filters == DPDK_FILTERS_HARDWARE;
+
+	if (is_hardware && !config->flow_count && config->direction != MDFH_DIRECTION_SEND)
+		return mdfh_error(-EINVAL,
+		    "dpdk: filters is hardware, and there are no flows that a device could tell "
+		    "from others; name them, or use filters=auto");
 	if (config->trailer != MDFH_TRAILER_ARISTA_7280)
 		return 0;
-	if (options->filters == DPDK_FILTERS_HARDWARE)
+	if (is_hardware)
 		return mdfh_error(-ENOTSUP, "dpdk: filters is hardware and trailer is that of "
 					    "Arista's 7280, behind which a "
 					    "device's rules find no packets; use filters=auto");
@@ -311,7 +319,7 @@ int dpdk_open(const struct mdfh_bypass_config *config, struct mdfh_bypass **port
 	if (!rc)
 		rc = dpdk_options_read(config->backend_options, &options);
 	if (!rc)
-		rc = settle_header(config, &options);
+		rc = settle_place(config, &options);
 	if (rc)
 		return rc;
 	p = mdfh_lines_alloc(1, sizeof(*p));

@@ -308,6 +308,34 @@ static void says_that_a_second_tag_is_not_looked_at(void **state)
 	OPS->close(port);
 }
 
+/* Every UDP packet that comes to the host, and no rule says that. */
+static void receives_all_without_flows(void **state)
+{
+	static const struct sent unicast = {"10.0.0.5", "10.0.0.1", 5000, 0, 0};
+	struct mdfh_bypass_config config = {
+	    .size = sizeof(config), .interface = FAKE_NIC, .hugepages = MDFH_OFF};
+	struct mdfh_bypass *port, *beside;
+
+	(void)state;
+	fake_nic_reset();
+	assert_ok(module_open(&config, &port));
+	assert_int_equal(arrive(&unicast), 0);
+	assert_int_equal(take_one(port).flow, MDFH_FLOW_NONE);
+	OPS->close(port);
+	config.backend_options = "filters=hardware";
+	assert_int_equal(module_open(&config, &port), -EINVAL);
+	assert_error("filters is hardware, and there are no flows");
+	/* Nor where the NIC keeps away what the port beside it does not want. */
+	port = open_nic((struct mdfh_bypass_config){.backend_options = "queues=2"});
+	assert_true(fake_nic.is_isolated);
+	config.queue = 1;
+	config.rx_ring_size = 256;
+	config.backend_options = "queues=2";
+	assert_int_equal(module_open(&config, &beside), -ENOTSUP);
+	assert_error("net_ring0 keeps away what no flow");
+	OPS->close(port);
+}
+
 /* Queues --------------------------------------------------------------------------------------------- */
 
 /* A feed of 64 senders, to each of two groups. */
@@ -713,6 +741,7 @@ int main(void)
 	    cmocka_unit_test(filters_itself_on_a_nic_of_another),
 	    cmocka_unit_test(fails_where_the_nic_has_to_filter),
 	    cmocka_unit_test(says_that_a_second_tag_is_not_looked_at),
+	    cmocka_unit_test(receives_all_without_flows),
 	    cmocka_unit_test(steers_flows_to_their_queues),
 	    cmocka_unit_test(spreads_by_hash_without_rules),
 	    cmocka_unit_test(discards_wrong_sums),
