@@ -213,7 +213,7 @@ static void fill_conf(const struct dpdk_device *device, struct rte_eth_conf *con
 		    (RTE_ETH_RSS_IP | RTE_ETH_RSS_UDP) & device->info.flow_type_rss_offloads;
 	}
 	if (device->shape.frame_size > MTU_DEFAULT_PAYLOAD) {
-		uint32_t mtu = device->shape.frame_size + 28;
+		uint32_t mtu = device->shape.frame_size + 40 + 8; /* IPv6 and UDP */
 
 		conf->rxmode.mtu = mtu > device->info.max_mtu ? device->info.max_mtu : mtu;
 	}

@@ -293,6 +293,7 @@ WRAPPED(int, rte_eth_dev_configure, uint16_t id, uint16_t rx, uint16_t tx,
 	fake_nic.offloads = wanted->rxmode.offloads;
 	fake_nic.rss = wanted->rx_adv_conf.rss_conf.rss_hf;
 	fake_nic.queues = rx;
+	fake_nic.mtu = wanted->rxmode.mtu;
 	conf.rxmode.offloads = 0;
 	conf.rxmode.mq_mode = RTE_ETH_MQ_RX_NONE;
 	conf.rx_adv_conf.rss_conf.rss_hf = 0;

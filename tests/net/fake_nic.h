@@ -32,6 +32,7 @@ struct fake_nic {
 	int rules;
 	int queues;
 	uint64_t offloads, rss;
+	uint32_t mtu; /* 0 = its own */
 	int groups;
 	uint64_t received[FAKE_NIC_QUEUES]; /* put into a queue */
 	uint64_t kept_away;                 /* by rules or the list of groups */

@@ -336,6 +336,21 @@ static void receives_all_without_flows(void **state)
 	OPS->close(port);
 }
 
+/* The longest payload comes behind the headers of either family. */
+static void lets_long_packets_in(void **state)
+{
+	struct mdfh_bypass *port;
+
+	(void)state;
+	fake_nic_reset();
+	port = open_nic((struct mdfh_bypass_config){0});
+	assert_int_equal(fake_nic.mtu, 0);
+	OPS->close(port);
+	port = open_nic((struct mdfh_bypass_config){.frame_size = 8192});
+	assert_int_equal(fake_nic.mtu, 8192 + 40 + 8);
+	OPS->close(port);
+}
+
 /* Queues --------------------------------------------------------------------------------------------- */
 
 /* A feed of 64 senders, to each of two groups. */
@@ -742,6 +757,7 @@ int main(void)
 	    cmocka_unit_test(fails_where_the_nic_has_to_filter),
 	    cmocka_unit_test(says_that_a_second_tag_is_not_looked_at),
 	    cmocka_unit_test(receives_all_without_flows),
+	    cmocka_unit_test(lets_long_packets_in),
 	    cmocka_unit_test(steers_flows_to_their_queues),
 	    cmocka_unit_test(spreads_by_hash_without_rules),
 	    cmocka_unit_test(discards_wrong_sums),
