@@ -2,6 +2,7 @@
 #include "handler/plan.h"
 
 #include <errno.h>
+#include <stdio.h>
 #include <string.h>
 
 #include "handler/dispatch.h"
@@ -205,6 +206,56 @@ static int check_workers(const struct mdfh_handler_config *config, unsigned thre
 		    "thread %u: there are %u worker_cores for %u workers; name one for each",
 		    thread, t->worker_cores_count, t->workers);
 	return 0;
+}
+
+/* A thread, or a worker of one, that is pinned and spins there. */
+struct spinner {
+	uint32_t core;
+	unsigned thread;
+	int worker; /* -1 = the receive thread itself */
+};
+
+static const char *name_of(const struct spinner *spinner, char text[48])
+{
+	if (spinner->worker < 0)
+		snprintf(text, 48, "thread %u", spinner->thread);
+	else
+		snprintf(text, 48, "worker %d of thread %u", spinner->worker, spinner->thread);
+	return text;
+}
+
+static int add_spinner(struct spinner *all, unsigned *count, struct spinner spinner)
+{
+	char first[48], second[48];
+
+	for (unsigned i = 0; i < *count; i++)
+		if (all[i].core == spinner.core)
+			return mdfh_error(-EINVAL,
+			    "%s and %s both spin on core %u, which they would take from each "
+			    "other; give each a core of its own, or `idle: wait`",
+			    name_of(&all[i], first), name_of(&spinner, second), spinner.core);
+	all[(*count)++] = spinner;
+	return 0;
+}
+
+static int check_cores(const struct mdfh_handler_config *config)
+{
+	struct spinner all[MDFH_HANDLER_THREADS_MAX * (1 + MDFH_HANDLER_WORKERS_MAX)];
+	unsigned count = 0;
+	int err = 0;
+
+	for (unsigned t = 0; !err && t < config->threads_count; t++) {
+		const struct mdfh_handler_thread_config *thread = &config->threads[t];
+
+		if (thread->idle == MDFH_IDLE_WAIT)
+			continue;
+		if (thread->core)
+			err = add_spinner(all, &count, (struct spinner){*thread->core, t, -1});
+		for (unsigned w = 0; !err && w < thread->worker_cores_count; w++)
+			err = add_spinner(
+			    all, &count, (struct spinner){thread->worker_cores[w], t, (int)w});
+	}
+	return err;
 }
 
 /* What cannot be ------------------------------------------------------------------------------ */
@@ -428,6 +479,9 @@ int mdfh_plan_make(const struct mdfh_handler_config *config, struct mdfh_plan *p
 			return err;
 		plan->threads[t].workers = config->threads[t].workers;
 	}
+	err = check_cores(config);
+	if (err)
+		return err;
 	for (unsigned i = 0; i < config->channels_count; i++) {
 		const struct mdfh_handler_channel_config *channel = &config->channels[i];
 

@@ -183,6 +183,8 @@ static void test_what_cannot_be(void **state)
 	    {"consumers: [{name: a, worker: 0}]\n", "consumer 0: worker is 0; its thread 0 has 0"},
 	    {"threads: [{workers: 1}]\nconsumers: [{name: a, kind: raw, worker: 0}]\n",
 		"leave worker out"},
+	    {"threads: [{core: 1, workers: 2, worker_cores: [2, 1]}]\n",
+		"thread 0 and worker 1 of thread 0 both spin on core 1"},
 	};
 
 	(void)state;
@@ -191,6 +193,11 @@ static void test_what_cannot_be(void **state)
 	refused("", CHANNEL(3, 0, GROUP), "thread is 3; there are 0 to 0");
 	refused("", CHANNEL(0, 1000000000001, GROUP), "weight is 1000000000001");
 	refused(TWO, one, "thread 1 has no channel");
+	refused("threads: [{core: 1}, {core: 1}]\n", CHANNEL(0, 0, GROUP) CHANNEL(1, 0, GROUP),
+	    "thread 0 and thread 1 both spin on core 1");
+	/* Threads that wait may share one. */
+	expect("threads: [{core: 1}, {core: 1, idle: wait}]\n",
+	    CHANNEL(0, 0, GROUP) CHANNEL(1, 0, GROUP), "0 1");
 }
 
 /* A program can put into a configuration what a file cannot. */
