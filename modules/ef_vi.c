@@ -8,7 +8,9 @@
 #include "modules/ef_vi.h"
 
 #include <errno.h>
+#include <poll.h>
 #include <string.h>
+#include <time.h>
 
 #include "mdfh/clock.h"
 #include "mdfh/error.h"
@@ -178,6 +180,33 @@ static void ef_vi_release(struct mdfh_bypass *port, const struct mdfh_packet *pa
 	}
 }
 
+/* Waiting ------------------------------------------------------------------------------------- */
+
+/* The driver's descriptor becomes readable with the next event that the queue has not told of. */
+static int ef_vi_wait(struct mdfh_bypass *port, uint32_t timeout_us)
+{
+	struct efvi_port *p = (struct efvi_port *)port;
+	const struct timespec time = {
+	    .tv_sec = timeout_us / 1000000, .tv_nsec = (long)(timeout_us % 1000000) * 1000};
+	struct pollfd driver = {.fd = has_room(p) ? p->driver : -1, .events = POLLIN};
+	int rc;
+
+	/* At the limit there is nothing to wait for but the caller. */
+	if (driver.fd >= 0) {
+		if (p->event_at < p->event_count || p->dead)
+			return 1; /* recv has something to say */
+		rc = p->api.prime(&p->vi, p->driver, ef_eventq_current(&p->vi));
+		if (rc < 0) {
+			mdfh_error_errno(rc, "ef_vi: interrupts of %s", p->device);
+			return -EIO;
+		}
+	}
+	rc = ppoll(&driver, 1, &time, NULL);
+	if (rc < 0 && errno != EINTR)
+		return mdfh_error_errno(-EIO, "ef_vi: poll");
+	return rc > 0;
+}
+
 /* --------------------------------------------------------------------------------------------- */
 
 static const struct mdfh_bypass_ops ops = {
@@ -187,6 +216,21 @@ static const struct mdfh_bypass_ops ops = {
     .probe = mdfh_efvi_probe,
     .open = mdfh_efvi_open,
     .recv = ef_vi_recv,
+    .release = ef_vi_release,
+    .close = mdfh_efvi_close,
+    .stats = mdfh_efvi_stats,
+    .counters = mdfh_efvi_counters,
+};
+
+/* The same where there are interrupts: of references there are none unless the queue was made so. */
+const struct mdfh_bypass_ops mdfh_efvi_waking_ops = {
+    .size = sizeof(mdfh_efvi_waking_ops),
+    .name = "ef_vi",
+    .description = "Solarflare and AMD NICs by ef_vi: UDP past the kernel",
+    .probe = mdfh_efvi_probe,
+    .open = mdfh_efvi_open,
+    .recv = ef_vi_recv,
+    .wait = ef_vi_wait,
     .release = ef_vi_release,
     .close = mdfh_efvi_close,
     .stats = mdfh_efvi_stats,

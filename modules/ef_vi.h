@@ -38,6 +38,7 @@ struct efvi_api {
 	__typeof__(ef_pd_free) *pd_free;
 	__typeof__(ef_vi_alloc_from_pd) *vi_alloc;
 	__typeof__(ef_vi_free) *vi_free;
+	__typeof__(ef_vi_prime) *prime;
 	__typeof__(ef_memreg_alloc) *memreg_alloc;
 	__typeof__(ef_memreg_free) *memreg_free;
 	__typeof__(ef_vi_receive_unbundle) *unbundle;
@@ -199,6 +200,11 @@ int mdfh_efvi_next(struct efvi_port *p, struct efvi_frame *frame);
 void mdfh_efvi_give_back(struct efvi_port *p, const struct efvi_frame *frame);
 /* The NIC's time of a frame: 1, or 0 and an incident. */
 int mdfh_efvi_time(struct efvi_port *p, const struct efvi_frame *frame, struct mdfh_packet *packet);
+
+/* ef_vi.c ------------------------------------------------------------------------------------ */
+
+/* The operations of a port whose NIC interrupts. */
+extern const struct mdfh_bypass_ops mdfh_efvi_waking_ops;
 
 /* ef_vi_setup.c ------------------------------------------------------------------------------ */
 

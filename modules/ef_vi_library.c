@@ -30,6 +30,7 @@ static const struct {
     SYMBOL(pd_free, "ef_pd_free"),
     SYMBOL(vi_alloc, "ef_vi_alloc_from_pd"),
     SYMBOL(vi_free, "ef_vi_free"),
+    SYMBOL(prime, "ef_vi_prime"),
     SYMBOL(memreg_alloc, "ef_memreg_alloc"),
     SYMBOL(memreg_free, "ef_memreg_free"),
     SYMBOL(unbundle, "ef_vi_receive_unbundle"),

@@ -283,8 +283,10 @@ static int fill_ring(struct efvi_port *p, const struct mdfh_bypass_config *confi
 {
 	int rc = mdfh_efvi_refill(p);
 
-	if (!rc)
+	if (!rc) {
+		p->base.ops = &mdfh_efvi_waking_ops;
 		return 0;
+	}
 	if (rc != -ENOSYS && rc != -EOPNOTSUPP)
 		return mdfh_error_errno(rc, "ef_vi: giving buffers to %s", p->device);
 	unmap_buffers(p);

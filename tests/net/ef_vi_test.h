@@ -44,6 +44,7 @@ static inline int set_up(void **state)
 	(void)state;
 	mdfh_bypass_close(left_open);
 	left_open = NULL;
+	efdev_set_strike(NULL);
 	efdev_configure(&(struct efdev_config){0});
 	return 0;
 }

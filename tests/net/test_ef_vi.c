@@ -1,5 +1,8 @@
 /* test_ef_vi.c - backend ef_vi on the software device, without a wire: buffers and references, held
  * and released; which library and which options it takes. */
+#include <sys/wait.h>
+
+#include "mdfh/clock.h"
 #include "net/ef_vi_test.h"
 
 static void hands_out_what_came(void **state)
@@ -251,6 +254,89 @@ static void refuses_what_it_cannot_do(void **state)
 	}
 }
 
+/* A frame comes between the last look and the priming. */
+static int come_late(const char *name)
+{
+	if (!strcmp(name, "ef_vi_prime"))
+		arrive(7, (struct sending){0});
+	return 0;
+}
+
+static void sleeps_until_the_nic_wakes_it(void **state)
+{
+	enum { LONG_US = 10000000 };
+	static const struct mdfh_flow unicast = {.group = "127.0.0.1", .port = PORT};
+	struct mdfh_bypass *port =
+	    open_ef_vi((struct mdfh_bypass_config){.poll_timeout_us = LONG_US}, NULL);
+	struct mdfh_packet packet;
+	pid_t sender;
+
+	(void)state;
+	efdev_set_strike(come_late);
+	assert_int_equal(mdfh_bypass_recv_wait(port, &packet, 1), 1);
+	efdev_set_strike(NULL);
+	assert_int_equal(number_of(&packet), 7);
+	assert_int_equal(efdev_state().primes, 1);
+	mdfh_bypass_release(port, &packet, 1);
+	close_ef_vi(port);
+
+	/* Or while it sleeps, off the wire. */
+	efdev_config()->is_wired = 1;
+	port = open_ef_vi(
+	    (struct mdfh_bypass_config){
+		.flows = &unicast, .flow_count = 1, .poll_timeout_us = LONG_US},
+	    NULL);
+	sender = fork();
+	if (!sender) {
+		usleep(50000);
+		send_to(open_sender("127.0.0.1"), "127.0.0.1", PORT, "wake up!", 8);
+		_exit(0);
+	}
+	assert_int_equal(mdfh_bypass_recv_wait(port, &packet, 1), 1);
+	assert_memory_equal(packet.data, "wake up!", 8);
+	assert_int_equal(efdev_state().primes, 2);
+	assert_int_equal(waitpid(sender, NULL, 0), sender);
+	mdfh_bypass_release(port, &packet, 1);
+	close_ef_vi(port);
+}
+
+static void waits_no_longer_than_told(void **state)
+{
+	const struct mdfh_bypass_config config = {
+	    .poll_timeout_us = 2000, .hold_max = 4, .batch_size = 4};
+	struct mdfh_packet packets[16];
+	struct mdfh_bypass *port = open_ef_vi(config, NULL);
+	uint64_t begin_ns = mdfh_clock_now_ns();
+
+	(void)state;
+	for (int i = 0; i < 3; i++)
+		assert_int_equal(mdfh_bypass_recv_wait(port, packets, 1), 0);
+	assert_true(mdfh_clock_now_ns() - begin_ns >= 5000000);
+	assert_int_equal(efdev_state().primes, 3);
+	/* Where all is held there is nobody to wait for but the caller, though something is there. */
+	for (uint32_t i = 0; i < 20; i++)
+		arrive(i, (struct sending){0});
+	assert_int_equal(take_all(port, packets, 16), 12);
+	begin_ns = mdfh_clock_now_ns();
+	assert_int_equal(mdfh_bypass_recv_wait(port, packets + 12, 1), 0);
+	assert_true(mdfh_clock_now_ns() - begin_ns >= 1500000);
+	assert_int_equal(efdev_state().primes, 3);
+	mdfh_bypass_release(port, packets, 12);
+	assert_int_equal(mdfh_bypass_recv_wait(port, packets, 1), 1);
+	mdfh_bypass_release(port, packets, 1);
+	close_ef_vi(port);
+
+	/* References are looked for again and again. */
+	efdev_config()->is_efct = 1;
+	port = open_ef_vi(config, NULL);
+	assert_int_equal(mdfh_bypass_recv_wait(port, packets, 1), 0);
+	assert_int_equal(efdev_state().primes, 3);
+	arrive(1, (struct sending){0});
+	assert_int_equal(mdfh_bypass_recv_wait(port, packets, 1), 1);
+	mdfh_bypass_release(port, packets, 1);
+	close_ef_vi(port);
+}
+
 static void is_listed(void **state)
 {
 	struct mdfh_bypass_backend list[32];
@@ -275,6 +361,8 @@ int main(void)
 	    TEST(holds_and_copies_past_the_limit),
 	    TEST(holds_and_releases_references),
 	    TEST(takes_the_datapath_that_is_named),
+	    TEST(sleeps_until_the_nic_wakes_it),
+	    TEST(waits_no_longer_than_told),
 	    TEST(refuses_other_libraries),
 	    TEST(refuses_what_it_cannot_do),
 	    TEST(is_listed),

@@ -6,6 +6,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/epoll.h>
 #include <sys/eventfd.h>
 #include <unistd.h>
 
@@ -15,8 +16,11 @@ struct efdev_config efdev_settings;
 struct efdev_queue *efdev_queues;
 
 static struct {
-	int handles[HANDLES_MAX];
-	uint32_t handle_count, domains, domain_number;
+	struct {
+		int fd; /* readable when `event` is, or the wire of a queue that was primed */
+		int event;
+	} handles[HANDLES_MAX];
+	uint32_t handle_count, domains, domain_number, primes;
 	struct {
 		uint8_t *memory;
 		ef_addr first;
@@ -51,7 +55,7 @@ static __attribute__((constructor)) void configure_by_environment(void)
 void efdev_configure(const struct efdev_config *config)
 {
 	efdev_settings = *config;
-	device.faults = 0;
+	device.faults = device.primes = 0;
 	device.last_fault[0] = '\0';
 }
 
@@ -96,6 +100,7 @@ struct efdev_state efdev_state(void)
 	struct efdev_state state = {.drivers = device.handle_count,
 	    .domains = device.domains,
 	    .regions = device.region_count,
+	    .primes = device.primes,
 	    .faults = device.faults};
 
 	snprintf(state.last_fault, sizeof(state.last_fault), "%s", device.last_fault);
@@ -130,31 +135,44 @@ const char *ef_vi_version_str(void)
 
 int ef_driver_open(ef_driver_handle *handle)
 {
-	int fd;
+	struct epoll_event watched = {.events = EPOLLIN};
+	int fd, event;
 
 	if (efdev_strike("ef_driver_open") || device.handle_count == HANDLES_MAX)
 		return -ENOENT;
-	fd = eventfd(0, EFD_CLOEXEC);
-	if (fd < 0)
-		return -errno;
-	device.handles[device.handle_count++] = fd;
+	fd = epoll_create1(EPOLL_CLOEXEC);
+	event = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+	if (fd < 0 || event < 0 || epoll_ctl(fd, EPOLL_CTL_ADD, event, &watched)) {
+		close(fd);
+		close(event);
+		return -EMFILE;
+	}
+	device.handles[device.handle_count].fd = fd;
+	device.handles[device.handle_count++].event = event;
 	*handle = fd;
 	return 0;
 }
 
-static int is_open(ef_driver_handle handle)
+/* Its event's descriptor; -1 and a fault of one that is not open. */
+static int event_of(ef_driver_handle handle)
 {
 	for (uint32_t i = 0; i < device.handle_count; i++)
-		if (device.handles[i] == handle)
-			return 1;
+		if (device.handles[i].fd == handle)
+			return device.handles[i].event;
 	efdev_fault("a driver handle that is not open");
-	return 0;
+	return -1;
+}
+
+static int is_open(ef_driver_handle handle)
+{
+	return event_of(handle) >= 0;
 }
 
 int ef_driver_close(ef_driver_handle handle)
 {
 	for (uint32_t i = 0; i < device.handle_count; i++)
-		if (device.handles[i] == handle) {
+		if (device.handles[i].fd == handle) {
+			close(device.handles[i].event);
 			device.handles[i] = device.handles[--device.handle_count];
 			close(handle);
 			return 0;
@@ -278,6 +296,7 @@ int ef_vi_alloc_from_pd(ef_vi *vi, ef_driver_handle handle, struct ef_pd *pd,
 	q->vi = vi;
 	q->wire.fd = -1;
 	q->interface = pd->interface;
+	q->handle = handle;
 	q->flags = (unsigned)flags;
 	q->is_by_reference = efdev_settings.is_efct || pd->flags & EF_PD_EXPRESS;
 	q->slot_count = power_of_two(receives);
@@ -320,6 +339,35 @@ int ef_vi_free(ef_vi *vi, ef_driver_handle handle)
 	}
 	efdev_fault("a queue freed twice");
 	return -EINVAL;
+}
+
+void efdev_wake(const struct efdev_queue *q)
+{
+	(void)eventfd_write(event_of(q->handle), 1);
+}
+
+/* Events that came after `current` count, too. */
+int ef_vi_prime(ef_vi *vi, ef_driver_handle handle, unsigned current)
+{
+	struct efdev_queue *q = vi->queue;
+	struct epoll_event watched = {.events = EPOLLIN};
+	eventfd_t old;
+
+	if (!is_open(handle) || handle != q->handle)
+		return -EBADF;
+	if (q->is_by_reference)
+		return -ENOENT;
+	if (efdev_strike("ef_vi_prime"))
+		return -EIO;
+	device.primes++;
+	(void)eventfd_read(event_of(handle), &old);
+	q->is_primed = current == q->event_head && !q->has_overflowed;
+	if (!q->is_primed)
+		efdev_wake(q);
+	if (q->wire.fd >= 0 && epoll_ctl(handle, EPOLL_CTL_ADD, q->wire.fd, &watched) &&
+	    errno != EEXIST)
+		return -errno;
+	return 0;
 }
 
 /* Counters have 32 bits; nobody sets them back when a queue is made. */

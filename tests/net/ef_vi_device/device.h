@@ -49,6 +49,8 @@ struct efdev_queue {
 	struct efdev_queue *next;
 	ef_vi *vi;
 	int interface;
+	ef_driver_handle handle;
+	int is_primed; /* the next event makes the handle readable */
 	unsigned flags;
 	int is_by_reference;
 	struct {
@@ -74,6 +76,8 @@ extern struct efdev_config efdev_settings;
 extern struct efdev_queue *efdev_queues; /* the newest first */
 
 int efdev_strike(const char *name);
+/* The queue's handle becomes readable. */
+void efdev_wake(const struct efdev_queue *q);
 void efdev_fault(const char *what);
 /* Memory that the program has registered, length bytes of one page; NULL and a fault if it has not. */
 uint8_t *efdev_memory(ef_addr address, uint32_t length);

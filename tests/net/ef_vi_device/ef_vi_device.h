@@ -69,6 +69,7 @@ struct efdev_state {
 	uint32_t posted, unused_posts; /* buffers with the NIC; given and not yet pushed */
 	uint32_t references;           /* held packets */
 	uint64_t no_buffers;           /* frames that found none */
+	uint32_t primes;               /* times that a queue was told to wake its handle */
 	uint64_t faults;               /* things that a program must not do */
 	char last_fault[96];
 	uint32_t exclusive_filters, block_filters, full_filters, vlan_filters, mac_filters;

@@ -50,6 +50,9 @@ static uint32_t slot_of(const struct efdev_queue *q, uint32_t n)
 
 ef_event *efdev_queue_event(struct efdev_queue *q)
 {
+	if (q->is_primed)
+		efdev_wake(q);
+	q->is_primed = 0;
 	if (q->event_head - q->event_tail == q->events_max) {
 		q->has_overflowed = 1;
 		return NULL;
@@ -136,8 +139,14 @@ static int poll(ef_vi *vi, ef_event *events, int max)
 	return n;
 }
 
+static unsigned current(const ef_vi *vi)
+{
+	return vi->queue->event_tail;
+}
+
 void efdev_queue_calls(ef_vi *vi)
 {
+	vi->calls.eventq_current = current;
 	vi->calls.receive_init = receive_init;
 	vi->calls.receive_push = receive_push;
 	vi->calls.eventq_poll = poll;

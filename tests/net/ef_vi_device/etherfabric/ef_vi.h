@@ -126,6 +126,7 @@ typedef struct ef_vi {
 		int (*receive_init)(struct ef_vi *vi, ef_addr address, ef_request_id id);
 		void (*receive_push)(struct ef_vi *vi);
 		int (*eventq_poll)(struct ef_vi *vi, ef_event *events, int max);
+		unsigned (*eventq_current)(const struct ef_vi *vi);
 	} calls;
 } ef_vi;
 
@@ -142,6 +143,11 @@ static inline int ef_vi_receive_capacity(const ef_vi *vi)
 static inline void ef_vi_receive_set_buffer_len(ef_vi *vi, unsigned bytes)
 {
 	vi->buffer = bytes;
+}
+
+static inline unsigned ef_eventq_current(ef_vi *vi)
+{
+	return vi->calls.eventq_current(vi);
 }
 
 #define ef_vi_receive_init(vi, address, id) ((vi)->calls.receive_init((vi), (address), (id)))

@@ -10,6 +10,7 @@ int ef_vi_alloc_from_pd(ef_vi *vi, ef_driver_handle handle, struct ef_pd *pd,
     ef_driver_handle pd_handle, int events, int receives, int sends, ef_vi *other,
     ef_driver_handle other_handle, enum ef_vi_flags flags);
 int ef_vi_free(ef_vi *vi, ef_driver_handle handle);
+int ef_vi_prime(ef_vi *vi, ef_driver_handle handle, unsigned current);
 
 enum ef_filter_flags { EF_FILTER_FLAG_NONE = 0, EF_FILTER_FLAG_EXCLUSIVE_RXQ = 0x40 };
 enum { EF_FILTER_VLAN_ID_ANY = -1 };
