@@ -64,6 +64,7 @@ struct verbs_group {
 	int is_lost;              /* to be asked for again */
 	struct ibv_ah_attr route; /* to it, for sending */
 	struct ibv_ah *ah;
+	struct ibv_ah *left_ah; /* the one before: what is on its way may need it */
 	uint32_t remote_qpn, qkey;
 };
 

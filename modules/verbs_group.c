@@ -123,14 +123,17 @@ static void detach(struct verbs_port *v, struct verbs_group *group)
 	group->is_attached = 0;
 }
 
-/* The way to it, for sending, may be another one than it was. */
+/* The way to it, for sending, may be another one than it was. That one is kept until the next: the
+ * device may still be at what was sent by it. */
 static int renew_handle(struct verbs_port *v, struct verbs_group *group)
 {
 	struct ibv_ah *ah = ibv_create_ah(v->pd, &group->route);
 
 	if (!ah)
 		return mdfh_error_errno(-errno, "verbs: the way to group %s", group->text);
-	(void)ibv_destroy_ah(group->ah);
+	if (group->left_ah)
+		(void)ibv_destroy_ah(group->left_ah);
+	group->left_ah = group->ah;
 	group->ah = ah;
 	return 0;
 }

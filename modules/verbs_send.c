@@ -105,9 +105,12 @@ int verbs_send_open(struct verbs_port *v, const struct mdfh_bypass_config *confi
 
 void verbs_send_close(struct verbs_port *v)
 {
-	for (uint32_t i = 0; i < v->group_count; i++)
+	for (uint32_t i = 0; i < v->group_count; i++) {
 		if (v->groups[i].ah)
 			ibv_destroy_ah(v->groups[i].ah);
+		if (v->groups[i].left_ah)
+			ibv_destroy_ah(v->groups[i].left_ah);
+	}
 	if (v->send_mr)
 		ibv_dereg_mr(v->send_mr);
 	if (v->send_region.base)

@@ -280,6 +280,7 @@ struct ibv_ah *ibv_create_ah(struct ibv_pd *pd, struct ibv_ah_attr *attributes)
 
 int ibv_destroy_ah(struct ibv_ah *ah)
 {
+	vdev.ways_missed += ((struct way *)ah)->users != 0;
 	return vdev_gone(ah);
 }
 

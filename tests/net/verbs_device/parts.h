@@ -38,6 +38,7 @@ struct way { /* of what is sent */
 	struct ibv_ah base;
 	uint16_t lid;
 	uint8_t hop_limit;
+	int users; /* sends that have not left */
 };
 
 struct channel {

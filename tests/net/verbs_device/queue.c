@@ -213,6 +213,43 @@ void ibv_ack_cq_events(struct ibv_cq *cq, unsigned n)
 	(void)n;
 }
 
+/* What is sent and has not left ----------------------------------------------------------------- */
+
+static struct {
+	struct way *way;      /* NULL = a frame's */
+	struct queue *report; /* NULL = it does not report */
+	uint64_t id;
+} slow[VDEV_SENDS];
+static uint32_t slow_count;
+
+static void depart(struct pair *pair, const struct ibv_send_wr *order)
+{
+	struct queue *report = order->send_flags & IBV_SEND_SIGNALED ? pair->sends : NULL;
+	struct way *way = pair->base.qp_type == IBV_QPT_UD ? (struct way *)order->wr.ud.ah : NULL;
+
+	if (slow_count == VDEV_SENDS)
+		abort();
+	slow[slow_count].way = way;
+	slow[slow_count].report = report;
+	slow[slow_count++].id = order->wr_id;
+	if (way)
+		way->users++;
+	if (!vdev.is_sending_slow)
+		vdev_leave();
+}
+
+void vdev_leave(void)
+{
+	for (uint32_t i = 0; i < slow_count; i++) {
+		if (slow[i].way)
+			slow[i].way->users--;
+		if (slow[i].report)
+			vdev_complete(slow[i].report,
+			    (struct completion){.id = slow[i].id, .status = vdev.send_status});
+	}
+	slow_count = 0;
+}
+
 /* Queue pairs ---------------------------------------------------------------------------------- */
 
 static int post_recv(struct ibv_qp *qp, struct ibv_recv_wr *order, struct ibv_recv_wr **refused)
@@ -267,9 +304,7 @@ static int post_send(struct ibv_qp *qp, struct ibv_send_wr *order, struct ibv_se
 		memcpy(send->bytes, (void *)(uintptr_t)order->sg_list->addr, /* NOLINT */
 		    length < sizeof(send->bytes) ? length : sizeof(send->bytes));
 		vdev.sends_count++;
-		if (order->send_flags & IBV_SEND_SIGNALED)
-			vdev_complete(pair->sends,
-			    (struct completion){.id = order->wr_id, .status = vdev.send_status});
+		depart(pair, order);
 	}
 	return 0;
 }

@@ -50,6 +50,7 @@ struct vdev {
 	uint32_t takes_at_most; /* receive orders in one call; 0 = all */
 	uint32_t sends_at_most;
 	enum ibv_wc_status send_status;
+	int is_sending_slow;              /* what is sent leaves with vdev_leave */
 	int (*strikes)(const char *call); /* 1 = that call fails now */
 
 	/* What it saw. */
@@ -63,6 +64,7 @@ struct vdev {
 	uint32_t join_flags; /* of the last */
 	uint32_t create_flags;
 	int live;         /* objects that were made and not destroyed */
+	int ways_missed;  /* that were destroyed before what is sent by them has left */
 	uint64_t dropped; /* found no buffer */
 };
 
@@ -77,6 +79,8 @@ int vdev_datagram(const char *source, const char *destination, const void *paylo
     unsigned flags, uint32_t immediate);
 /* The next buffer's completion fails. */
 void vdev_fail(enum ibv_wc_status status);
+/* All that was sent leaves. */
+void vdev_leave(void);
 /* The counter that stamps are of, now; of wall clock stamps, ns. */
 uint64_t vdev_ticks(void);
 /* Of the connection manager: for every group joined, or for the device. */
