@@ -1,7 +1,7 @@
 /* advanced.c - a feed into events with a pinned receive thread, a consumer on a thread of its own, and
  * a line of statistics a second; io_uring where there is it, else sockets, with the reason.
  *
- *     advanced INTERFACE CORE GROUP_A:PORT [GROUP_B:PORT]
+ *     advanced INTERFACE CORE GROUP_A:PORT [GROUP_B:PORT [WINDOW_US]]
  *                                   e.g. advanced lo 1 239.1.1.1:26477 239.1.1.2:26478
  *
  * Ends with the exchange's day, or on SIGINT. */
@@ -103,9 +103,9 @@ int main(int argc, char **argv)
 	pthread_t thread;
 	int status;
 
-	if (argc < 4 || argc > 5)
-		errx(2, "usage: advanced INTERFACE CORE GROUP_A:PORT [GROUP_B:PORT]");
-	for (int i = 3; i < argc; i++) {
+	if (argc < 4 || argc > 6)
+		errx(2, "usage: advanced INTERFACE CORE GROUP_A:PORT [GROUP_B:PORT [WINDOW_US]]");
+	for (int i = 3; i < argc && i < 5; i++) {
 		char *colon = strrchr(argv[i], ':');
 
 		if (!colon)
@@ -122,7 +122,7 @@ int main(int argc, char **argv)
 		    .size = sizeof(config.bypass),
 		    .interface = argv[1],
 		    .flows = lines, /* line A, line B: what one loses, the other may have */
-		    .flow_count = (uint32_t)argc - 3,
+		    .flow_count = argc > 4 ? 2 : 1,
 		    .rx_ring_size = 4096,
 		    .batch_size = 64,
 		    .cpu_core = MDFH_CORE(atoi(argv[2])), /* the receive thread's, alone */
@@ -133,6 +133,7 @@ int main(int argc, char **argv)
 		    .receive_buffer_bytes = 16 << 20,
 		},
 	    .protocol = "itch50",
+	    .window_us = argc > 5 ? (uint32_t)atoi(argv[5]) : 0, /* 0: the default */
 	    .ring_slots = 1 << 18,
 	};
 

@@ -243,6 +243,11 @@ MDFH_API int mdfh_channel_push_unit(struct mdfh_channel *channel, const struct m
 MDFH_API int mdfh_channel_poll(
     struct mdfh_channel *channel, int64_t now_ns, struct mdfh_span *spans, int max);
 
+/* All that had arrived on any line by read_ns has been pushed. Holes are given up, and lines called
+ * down, only as far as that: what fills a hole may wait in the host's queues while the caller's
+ * thread does not run. INT64_MAX, as at first: as far as now_ns of push and poll goes. */
+MDFH_API void mdfh_channel_read_to(struct mdfh_channel *channel, int64_t read_ns);
+
 /* 1 if a hole is open. */
 MDFH_API int mdfh_channel_waiting(const struct mdfh_channel *channel);
 

@@ -156,8 +156,11 @@ void mdfh_pipeline_add_port(struct mdfh_pipeline *p, const struct mdfh_pipeline_
 		channel->lines_open++;
 	}
 	p->port_count++;
-	if (!mdfh_bypass_capabilities(from->port)->is_finite)
+	if (!mdfh_bypass_capabilities(from->port)->is_finite) {
+		for (uint32_t f = 0; f < from->flow_count; f++)
+			mdfh_channel_read_to(p->channels[from->flows[f].channel].session, 0);
 		return;
+	}
 	if (p->engine)
 		mdfh_engine_set_recorded(p->engine);
 	for (unsigned i = 0; i < p->tap_count; i++)
@@ -465,6 +468,22 @@ static void tell(struct mdfh_pipeline *p)
 		mdfh_consumer_tell(p->taps[i]);
 }
 
+/* Up to when all ports of a channel have been read: behind the clock where this thread did not run, or
+ * has yet to come to the end of what waits. */
+static int64_t read_to(const struct mdfh_pipeline *p, const struct channel_state *channel)
+{
+	int64_t read_ns = INT64_MAX;
+
+	for (unsigned line = 0; p->port_count && line < channel->lines; line++) {
+		const struct port_state *port = &p->ports[channel->ports[line]];
+
+		if (!atomic_load_explicit(&port->error, memory_order_relaxed) &&
+		    port->read_ns < read_ns)
+			read_ns = port->read_ns;
+	}
+	return read_ns;
+}
+
 /* Let time pass: open holes, silent lines, what workers and consumers missed. */
 static void poll_channels(struct mdfh_pipeline *p, int64_t now_ns)
 {
@@ -473,8 +492,11 @@ static void poll_channels(struct mdfh_pipeline *p, int64_t now_ns)
 	for (unsigned i = 0; i < p->channel_count; i++) {
 		struct channel_state *channel = &p->channels[i];
 		int64_t at_ns = channel->is_capture ? channel->now_ns : now_ns;
-		int n = mdfh_channel_poll(channel->session, at_ns, spans, MDFH_SPANS_MAX);
+		int n;
 
+		mdfh_channel_read_to(
+		    channel->session, channel->is_capture ? INT64_MAX : read_to(p, channel));
+		n = mdfh_channel_poll(channel->session, at_ns, spans, MDFH_SPANS_MAX);
 		if (n > 0)
 			take_spans(p, channel, spans, n, at_ns);
 	}
@@ -520,6 +542,7 @@ static void tend_stream(struct mdfh_pipeline *p, struct port_state *port, int64_
 static void keep_house(struct mdfh_pipeline *p, int64_t now_ns)
 {
 	p->empty_polls = 0;
+	p->now_ns = now_ns;
 	p->kept_house_ns = now_ns;
 	ask_before_giving_up(p, now_ns);
 	poll_channels(p, now_ns);
@@ -533,7 +556,6 @@ static void keep_house(struct mdfh_pipeline *p, int64_t now_ns)
 
 int mdfh_pipeline_poll(struct mdfh_pipeline *p)
 {
-	int64_t now_ns = 0;
 	int total = 0;
 	int open = 0;
 
@@ -549,20 +571,22 @@ int mdfh_pipeline_poll(struct mdfh_pipeline *p)
 			continue;
 		}
 		open = 1;
-		if (n == 0)
+		if (n == 0) {
+			port->read_ns = p->now_ns; /* a reading from before it was found empty */
 			continue;
+		}
 		mdfh_load_work(&p->load);
-		now_ns = (int64_t)mdfh_clock_now_ns();
+		p->now_ns = (int64_t)mdfh_clock_now_ns();
 		note_drops(p, port, n);
-		mdfh_pipeline_packets(p, i, port->packets, n, now_ns);
+		mdfh_pipeline_packets(p, i, port->packets, n, p->now_ns);
 		mdfh_bypass_release(port->config.port, port->packets, n);
-		tend_stream(p, port, now_ns);
+		tend_stream(p, port, p->now_ns);
 		total += n;
 	}
 	if (total) {
 		/* Unsigned: a clock that was set back is no reason to wait for. */
-		if ((uint64_t)(now_ns - p->kept_house_ns) >= HOUSE_NS)
-			keep_house(p, now_ns);
+		if ((uint64_t)(p->now_ns - p->kept_house_ns) >= HOUSE_NS)
+			keep_house(p, p->now_ns);
 		mdfh_load_worked(&p->load);
 		return total;
 	}

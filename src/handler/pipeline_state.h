@@ -26,6 +26,7 @@ struct port_state {
 	int is_fault;
 	int is_kernel;     /* its packets come through the kernel's queues */
 	int is_late;       /* no packet brings its counters of drops */
+	int64_t read_ns;   /* what had arrived by then has been taken: it was empty after that */
 	_Atomic int error; /* 0, -ENODATA or what it died of; read by reports: relaxed */
 	struct mdfh_packet packets[BATCH];
 };
@@ -78,6 +79,7 @@ struct mdfh_pipeline {
 
 	/* Work in progress. */
 	unsigned empty_polls;
+	int64_t now_ns; /* newest reading of the clock */
 	int64_t kept_house_ns;
 	int64_t refreshed_ns; /* when an idle thread last asked its ports how they are */
 	int64_t asked_ns;     /* when ports were last asked for their drops */

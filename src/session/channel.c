@@ -3,8 +3,8 @@
  * Each number is given out exactly once, in order, in a data span or in a gap span. What comes
  * in order is handed through in place. What comes early is copied into the reorder window, a
  * fixed set of slots kept sorted by sequence, until another line or a late packet fills the hole
- * before it, or the hole is given up: after window_ns, when the window is full, when the session
- * changes, or on flush.
+ * before it, or the hole is given up: after window_ns in which every line was read, when the window
+ * is full, when the session changes, or on flush.
  *
  * Two kinds of packet would do great harm if one damaged header were believed, so each needs a
  * second packet that agrees: another session (unless the active one has ended, or the new one
@@ -235,6 +235,12 @@ static int64_t hole_since(struct mdfh_channel *ch, int64_t now_ns)
 	return *since;
 }
 
+/* How far time has gone for what a line did not bring. */
+static int64_t silent_to(const struct mdfh_channel *ch, int64_t now_ns)
+{
+	return now_ns < ch->read_ns ? now_ns : ch->read_ns;
+}
+
 /* Give out what can be given out, at most max spans. Every step either makes a span or uses up
  * the arrival, an early packet or the change of session, so it ends. */
 static int advance(struct mdfh_channel *ch, int64_t now_ns, struct mdfh_span *spans, int max)
@@ -308,7 +314,7 @@ static int advance(struct mdfh_channel *ch, int64_t now_ns, struct mdfh_span *sp
 			take(ch, &ch->next_unit, &ch->next_packet, ch->next_line, now_ns);
 			continue;
 		} else if (!ch->flush && !ch->change &&
-			   now_ns - hole_since(ch, now_ns) < ch->window_ns) {
+			   silent_to(ch, now_ns) - hole_since(ch, now_ns) < ch->window_ns) {
 			break;
 		}
 		span_gap(ch, &spans[n++], ch->expected, lowest,
@@ -465,7 +471,8 @@ int mdfh_channel_poll(struct mdfh_channel *ch, int64_t now_ns, struct mdfh_span 
 		 * time that is yet to come, from now. */
 		if (ch->line[i].heard_ns == INT64_MIN || ch->line[i].heard_ns > now_ns)
 			ch->line[i].heard_ns = now_ns;
-		if (!stats->is_down && now_ns - ch->line[i].heard_ns >= ch->line_down_ns) {
+		if (!stats->is_down &&
+		    silent_to(ch, now_ns) - ch->line[i].heard_ns >= ch->line_down_ns) {
 			stats->is_down = 1;
 			stats->downs++;
 		}
@@ -473,6 +480,11 @@ int mdfh_channel_poll(struct mdfh_channel *ch, int64_t now_ns, struct mdfh_span 
 	if (!ch->more && ch->expected == ch->known_end)
 		return 0;
 	return advance(ch, now_ns, spans, max);
+}
+
+void mdfh_channel_read_to(struct mdfh_channel *ch, int64_t read_ns)
+{
+	ch->read_ns = read_ns;
 }
 
 int mdfh_channel_flush(struct mdfh_channel *ch, int64_t now_ns, struct mdfh_span *spans, int max)

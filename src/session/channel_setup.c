@@ -90,6 +90,7 @@ int mdfh_channel_create(const struct mdfh_channel_config *config, struct mdfh_ch
 	ch->frame_size = c.window_frame_size;
 	ch->window_ns = (int64_t)c.window_ns;
 	ch->line_down_ns = (int64_t)c.line_down_ns;
+	ch->read_ns = INT64_MAX;
 	ch->first_sequence = c.first_sequence;
 	if (c.session_id)
 		memcpy(ch->session_id, c.session_id, strlen(c.session_id) + 1);

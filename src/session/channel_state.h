@@ -105,6 +105,7 @@ struct mdfh_channel {
 
 	int64_t window_ns;
 	int64_t line_down_ns;
+	int64_t read_ns; /* all that had arrived by then has been pushed */
 	uint64_t first_sequence;
 	char session_id[MDFH_SESSION_TEXT];
 	uint64_t left[SESSIONS_LEFT][2];

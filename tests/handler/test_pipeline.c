@@ -8,6 +8,7 @@
 #include <stdint.h>
 #include <stdio.h>
 #include <string.h>
+#include <time.h>
 
 #include <cmocka.h>
 
@@ -512,15 +513,16 @@ static void fake_close(struct mdfh_bypass *port)
 static const struct mdfh_bypass_ops fake_ops = {
     .size = sizeof(fake_ops), .name = "fake", .close = fake_close};
 
-/* Two channels of one line each, a port for each. */
-static struct mdfh_pipeline *make_two(struct fake_port fakes[2], int *closed)
+/* Two lines, a port for each: of two channels, or of one. */
+static struct mdfh_pipeline *make_two(
+    struct fake_port fakes[2], uint16_t channel_count, int *closed)
 {
 	static const struct mdfh_consumer_config *const consumers[] = {&plain};
 	struct mdfh_pipeline_channel channels[2];
 	struct mdfh_pipeline_config config = {
 	    .ports_max = 2,
 	    .channels = channels,
-	    .channel_count = 2,
+	    .channel_count = channel_count,
 	    .engine.consumers = consumers,
 	    .engine.consumer_count = 1,
 	    .engine.instruments_max = 1000,
@@ -531,13 +533,13 @@ static struct mdfh_pipeline *make_two(struct fake_port fakes[2], int *closed)
 	};
 	struct mdfh_pipeline *p = NULL;
 
-	for (uint16_t c = 0; c < 2; c++)
+	for (uint16_t c = 0; c < channel_count; c++)
 		channels[c] = (struct mdfh_pipeline_channel){
 		    .protocol = "itch50",
 		    .session = {.size = sizeof(channels[c].session),
 			.session = mdfh_session_find("moldudp64"),
 			.channel = c,
-			.lines = 1,
+			.lines = 2 / channel_count,
 			.window_ns = 1000000},
 		    .midnight_ns = MIDNIGHT_NS,
 		};
@@ -546,7 +548,8 @@ static struct mdfh_pipeline *make_two(struct fake_port fakes[2], int *closed)
 	for (uint16_t c = 0; c < 2; c++) {
 		struct mdfh_pipeline_port port = {.port = &fakes[c].base, .flow_count = 1};
 
-		port.flows[0].channel = c;
+		port.flows[0].channel = c % channel_count;
+		port.flows[0].line = c / channel_count;
 		fakes[c] = (struct fake_port){
 		    .base = {.recv = fake_recv,
 			.release = fake_release,
@@ -570,7 +573,7 @@ static void test_a_port_dies(void **state)
 	for (unsigned dead = 0; dead < 2; dead++) {
 		struct fake_port fakes[2];
 		int closed;
-		struct mdfh_pipeline *p = make_two(fakes, &closed);
+		struct mdfh_pipeline *p = make_two(fakes, 2, &closed);
 		struct mdfh_port_report port;
 		struct mdfh_channel_report channel;
 		struct feed feed;
@@ -602,6 +605,66 @@ static void test_a_port_dies(void **state)
 	}
 }
 
+/* What fills a hole waits unread while the thread does not run for longer than a hole may stay open. */
+static void test_a_thread_that_did_not_run(void **state)
+{
+	static const struct timespec longer_than_window = {.tv_nsec = 5000000};
+	struct fake_port fakes[2];
+	int closed;
+	struct mdfh_pipeline *p = make_two(fakes, 1, &closed);
+	struct mdfh_channel_report report;
+	struct feed first, hole, early, newest;
+
+	(void)state;
+	start_of_day(&first);
+	feed_begin(&hole, 4);
+	feed_system(&hole, 'S');
+	feed_begin(&early, 5);
+	feed_system(&early, 'Q');
+	feed_begin(&newest, 6);
+	feed_system(&newest, 'M');
+	fakes[0].feed = &first;
+	assert_int_equal(mdfh_pipeline_poll(p), 1);
+	fakes[0].feed = &early;
+	assert_int_equal(mdfh_pipeline_poll(p), 1);
+	for (int i = 0; i < 2; i++) {
+		nanosleep(&longer_than_window, NULL);
+		fakes[0].feed = &newest;
+		if (i == 1)
+			fakes[1].feed = &hole;
+		/* Asleep after it has read: what comes then has had no time yet. */
+		else
+			mdfh_pipeline_wait(p, 1);
+		assert_int_equal(mdfh_pipeline_poll(p), 1 + i);
+	}
+	mdfh_pipeline_refresh(p);
+	mdfh_pipeline_channel_report(p, 0, &report);
+	assert_int_equal(report.session.lost, 0);
+	assert_int_equal(report.session.delivered, 6);
+	/* A hole that nothing fills is given up once both have been looked at and were empty. */
+	feed_begin(&newest, 8);
+	feed_system(&newest, 'E');
+	fakes[1].feed = &newest;
+	assert_int_equal(mdfh_pipeline_poll(p), 1);
+	for (int i = 0; i < 1000 && !report.session.lost; i++) {
+		mdfh_pipeline_wait(p, 1000);
+		assert_int_equal(mdfh_pipeline_poll(p), 0);
+		mdfh_pipeline_refresh(p);
+		mdfh_pipeline_channel_report(p, 0, &report);
+	}
+	assert_int_equal(report.session.lost, 1);
+	mdfh_pipeline_destroy(p);
+}
+
+/* With nothing there, for as long as a hole may stay open. */
+static void wait_for_window(struct mdfh_pipeline *p)
+{
+	for (int i = 0; i < 100; i++) {
+		mdfh_pipeline_wait(p, 2000);
+		assert_int_equal(mdfh_pipeline_poll(p), 0);
+	}
+}
+
 /* Beside a live port, whichever stands first, a capture goes by its own time; when it ends, its
  * holes are given up at once. */
 static void test_capture_beside_live(void **state)
@@ -610,7 +673,7 @@ static void test_capture_beside_live(void **state)
 	for (unsigned capture = 0; capture < 2; capture++) {
 		struct fake_port fakes[2];
 		int closed;
-		struct mdfh_pipeline *p = make_two(fakes, &closed);
+		struct mdfh_pipeline *p = make_two(fakes, 2, &closed);
 		struct mdfh_consumer *c = mdfh_engine_consumer(mdfh_pipeline_engine(p), 0);
 		struct mdfh_event e;
 		struct feed feed;
@@ -632,8 +695,7 @@ static void test_capture_beside_live(void **state)
 		assert_int_equal(mdfh_pipeline_poll(p), 1);
 		fakes[!capture].feed = &feed;
 		assert_int_equal(mdfh_pipeline_poll(p), 1);
-		for (int i = 0; i < 100; i++)
-			mdfh_pipeline_wait(p, 2000);
+		wait_for_window(p);
 		e = take_kind(c, MDFH_EVENT_GAP);
 		assert_int_equal(e.channel, !capture);
 		assert_int_equal(e.gap.first, 4);
@@ -769,11 +831,6 @@ static void receive_late(struct mdfh_pipeline *p, struct fake_port *fake, uint64
 	assert_int_equal(mdfh_pipeline_poll(p), 1);
 }
 
-static void wait_for_window(struct mdfh_pipeline *p)
-{
-	for (int i = 0; i < 100; i++)
-		mdfh_pipeline_wait(p, 2000);
-}
 
 static uint64_t lost_by(struct mdfh_pipeline *p, unsigned channel, unsigned cause)
 {
@@ -793,7 +850,7 @@ static void test_drops_that_no_packet_brings(void **state)
 		unsigned cause = of_socket ? MDFH_CAUSE_SOCKET : MDFH_CAUSE_NIC;
 		struct fake_port fakes[2];
 		int closed;
-		struct mdfh_pipeline *p = make_two(fakes, &closed);
+		struct mdfh_pipeline *p = make_two(fakes, 2, &closed);
 		uint64_t *dropped[2];
 		struct feed feed;
 
@@ -841,7 +898,7 @@ static void test_times_of_lines(void **state)
 	struct mdfh_channel_report channel;
 	struct fake_port fakes[2];
 	int closed;
-	struct mdfh_pipeline *p = make_two(fakes, &closed);
+	struct mdfh_pipeline *p = make_two(fakes, 2, &closed);
 	const struct mdfh_line_times *times;
 	struct feed feed;
 
@@ -882,6 +939,7 @@ int main(void)
 	    cmocka_unit_test(test_end_of_session),
 	    cmocka_unit_test(test_large_batches),
 	    cmocka_unit_test(test_a_port_dies),
+	    cmocka_unit_test(test_a_thread_that_did_not_run),
 	    cmocka_unit_test(test_capture_beside_live),
 	    cmocka_unit_test(test_drops_of_a_shared_port),
 	    cmocka_unit_test(test_drops_that_no_packet_brings),

@@ -30,6 +30,7 @@ enum action {
 	POLL,
 	FLUSH,
 	DROPS, /* first = socket counter, count = kernel counter */
+	READ,  /* all lines have been read up to first, in ms */
 };
 
 struct step {
@@ -93,6 +94,12 @@ static const struct script scripts[] = {
 	{{0, 'A', DATA, 1, 1, "S1/1 D1+1A"}, {1, 'A', DATA, 4, 1, ""},
 	    {51, 'A', DATA, 5, 1, "G2+2 unattributed D4+1A D5+1A"}},
 	2, 3, {{2, 0}, {0, 0}}},
+    {"not given up while what fills it may wait to be read",
+	{{0, 'A', DATA, 1, 1, "S1/1 D1+1A"}, {1, 0, READ, 1, 0, ""}, {1, 'A', DATA, 4, 1, ""},
+	    {90, 'A', DATA, 5, 1, ""}, {90, 0, READ, 50, 0, ""}, {91, 0, POLL, 0, 0, ""},
+	    {92, 'B', DATA, 2, 1, "D2+1B"}, {92, 0, READ, 51, 0, ""},
+	    {93, 0, POLL, 0, 0, "G3+1 unattributed D4+1A D5+1A"}},
+	1, 4, {{2, 0}, {1, 0}}},
     {"two holes, each with its own time",
 	{{0, 'A', DATA, 1, 1, "S1/1 D1+1A"}, {1, 'A', DATA, 3, 1, ""}, {20, 'A', DATA, 5, 1, ""},
 	    {51, 0, POLL, 0, 0, "G2+1 unattributed D3+1A"}, {69, 0, POLL, 0, 0, ""},
@@ -342,6 +349,9 @@ static void play(const struct step *step)
 		drops.kernel = step->count;
 		mdfh_channel_drops(channel, line, &drops);
 		return;
+	case READ:
+		mdfh_channel_read_to(channel, MS((int64_t)step->first));
+		return;
 	default:
 		break;
 	}
@@ -436,6 +446,14 @@ static void line_down(void **state)
 	assert_int_equal(mdfh_channel_poll(channel, MS(3999), spans, MDFH_SPANS_MAX), 0);
 	assert_int_equal(b->is_down, 0);
 	assert_int_equal(mdfh_channel_poll(channel, MS(4000), spans, MDFH_SPANS_MAX), 0);
+	assert_int_equal(b->is_down, 1);
+	play(&back);
+	/* Nor is it down because nobody looked. */
+	mdfh_channel_read_to(channel, MS(7999));
+	assert_int_equal(mdfh_channel_poll(channel, MS(20000), spans, MDFH_SPANS_MAX), 0);
+	assert_int_equal(b->is_down, 0);
+	mdfh_channel_read_to(channel, MS(8000));
+	assert_int_equal(mdfh_channel_poll(channel, MS(20001), spans, MDFH_SPANS_MAX), 0);
 	assert_int_equal(b->is_down, 1);
 	mdfh_channel_destroy(channel);
 }
