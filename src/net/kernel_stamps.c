@@ -13,7 +13,7 @@
 #include "mdfh/error.h"
 #include "net/net.h"
 
-enum { ATTEMPTS = 100, PAUSE_NS = 200000 };
+enum { ATTEMPTS = 5000, PAUSE_NS = 200000 }; /* a busy machine comes to it late */
 
 /* Send fd a datagram of its own. 1 if it was stamped before it was read, 0 if not, -EAGAIN if it did
  * not come, or a negative errno value. */

@@ -86,8 +86,8 @@ static inline uint64_t mdfh_counter_growth(uint64_t before, uint64_t now)
 /* Have the NIC stamp every packet that it receives. fd is any socket; backend stands in sentences. */
 int mdfh_hardware_stamps_start(int fd, const char *backend, const char *interface);
 
-/* Once a socket has asked for stamps: wait until the kernel makes them as packets come in, some 20 ms
- * at most. 0, also where there is no loopback to see it by. */
+/* Once a socket has asked for stamps: wait until the kernel makes them as packets come in, a second at
+ * most. 0, also where there is no loopback to see it by. */
 int mdfh_kernel_stamps_wait(void);
 
 #endif

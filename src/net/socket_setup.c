@@ -141,9 +141,7 @@ int mdfh_sockets_set_timestamps(
 	s->cmsg_type = SCM_TIMESTAMPNS;
 	s->time_flags = MDFH_PACKET_TIME_KERNEL;
 	s->base.capabilities.timestamps = MDFH_PLACE_KERNEL;
-	if (rc)
-		return mdfh_error_errno(rc, "socket: SO_TIMESTAMPNS");
-	return flow ? 0 : mdfh_kernel_stamps_wait();
+	return rc ? mdfh_error_errno(rc, "socket: SO_TIMESTAMPNS") : 0;
 }
 
 /* Membership and filters ---------------------------------------- */
@@ -416,6 +414,8 @@ static int open_receiving(struct mdfh_sockets *s, const struct mdfh_bypass_confi
 		rc = open_flow(s, i, config);
 	for (uint32_t i = 0; i < s->flow_count && !rc; i++)
 		rc = open_trash(s, i, config);
+	if (!rc && s->base.capabilities.timestamps == MDFH_PLACE_KERNEL)
+		rc = mdfh_kernel_stamps_wait();
 	for (uint32_t i = 0; i < s->flow_count && !rc; i++) {
 		struct flow *flow = &s->flows[i];
 

@@ -430,6 +430,8 @@ int mdfh_tcp_open(const struct mdfh_bypass_config *config, struct mdfh_bypass **
 		rc = make_sending(p);
 	if (!rc)
 		rc = first_attempt(p, &config->flows[0]);
+	if (!rc && p->sockets.base.capabilities.timestamps == MDFH_PLACE_KERNEL)
+		rc = mdfh_kernel_stamps_wait();
 	if (rc) {
 		tcp_close(&p->sockets.base);
 		return rc;
