@@ -28,7 +28,7 @@ def run(mdfh, folder, out, backend, kind, options, source):
          "--window", "2000000",  # each line has a queue of its own, and a busy machine runs them when it likes
          *(["--backend-options", options] if options else [])],
         stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
-    status = handler.stderr.readline()  # the first status line: it receives
+    status = next((line for line in handler.stderr if "packets" in line), "")  # the first one: it receives
     assert " 0 packets" in status, (kind, status, handler.communicate(timeout=90))
     sim = subprocess.run(
         [mdfh, "sim", "--interface", "tx0", "--transmit", "--group", A, "--group-b", B, "--rate", "50000",

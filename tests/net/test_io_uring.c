@@ -359,7 +359,7 @@ static void wakes_pollers(void **state)
 	/* Before the first recv, which is what the poller waits for to call. */
 	assert_int_equal(is_readable(port, 0), 0);
 	send_numbers(fd, number, 0, 1);
-	assert_int_equal(is_readable(port, 2000), 1);
+	assert_int_equal(is_readable(port, WAIT_US / 1000), 1);
 	receive(port, packets, 1);
 	mdfh_bypass_release(port, packets, 1);
 	assert_int_equal(mdfh_bypass_recv(port, packets, 64), 0);
@@ -369,14 +369,14 @@ static void wakes_pollers(void **state)
 		send_numbers(fd, number, i, 1);
 		/* By now the kernel may have taken it from the socket, unasked. */
 		(void)getppid();
-		assert_int_equal(is_readable(port, 2000), 1);
+		assert_int_equal(is_readable(port, WAIT_US / 1000), 1);
 		assert_int_equal(mdfh_bypass_recv(port, packets, 64), 1);
 		mdfh_bypass_release(port, packets, 1);
 	}
 	/* What has been received and was not taken. */
 	send_numbers(fd, number, 0, 10);
 	for (uint32_t i = 0; i < 10; i++) {
-		assert_int_equal(is_readable(port, 2000), 1);
+		assert_int_equal(is_readable(port, WAIT_US / 1000), 1);
 		assert_int_equal(mdfh_bypass_recv(port, packets, 1), 1);
 		assert_int_equal(number_of(packets), i);
 		mdfh_bypass_release(port, packets, 1);

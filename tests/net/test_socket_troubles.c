@@ -398,34 +398,52 @@ static void says_at_open_that_it_is_down(void **state)
 	mdfh_bypass_close(port);
 }
 
-/* A short absence costs a connection nothing, a long one the connection, which is then made
- * again. */
-static void keeps_or_remakes_a_connection(void **state)
+/* A connection to the other end. */
+static struct mdfh_bypass *open_to_away(const char *options, int *listener, int *peer)
 {
 	struct mdfh_bypass_config config = {.transport = MDFH_TRANSPORT_TCP,
 	    .interface = "va",
 	    .host = "10.77.0.2",
-	    .backend_options = "keepalive_s=1,connect_timeout_ms=500,reconnect_min_ms=10,"
-			       "reconnect_max_ms=100"};
-	struct mdfh_bypass_stats stats;
+	    .backend_options = options};
 	struct mdfh_bypass *port;
-	int listener, peer;
 
-	(void)state;
 	enter(place.away);
-	listener = server_listen("10.77.0.2", &config.port, 8);
+	*listener = server_listen("10.77.0.2", &config.port, 8);
 	enter(place.home);
 	assert_ok(open_with(config, &port));
-	peer = server_accept(listener);
+	*peer = server_accept(*listener);
 	server_expect_mark(port, MDFH_PACKET_CONNECTED);
+	return port;
+}
 
+/* An absence that is shorter than the server is given costs a connection nothing. */
+static void keeps_a_connection(void **state)
+{
+	int listener, peer;
+	struct mdfh_bypass *port = open_to_away("keepalive_s=60", &listener, &peer);
+
+	(void)state;
 	run("ip link set va down");
 	expect_warning(port, "interface va is down");
 	server_write(peer, "patience", 8);
 	run("ip link set va up");
 	server_expect_bytes(port, "patience", 8);
 	expect_warning(port, "");
+	mdfh_bypass_close(port);
+	close(peer);
+	close(listener);
+}
 
+/* A longer one costs the connection, which is then made again. */
+static void remakes_a_connection(void **state)
+{
+	int listener, peer;
+	struct mdfh_bypass *port = open_to_away(
+	    "keepalive_s=1,connect_timeout_ms=500,reconnect_min_ms=10,reconnect_max_ms=100",
+	    &listener, &peer);
+	struct mdfh_bypass_stats stats;
+
+	(void)state;
 	run("ip link set va down");
 	server_expect_mark(port, MDFH_PACKET_DISCONNECTED);
 	assert_ok(mdfh_bypass_stats(port, &stats));
@@ -467,7 +485,8 @@ int main(void)
 	    cmocka_unit_test(receives_groups_again_after_down_and_up),
 	    cmocka_unit_test(receives_groups_through_an_interface_made_anew),
 	    cmocka_unit_test(says_at_open_that_it_is_down),
-	    cmocka_unit_test(keeps_or_remakes_a_connection),
+	    cmocka_unit_test(keeps_a_connection),
+	    cmocka_unit_test(remakes_a_connection),
 	};
 
 	if (test_enter_namespace()) {

@@ -156,7 +156,8 @@ static void connects_anew_when_told(void **state)
 	close(peer);
 	assert_int_equal(is_ready(port, 0), 1);
 	server_expect_mark(port, MDFH_PACKET_DISCONNECTED);
-	assert_int_equal(is_ready(port, 0), 0);
+	/* Until the pause is over, which on a busy machine it may be by now. */
+	assert_true(!is_ready(port, 0) || server_now_ns() - before >= 50000000);
 	assert_int_equal(stats_of(port).last_error, ECONNABORTED);
 	server_expect_mark(port, MDFH_PACKET_CONNECTED);
 	assert_true(server_now_ns() - before >= 50000000);
@@ -179,9 +180,16 @@ static void connects_anew_when_told(void **state)
 
 /* Pauses ------------------------------------------------------------------------- */
 
+/* The shortest that may follow so many failures in a row: half of 16 ms, doubled up to 80. */
+static uint64_t least_pause_ns(uint64_t failures)
+{
+	uint64_t ms = UINT64_C(16) << (failures < 4 ? failures - 1 : 3);
+
+	return (ms < 80 ? ms : 80) * 500000;
+}
+
 static void pauses_longer_each_time(void **state)
 {
-	static const uint64_t pauses_ms[] = {16, 32, 64, 80, 80, 80};
 	struct mdfh_bypass *port =
 	    open_port((struct mdfh_bypass_config){.port = server_unused_port(),
 		.backend_options = "reconnect_min_ms=16,reconnect_max_ms=80,reconnect_seed=7"});
@@ -190,27 +198,24 @@ static void pauses_longer_each_time(void **state)
 	uint64_t last = 0, failures = 0;
 
 	(void)state;
-	/* Only what the descriptor wakes for, so that a wait without an end would be found. */
-	for (int wakes = 0; failures < 7; wakes++) {
-		uint64_t now;
+	/* Only what the descriptor wakes for, so that a wait without an end would be found, and one
+	 * that goes on doubling: it would come to a minute. */
+	for (int wakes = 0; failures < 14; wakes++) {
+		/* A pause begins after this, however late it is looked at. */
+		uint64_t before = server_now_ns();
 
-		assert_in_range(wakes, 0, 30);
+		assert_in_range(wakes, 0, 60);
 		assert_int_equal(mdfh_bypass_recv(port, &packet, 1), 0);
-		now = server_now_ns();
 		if (stats_of(port).connect_failures > failures) {
-			failures = stats_of(port).connect_failures;
-			if (failures > 1) {
-				uint64_t pause_ns = pauses_ms[failures - 2] * 1000000;
-
-				assert_true(now - last >= pause_ns / 2);
-				/* On a machine that does not stand still. */
-				assert_true(now - last < pause_ns + 2000000000);
-			}
-			last = now;
+			if (failures)
+				assert_true(server_now_ns() - last >= least_pause_ns(failures));
+			last = before;
+			failures++;
 			/* Nothing to do before the pause is over. */
-			assert_int_equal(poll(&ready, 1, 0), 0);
+			assert_true(!poll(&ready, 1, 0) ||
+				    server_now_ns() - last >= least_pause_ns(failures));
 		}
-		assert_int_equal(poll(&ready, 1, 10000), 1);
+		assert_int_equal(poll(&ready, 1, 20000), 1);
 	}
 	mdfh_bypass_close(port);
 }
@@ -224,26 +229,32 @@ static void pauses_until_a_connection_was_of_use(void **state)
 	    (struct mdfh_bypass_config){.backend_options = "reconnect_min_ms=1,reconnect_max_ms="
 							   "600000,reconnect_seed=3"},
 	    &listener, &peer);
-	uint64_t before;
+	uint64_t before, took = UINT64_MAX;
 
 	(void)state;
 	for (uint64_t pause_ms = 1; pause_ms <= 512; pause_ms *= 2) {
+		before = server_now_ns();
 		close(peer);
 		server_expect_mark(port, MDFH_PACKET_DISCONNECTED);
-		before = server_now_ns();
 		server_expect_mark(port, MDFH_PACKET_CONNECTED);
-		assert_true(server_now_ns() - before >= pause_ms * 400000);
+		assert_true(server_now_ns() - before >= pause_ms * 500000);
 		peer = server_accept(listener);
 	}
-	/* The next pause would be of 512 ms at least. */
-	server_write(peer, "x", 1);
-	server_expect_bytes(port, "x", 1);
-	close(peer);
-	server_expect_mark(port, MDFH_PACKET_DISCONNECTED);
-	before = server_now_ns();
-	server_expect_mark(port, MDFH_PACKET_CONNECTED);
-	assert_true(server_now_ns() - before < 500000000);
+	/* The next pause would be of 512 ms at least. Where the machine stands still for as long, it is
+	 * tried again. */
+	for (int tries = 0; tries < 20 && took >= 500000000; tries++) {
+		server_write(peer, "x", 1);
+		server_expect_bytes(port, "x", 1);
+		before = server_now_ns();
+		close(peer);
+		server_expect_mark(port, MDFH_PACKET_DISCONNECTED);
+		server_expect_mark(port, MDFH_PACKET_CONNECTED);
+		took = server_now_ns() - before;
+		peer = server_accept(listener);
+	}
+	assert_true(took < 500000000);
 	mdfh_bypass_close(port);
+	close(peer);
 	close(listener);
 }
 
