@@ -251,9 +251,9 @@ expect 2 "rx_ring_size" "a ring that is no power of two" --transport udp --rx-ri
 expect 2 "nonesuch0" "an interface that does not exist" --transport multicast --interface nonesuch0
 expect 2 "Connection refused" "a server that is not there" --client-only --port 9011 --wait 1
 expect 2 "start the client" "a client that is not there" --server-only --port 9011 --wait 1
-"$simulation" --server-only --port 9012 --wait 20 2>"$folder/server" >/dev/null &
+"$simulation" --server-only --port 9012 --wait 60 2>"$folder/server" >/dev/null &
 children=($!)
-for ((i = 0; i < 200; i++)); do
+for ((i = 0; i < 1200; i++)); do
 	grep -q serving "$folder/server" && break
 	sleep 0.05
 done
@@ -282,13 +282,13 @@ two_processes() {
 	local backend=$1 transport=$2 port=$3 name client server
 	name="$backend $transport: client and server as two processes"
 	"$simulation" --client-only --backend "$backend" --transport "$transport" --port "$port" \
-		--wait 20 >"$folder/client" 2>&1 &
+		--wait 60 >"$folder/client" 2>&1 &
 	children=($!)
-	for ((i = 0; i < 200; i++)); do
+	for ((i = 0; i < 1200; i++)); do
 		grep -q waiting "$folder/client" && break
 		sleep 0.05
 	done
-	"$simulation" --server-only --transport "$transport" --port "$port" --start-delay 0 --wait 10 --rate 20000 \
+	"$simulation" --server-only --transport "$transport" --port "$port" --start-delay 0 --wait 60 --rate 20000 \
 		--duration 0.5 --quiet >"$folder/server" 2>&1
 	server=$?
 	wait "${children[0]}"
@@ -310,7 +310,7 @@ exchange_to_books() {
 		--books-out "$folder/handler.tsv" >"$folder/run" 2>&1 &
 	children=($!)
 	"${mdfh_command[@]}" sim --group 239.1.1.1:26477 --group-b 239.1.1.2:26478 --rate 50000 \
-		--seconds "$length" --symbols 250 --wait-for-listener 20 --linger 0.3 --drop-a 1000ppm \
+		--seconds "$length" --symbols 250 --wait-for-listener 60 --linger 0.3 --drop-a 1000ppm \
 		--books-out "$folder/exchange.tsv" >"$folder/sim" 2>&1 || status=1
 	wait "${children[0]}" || status=1
 	children=()
@@ -332,7 +332,7 @@ example() {
 	fi
 	"$build/examples/example_$name" "$@" >"$folder/out" 2>&1 &
 	children=($!)
-	"${mdfh_command[@]}" sim --rate 50000 --messages 20000 --symbols 200 --wait-for-listener 20 \
+	"${mdfh_command[@]}" sim --rate 50000 --messages 20000 --symbols 200 --wait-for-listener 60 \
 		--linger 0.3 >"$folder/sim" 2>&1
 	[ "$name" = advanced ] || kill -INT "${children[0]}"
 	if wait "${children[0]}" && grep -q -- "$text" "$folder/out"; then

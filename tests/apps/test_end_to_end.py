@@ -13,6 +13,7 @@ Runs in a network namespace of its own (as root, or with a user namespace). CASE
 """
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -60,11 +61,18 @@ def finish_run(process, out):
     return status, json.loads(out.read())
 
 
+def wait_for_handler(process):
+    """Until it catches SIGINT."""
+    while int(re.search(r"SigCgt:\s*(\w+)", open(f"/proc/{process.pid}/status").read())[1], 16) & 2 == 0:
+        assert process.poll() is None
+        time.sleep(0.001)
+
+
 def simulate(folder, *options, messages=100000, rate=50000, seed=7):
     result = subprocess.run(
         [MDFH, "sim", "--interface", "lo", "--group", A, "--group-b", B, "--rate", str(rate),
          "--messages", str(messages), "--symbols", "500", "--seed", str(seed), "--wait-for-listener",
-         "10", "--linger", "0.5", "--burst", "3", "--json", "--books-out", os.path.join(folder, "exchange.tsv"),
+         "60", "--linger", "0.5", "--burst", "3", "--json", "--books-out", os.path.join(folder, "exchange.tsv"),
          *options], capture_output=True, text=True, timeout=120)
     check("the simulator ran", result.returncode == 0, result.stderr)
     return json.loads(result.stdout)
@@ -157,9 +165,9 @@ consumers:
 
     process = subprocess.Popen([MDFH, "run", *both_lines("--stay")], stdout=subprocess.PIPE,
                                text=True)
-    time.sleep(1)
+    wait_for_handler(process)
     process.send_signal(signal.SIGINT)
-    text, _ = process.communicate(timeout=20)
+    text, _ = process.communicate(timeout=90)
     check("a signal ends it with the summary", process.returncode == 0
           and text.startswith("received 0 packets"), text)
 

@@ -107,7 +107,7 @@ def stalled(folder):
                             "--latency-interval", "300", "--interface", "lo", "--group", "239.1.1.1:26477"],
                            stdout=subprocess.PIPE, text=True)
     sim = subprocess.Popen([MDFH, "sim", "--interface", "lo", "--group", "239.1.1.1:26477", "--rate", str(RATE),
-                            "--seconds", str(SECONDS), "--symbols", "100", "--burst", "1", "--wait-for-listener", "20",
+                            "--seconds", str(SECONDS), "--symbols", "100", "--burst", "1", "--wait-for-listener", "60",
                             "--json"], stdout=subprocess.PIPE, text=True)
     wait_for_intervals(log, 2, run)
     sim.send_signal(signal.SIGSTOP)

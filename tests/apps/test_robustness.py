@@ -248,28 +248,39 @@ def network(folder):
         expect("run: no hugepages", run([MDFH, "run", configuration, "--seconds", "1"]), 2, "hugepages")
 
 
-def next_line(process, seconds=20):
-    if not select.select([process.stderr], [], [], seconds)[0]:
-        return ""
-    return process.stderr.readline()
+def next_line(process, seconds=60):
+    """A line of its standard error, or what there is of one when no more comes. By the byte: a line that lies
+    in a buffer of ours is none that select knows of."""
+    line = b""
+    while not line.endswith(b"\n") and select.select([process.stderr], [], [], seconds)[0]:
+        byte = os.read(process.stderr.fileno(), 1)
+        if not byte:
+            break
+        line += byte
+    return line.decode()
+
+
+def lines_until(process, *wanted):
+    """What it says until all of this was said, in whatever order, or no more comes."""
+    lines = [next_line(process)]
+    while lines[-1] and not all(any(text in line for line in lines) for text in wanted):
+        lines.append(next_line(process))
+    return lines
 
 
 def interface_down(_):
     process = subprocess.Popen([MDFH, "run", "--json", "--stay", "--group", GROUP, "--interface", "lo", "--seconds", "60"],
                                stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
-    sent = run([MDFH, "sim", "--messages", "2000", "--rate", "20000", "--linger", "0", "--wait-for-listener", "20"])
+    sent = run([MDFH, "sim", "--messages", "2000", "--rate", "20000", "--linger", "0", "--wait-for-listener", "60"])
     assert sent.returncode == 0, sent
     subprocess.run(["ip", "link", "set", "lo", "down"], check=True)
-    lines = []
-    for _ in range(5):  # in which order they notice is theirs
-        if len(lines) < 2 or "line A is down" not in "".join(lines):
-            lines.append(next_line(process))
+    lines = lines_until(process, "interface lo is down", "line A is down")
     check("run says that the interface is down", any("interface lo is down" in line and "ip link set lo up" in line
                                                      for line in lines), lines)
     check("run says that the line is down", any("line A is down" in line for line in lines), lines)
     subprocess.run(["ip", "link", "set", "lo", "up"], check=True)
-    line = next_line(process)
-    check("run says that the interface works again", "interface lo works again" in line, line)
+    lines = lines_until(process, "interface lo works again")
+    check("run says that the interface works again", "interface lo works again" in lines[-1], lines)
     process.send_signal(signal.SIGINT)
     summary = json.loads(process.communicate(timeout=60)[0])
     check("nothing was lost, so the status is 0", process.returncode == 0, process.returncode)

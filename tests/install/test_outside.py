@@ -118,9 +118,9 @@ def check_ingest(program, trades):
         feed = subprocess.Popen([program, "lo", A, B], stdout=out)
         try:
             call(MDFH, "sim", *DAY, "--rate", "50000", "--interface", "lo", "--group", A, "--group-b", B,
-                 "--wait-for-listener", "20", "--linger", "0.5")
+                 "--wait-for-listener", "60", "--linger", "0.5")
             feed.send_signal(signal.SIGINT)
-            assert feed.wait(timeout=20) == 0
+            assert feed.wait(timeout=60) == 0
         finally:
             feed.kill()
             feed.wait()

@@ -271,9 +271,9 @@ def test_two_lines(folder):
     dump = folder / "books.tsv"
     common = ("--messages", 30000, "--seed", 3)
     process = start(*common, "--rate", 30000, "--group", f"{GROUP_A}:{PORT}", "--group-b",
-                    f"{GROUP_B}:{PORT}", "--skew-us", 400, "--heartbeat", 50, "--start-delay", 0.3,
-                    "--linger", 0.35, "--drop-a", "2000ppm,100-120", "--drop-b", "25000",
-                    "--books-out", dump, "--wait-for-listener", 10)
+                    f"{GROUP_B}:{PORT}", "--skew-us", 400, "--heartbeat", 50, "--start-delay", 0.8,
+                    "--linger", 0.8, "--drop-a", "2000ppm,100-120", "--drop-b", "25000",
+                    "--books-out", dump, "--wait-for-listener", 60)
     lines = receive(socks, process)
     summary = summary_of(process)
     total = summary["messages"]
@@ -584,7 +584,7 @@ def test_ipv6(folder):
     subprocess.run("ip -6 route add local ff00::/8 dev lo", shell=True, check=True)
     sock = listen6("ff15::7")
     process = start("--messages", 20000, "--symbols", 50, "--rate", 50000, "--seed", 12, "--group",
-                    group, "--linger", 0.1, "--clock", "day", "--wait-for-listener", 5)
+                    group, "--linger", 0.1, "--clock", "day", "--wait-for-listener", 60)
     ancillary = []
 
     class Receiver:

@@ -31,8 +31,8 @@ def finish(process):
 
 def sim(*options):
     done = subprocess.run([MDFH, "sim", "--interface", "lo", "--group", A, "--rate", "50000",
-                           "--wait-for-listener", "20", "--linger", "0.3", "--json", *options],
-                          capture_output=True, text=True, timeout=60, check=True)
+                           "--wait-for-listener", "60", "--linger", "0.3", "--json", *options],
+                          capture_output=True, text=True, timeout=120, check=True)
     return json.loads(done.stdout)
 
 

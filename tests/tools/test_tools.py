@@ -228,7 +228,7 @@ class Losses(Tool):
     def test_a_client_that_comes_late(self):
         port = free_port()
         server = start("--server-only", "--transport", "udp", "--port", port, "--start-delay", 0,
-                       "--rate", 2000, "--duration", 2, "-q")
+                       "--rate", 2000, "--duration", 6, "-q")
         # Datagrams that have gone nowhere show that it sends.
         with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as listener:
             listener.bind(("127.0.0.1", port))
@@ -241,7 +241,7 @@ class Losses(Tool):
         received = report["received"]
         self.assertGreater(received["lost_before_first"], 0)
         self.assertGreaterEqual(received["lost"], received["lost_before_first"])
-        self.assertEqual(received["expected"], 4000)
+        self.assertEqual(received["expected"], 12000)
 
     def test_a_server_that_dies(self):
         port = free_port(socket.SOCK_STREAM)
