@@ -68,6 +68,7 @@ struct xdp_port {
 	int has_queue; /* among this process's ports */
 	int has_begun; /* the program's maps have entries of this port */
 	char device[IFNAMSIZ];
+	unsigned index; /* of the device */
 	char mode[96];
 	char warning[256];
 };

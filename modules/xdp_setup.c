@@ -329,7 +329,7 @@ static int bind_to_queue(struct xdp_port *x, const struct mdfh_bypass_config *co
 {
 	struct sockaddr_xdp address = {.sxdp_family = AF_XDP,
 	    .sxdp_flags = XDP_USE_NEED_WAKEUP,
-	    .sxdp_ifindex = if_nametoindex(x->device),
+	    .sxdp_ifindex = x->index,
 	    .sxdp_queue_id = x->queue};
 	struct xdp_options granted = {0};
 	socklen_t length = sizeof(granted);
@@ -528,6 +528,7 @@ int mdfh_xdp_open(const struct mdfh_bypass_config *config, struct mdfh_bypass **
 	x->trailer.kind = config->trailer;
 	x->time_flags = config->timestamps != MDFH_TIMESTAMPS_OFF ? mdfh_app_time_flags() : 0;
 	snprintf(x->device, sizeof(x->device), "%s", config->interface);
+	x->index = if_nametoindex(x->device);
 	pthread_mutex_lock(&opening);
 	rc = open_port(x, config);
 	if (rc)
@@ -552,6 +553,18 @@ static int read_statistics(const struct xdp_port *x, struct xdp_statistics *stat
 	return (int)length;
 }
 
+/* The socket is one of the device that there was at open, whatever has the name now. */
+static int look_for_trouble(struct xdp_port *x)
+{
+	if (if_nametoindex(x->device) == x->index)
+		return mdfh_interface_trouble(x->device, x->warning, sizeof(x->warning));
+	snprintf(x->warning, sizeof(x->warning),
+	    "interface %s was removed: nothing arrives any more, even if there is one of that "
+	    "name; open the port anew",
+	    x->device);
+	return 1;
+}
+
 int mdfh_xdp_stats(struct mdfh_bypass *port)
 {
 	struct xdp_port *x = (struct xdp_port *)port;
@@ -566,8 +579,7 @@ int mdfh_xdp_stats(struct mdfh_bypass *port)
 	port->stats.known_drops = 4;
 	if (x->time_flags)
 		x->time_flags = mdfh_app_time_flags();
-	port->capabilities.warning =
-	    mdfh_interface_trouble(x->device, x->warning, sizeof(x->warning)) ? x->warning : "";
+	port->capabilities.warning = look_for_trouble(x) ? x->warning : "";
 	return 0;
 }
 

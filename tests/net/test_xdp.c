@@ -49,6 +49,29 @@ static void counts_verdicts_and_lets_the_rest_pass(void **state)
 	mdfh_bypass_close(port);
 }
 
+/* A socket of the kernel's stays with the interface that it was bound to: one of the same name is another. */
+static void says_that_its_interface_was_removed(void **state)
+{
+	struct mdfh_bypass *port = open_xdp((struct mdfh_bypass_config){0});
+
+	(void)state;
+	assert_string_equal(mdfh_bypass_capabilities(port)->warning, "");
+	assert_int_equal(system("/bin/ip link del mdfh0"), 0);
+	(void)stats_of(port);
+	assert_non_null(strstr(mdfh_bypass_capabilities(port)->warning, "open the port anew"));
+	assert_int_equal(system("/bin/ip link add mdfh0 type veth peer name mdfh1 && "
+				"/bin/ip link set mdfh0 up && /bin/ip link set mdfh1 up"),
+	    0);
+	(void)stats_of(port);
+	assert_non_null(strstr(mdfh_bypass_capabilities(port)->warning, "open the port anew"));
+	mdfh_bypass_close(port);
+	/* Which is to be had. */
+	port = open_xdp((struct mdfh_bypass_config){0});
+	(void)stats_of(port);
+	assert_null(strstr(mdfh_bypass_capabilities(port)->warning, "open the port anew"));
+	mdfh_bypass_close(port);
+}
+
 static void detaches_on_close(void **state)
 {
 	struct mdfh_bypass *port = open_xdp((struct mdfh_bypass_config){0});
@@ -506,6 +529,8 @@ int main(int argc, char **argv)
 	    cmocka_unit_test(works_without_privilege),
 	    cmocka_unit_test(works_with_the_named_capabilities),
 	    cmocka_unit_test(leaves_nothing_where_it_may_not_have_a_dispatcher),
+	    /* The last: nobody listens to the new pair. */
+	    cmocka_unit_test(says_that_its_interface_was_removed),
 	};
 	int status = test_take_backend(2, arguments);
 
