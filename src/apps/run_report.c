@@ -121,6 +121,26 @@ int run_report_books(const struct run_report *report, struct mdfh_books_stats *s
 	return mdfh_handler_books(report->handler, 0) != NULL;
 }
 
+uint64_t run_report_instruments_refused(const struct run_report *report)
+{
+	uint64_t refused = 0;
+
+	for (unsigned i = 0; i < mdfh_handler_shards(report->handler); i++)
+		refused += mdfh_instruments_refused(mdfh_handler_instruments(report->handler, i));
+	return refused;
+}
+
+/* Messages that came, and of which the books kept nothing for want of room. */
+static uint64_t without_room(const struct run_report *report)
+{
+	struct mdfh_books_stats books;
+
+	if (!run_report_books(report, &books))
+		return 0;
+	return run_report_instruments_refused(report) + books.errors[MDFH_BOOK_ORDERS_FULL] +
+	       books.errors[MDFH_BOOK_LEVELS_FULL];
+}
+
 double run_report_peak(const struct mdfh_thread_report *thread)
 {
 	double whole = thread->run_ns ? (double)thread->busy_ns / (double)thread->run_ns : 0;
@@ -396,22 +416,25 @@ static void print_books(const struct run_report *report)
 	struct mdfh_books_stats stats;
 	size_t places[BUSIEST];
 	unsigned n = busiest(report, places);
-	uint64_t refused = 0;
+	uint64_t refused = run_report_instruments_refused(report);
 
 	if (!run_report_books(report, &stats))
 		return;
 	printf("books    %s live orders (peak %s), %s executions, %s MB\n",
 	    text_grouped(stats.orders), text_grouped(stats.orders_peak),
 	    text_grouped(stats.executions), text_grouped(stats.memory_bytes >> 20));
-	for (unsigned i = 0; i < mdfh_handler_shards(report->handler); i++)
-		refused += mdfh_instruments_refused(mdfh_handler_instruments(report->handler, i));
 	if (refused)
-		printf("books    %s: %s messages of instruments that the table has no row for\n",
+		printf(
+		    "books    %s: %s messages of instruments that the table has no row for; raise "
+		    "instruments_max\n",
 		    mdfh_cause_name(MDFH_CAUSE_INSTRUMENTS_FULL), text_grouped(refused));
 	for (unsigned e = 0; e < MDFH_BOOK_ERRORS; e++)
 		if (stats.errors[e])
-			printf("books    %s: %s\n", mdfh_book_error_name(e),
-			    text_grouped(stats.errors[e]));
+			printf("books    %s: %s%s\n", mdfh_book_error_name(e),
+			    text_grouped(stats.errors[e]),
+			    e == MDFH_BOOK_ORDERS_FULL   ? "; raise orders_max (--orders-max)"
+			    : e == MDFH_BOOK_LEVELS_FULL ? "; raise levels_max (--levels-max)"
+							 : "");
 	for (unsigned i = 0; i < n; i++)
 		print_instrument(report, places[i]);
 }
@@ -447,7 +470,7 @@ int run_report_end(struct run_report *report, int json, int quiet)
 	struct run_total total = run_report_add_up(report);
 	double seconds = run_report_elapsed(report);
 	int lossless = total.lost == 0 && total.refused == 0 && total.truncated == 0 &&
-		       total.consumer_dropped == 0;
+		       total.consumer_dropped == 0 && without_room(report) == 0;
 
 	if (json) {
 		run_report_print_json(report, &total, seconds);

@@ -50,7 +50,7 @@ void run_report_status(struct run_report *report, int in_place);
 /* What each line of an opened handler got, on standard output. */
 void run_report_check(struct mdfh_handler *handler, const struct mdfh_handler_config *config);
 
-/* The summary on standard output. Returns 1 if nothing was lost or dropped. */
+/* The summary on standard output. Returns 1 if nothing was lost or dropped and books had room. */
 int run_report_end(struct run_report *report, int json, int quiet);
 
 /* For the summary in either form. */
@@ -60,6 +60,8 @@ double run_report_rate(const struct run_total *total); /* messages a second */
 struct mdfh_histogram *run_report_latency(const struct run_report *report, unsigned stage);
 /* Of all shards. 0 where there are no books. */
 int run_report_books(const struct run_report *report, struct mdfh_books_stats *sum);
+/* Messages of instruments that the table had no row for, of all shards. */
+uint64_t run_report_instruments_refused(const struct run_report *report);
 /* Share of work in a thread's busiest tenth of a second; the whole's, if that is more. */
 double run_report_peak(const struct mdfh_thread_report *thread);
 void run_report_print_json(

@@ -189,6 +189,8 @@ static json_t *books_json(const struct run_report *report)
 	errors = json_object();
 	for (unsigned e = 0; e < MDFH_BOOK_ERRORS; e++)
 		json_object_set_new(errors, mdfh_book_error_name(e), integer(stats.errors[e]));
+	json_object_set_new(errors, mdfh_cause_name(MDFH_CAUSE_INSTRUMENTS_FULL),
+	    integer(run_report_instruments_refused(report)));
 	return json_pack("{s:o, s:o, s:o, s:o, s:o}", "orders", integer(stats.orders),
 	    "orders_peak", integer(stats.orders_peak), "executions", integer(stats.executions),
 	    "memory_bytes", integer(stats.memory_bytes), "errors", errors);

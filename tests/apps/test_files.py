@@ -48,13 +48,17 @@ def check_run():
         assert summary["latency"][stage]["samples"] == 0, summary["latency"]
     call("compare", "sim.tsv", "run.tsv")
 
-    # The same by a configuration; a table that is too small is told, and does no harm.
+    # The same by a configuration; a table that is too small is told, and does no other harm.
     with open("feed.yaml", "w") as file:
         file.write("channels: [{protocol: itch50, lines: [{file: one.pcapng}]}]\n"
                    "instruments_max: 100\nconsumers: [{name: c, full: wait}]\n")
-    summary = json.loads(call("run", "--json", "feed.yaml").stdout)
+    summary = json.loads(call("run", "--json", "feed.yaml", status=1).stdout)
     assert summary["messages"] == MESSAGES and summary["events_by_kind"]["error"] > 0, summary
-    assert "instruments-full" in call("run", "feed.yaml").stdout
+    assert summary["books"]["errors"]["instruments-full"] > 0, summary["books"]
+    assert "; raise instruments_max" in call("run", "feed.yaml", status=1).stdout
+    for kind in ("orders", "levels"):
+        done = call("run", "--wait", "--file", "one.pcapng", f"--{kind}-max", "100", status=1)
+        assert f"; raise {kind}_max (--{kind}-max)" in done.stdout, done.stdout
 
     sim("--out", "two.pcapng", "--group-b", B, "--drop-a", "20000ppm")
     summary = run("--file", "two.pcapng", "--group", A, "--group", B)
