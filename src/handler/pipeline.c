@@ -554,6 +554,15 @@ static void keep_house(struct mdfh_pipeline *p, int64_t now_ns)
 	mdfh_pipeline_publish(p);
 }
 
+/* Where nothing comes, it may be the interface, or the group: a port looks after them here. */
+static void look_after_ports(struct mdfh_pipeline *p, int64_t now_ns)
+{
+	if ((uint64_t)(now_ns - p->refreshed_ns) < REFRESH_NS)
+		return;
+	p->refreshed_ns = now_ns;
+	mdfh_pipeline_refresh(p);
+}
+
 int mdfh_pipeline_poll(struct mdfh_pipeline *p)
 {
 	int total = 0;
@@ -584,6 +593,7 @@ int mdfh_pipeline_poll(struct mdfh_pipeline *p)
 		total += n;
 	}
 	if (total) {
+		p->came_ns = p->now_ns;
 		/* Unsigned: a clock that was set back is no reason to wait for. */
 		if ((uint64_t)(p->now_ns - p->kept_house_ns) >= HOUSE_NS)
 			keep_house(p, p->now_ns);
@@ -593,14 +603,18 @@ int mdfh_pipeline_poll(struct mdfh_pipeline *p)
 	mdfh_load_idle(&p->load);
 	if (!open)
 		return -ENODATA;
-	if (++p->empty_polls >= EMPTY_POLLS)
+	if (++p->empty_polls >= EMPTY_POLLS) {
 		keep_house(p, (int64_t)mdfh_clock_now_ns());
+		if ((uint64_t)(p->now_ns - p->came_ns) >= REFRESH_NS)
+			look_after_ports(p, p->now_ns);
+	}
 	return 0;
 }
 
 void mdfh_pipeline_begin(struct mdfh_pipeline *p)
 {
 	ask_for_drops(p, 0); /* what was dropped before is of nobody's account */
+	p->came_ns = (int64_t)mdfh_clock_now_ns();
 	mdfh_load_start(&p->load);
 }
 
@@ -668,11 +682,7 @@ void mdfh_pipeline_wait(struct mdfh_pipeline *p, uint32_t timeout_us)
 		int64_t now_ns = (int64_t)mdfh_clock_now_ns();
 
 		keep_house(p, now_ns);
-		/* Where nothing comes, it may be the interface: a port looks after it here. */
-		if ((uint64_t)(now_ns - p->refreshed_ns) >= REFRESH_NS) {
-			p->refreshed_ns = now_ns;
-			mdfh_pipeline_refresh(p);
-		}
+		look_after_ports(p, now_ns);
 		return;
 	}
 	mdfh_load_work(&p->load); /* what was waited for is there: asking for it is work */

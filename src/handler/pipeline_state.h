@@ -81,6 +81,7 @@ struct mdfh_pipeline {
 	unsigned empty_polls;
 	int64_t now_ns; /* newest reading of the clock */
 	int64_t kept_house_ns;
+	int64_t came_ns;      /* when packets came last */
 	int64_t refreshed_ns; /* when an idle thread last asked its ports how they are */
 	int64_t asked_ns;     /* when ports were last asked for their drops */
 	int64_t published_ns;

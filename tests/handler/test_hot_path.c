@@ -152,8 +152,9 @@ static int allow_only_receiving(int is_worker)
 		if (!err && !strcmp(backend, "io_uring"))
 			err = seccomp_rule_add(filter, SCMP_ACT_ALLOW, SCMP_SYS(io_uring_enter), 0);
 	}
-	/* Before a hole is given up, a port past the kernel is asked what it has dropped. */
-	for (size_t i = 0; !err && !is_worker && wire >= 0 && i < sizeof(asking) / sizeof(int); i++)
+	/* Before a hole is given up, a port past the kernel is asked what it has dropped; after a
+	 * second of silence every port how it is. */
+	for (size_t i = 0; !err && !is_worker && i < sizeof(asking) / sizeof(int); i++)
 		err = seccomp_rule_add(filter, SCMP_ACT_ALLOW, asking[i], 0);
 	if (!err && has_workers && !is_worker) /* the signal that this is done in */
 		err = seccomp_rule_add(filter, SCMP_ACT_ALLOW, SCMP_SYS(rt_sigreturn), 0);

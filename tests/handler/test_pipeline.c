@@ -9,6 +9,7 @@
 #include <stdio.h>
 #include <string.h>
 #include <time.h>
+#include <unistd.h>
 
 #include <cmocka.h>
 
@@ -478,6 +479,7 @@ struct fake_port {
 	int64_t receive_ns;
 	int *closed;
 	struct mdfh_bypass_stats late; /* drops that are known only where somebody asks */
+	unsigned asked;
 };
 
 static int fake_recv(struct mdfh_bypass *port, struct mdfh_packet *packets, int n)
@@ -812,6 +814,7 @@ static int late_stats(struct mdfh_bypass *port)
 {
 	const struct mdfh_bypass_stats *late = &((struct fake_port *)port)->late;
 
+	((struct fake_port *)port)->asked++;
 	port->stats.rx_dropped_nic = late->rx_dropped_nic;
 	port->stats.rx_dropped_socket = late->rx_dropped_socket;
 	port->stats.known_drops = late->known_drops;
@@ -830,7 +833,6 @@ static void receive_late(struct mdfh_pipeline *p, struct fake_port *fake, uint64
 	fake->feed = &feed;
 	assert_int_equal(mdfh_pipeline_poll(p), 1);
 }
-
 
 static uint64_t lost_by(struct mdfh_pipeline *p, unsigned channel, unsigned cause)
 {
@@ -889,6 +891,38 @@ static void test_drops_that_no_packet_brings(void **state)
 	}
 }
 
+/* A port looks after its path when it is asked how it is: also where the thread never waits, as long as
+ * nothing comes. */
+static void test_silence_is_looked_into(void **state)
+{
+	struct fake_port fakes[2];
+	int closed;
+	struct mdfh_pipeline *p = make_two(fakes, 1, &closed);
+	struct feed feed;
+	unsigned before;
+
+	(void)state;
+	fakes[0].base.ops = fakes[1].base.ops = &late_ops;
+	mdfh_pipeline_begin(p);
+	start_of_day(&feed);
+	before = fakes[1].asked;
+	for (int i = 0; i < 1500; i++) { /* line A is heard */
+		if (i % 100 == 0) {
+			feed_begin(&feed, 1);
+			fakes[0].feed = &feed;
+		}
+		assert_true(mdfh_pipeline_poll(p) >= 0);
+		usleep(1000);
+	}
+	assert_int_equal(fakes[1].asked, before);
+	for (int i = 0; i < 5000 && fakes[1].asked == before; i++) {
+		assert_int_equal(mdfh_pipeline_poll(p), 0);
+		usleep(1000);
+	}
+	assert_int_equal(fakes[1].asked, before + 1);
+	mdfh_pipeline_destroy(p);
+}
+
 /* Packets by whose clock stamped them, and of how many it was in sync. */
 static void test_times_of_lines(void **state)
 {
@@ -943,6 +977,7 @@ int main(void)
 	    cmocka_unit_test(test_capture_beside_live),
 	    cmocka_unit_test(test_drops_of_a_shared_port),
 	    cmocka_unit_test(test_drops_that_no_packet_brings),
+	    cmocka_unit_test(test_silence_is_looked_into),
 	    cmocka_unit_test(test_times_of_lines),
 	};
 
