@@ -435,8 +435,9 @@ static const struct argp argp = {
     .parser = parse,
     .args_doc = "[CONFIG.yaml]",
     .doc = "Receive a feed, keep its books, hand events to a consumer; a summary at the end.\v"
-	   "Exit status: 0 = nothing was lost; 1 = messages were lost or refused, packets cut, "
-	   "events dropped, or books had no room; 2 = it could not run, or a port died.\n\n"
+	   "Exit status: 0 = nothing was lost; 1 = messages were lost or refused, packets or a "
+	   "capture cut, events dropped, or books had no room; 2 = it could not run, or a port "
+	   "died.\n\n"
 	   "Example: mdfh run --protocol itch50 --group 239.1.1.1:26477 --interface lo",
 };
 

@@ -465,12 +465,32 @@ static void print_symbols(const struct run_report *report)
 		    config->consumers[i].symbols_count);
 }
 
+/* A capture that could not be read to its end is no error of the port, which has all that came before.
+ * Said here where the summary does not. */
+static int captures_are_whole(const struct run_report *report, int say)
+{
+	int whole = 1;
+
+	for (unsigned i = 0; i < mdfh_handler_ports(report->handler); i++) {
+		struct mdfh_port_report port;
+
+		mdfh_handler_port_report(report->handler, i, &port);
+		if (!port.capabilities->is_finite || !port.capabilities->warning[0])
+			continue;
+		whole = 0;
+		if (say)
+			fprintf(stderr, "mdfh run: %s\n", port.capabilities->warning);
+	}
+	return whole;
+}
+
 int run_report_end(struct run_report *report, int json, int quiet)
 {
 	struct run_total total = run_report_add_up(report);
 	double seconds = run_report_elapsed(report);
-	int lossless = total.lost == 0 && total.refused == 0 && total.truncated == 0 &&
-		       total.consumer_dropped == 0 && without_room(report) == 0;
+	int lossless = captures_are_whole(report, json || quiet) && total.lost == 0 &&
+		       total.refused == 0 && total.truncated == 0 && total.consumer_dropped == 0 &&
+		       without_room(report) == 0;
 
 	if (json) {
 		run_report_print_json(report, &total, seconds);

@@ -212,6 +212,11 @@ def access(folder):
         if is_root:
             expect(f"{name}: no right to read", run([program, *arguments, secret], preexec_fn=as_nobody), 2,
                    "secret.pcapng", "Permission denied")
+    with open(f"{folder}/day.pcapng", "rb") as whole, open(f"{folder}/cut.pcapng", "wb") as cut:
+        cut.write(whole.read()[:-1001])
+    for name in ("dump", "book", "replay --speed 0", "run --quiet --file", "run --json --file"):
+        expect(f"{name}: a capture that is cut", run([MDFH, *name.split(), f"{folder}/cut.pcapng"]), 1, "cut.pcapng",
+               "cut or damaged")
     for name, (arguments, file) in WRITERS.items():
         done = run([MDFH] + [word.format(d=folder, t=f"{folder}/no/such") for word in arguments])
         expect(f"{name}: no such folder", done, 2, "no/such", "No such file")
