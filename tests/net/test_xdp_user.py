@@ -1,6 +1,9 @@
 #!/usr/bin/env python3
-"""Backend xdp for a user without privilege, as docs/backend-xdp.md has it: root pins the maps and attaches the
-program, examples/xdp_launcher.py makes the socket, and `mdfh run` has neither a capability nor root's rights.
+"""Backend xdp as its users have it.
+
+without privilege  as docs/backend-xdp.md says: root pins the maps and attaches the program,
+                   examples/xdp_launcher.py makes the socket, and `mdfh run` has neither a capability nor root's rights
+losses             what found the ring full is the socket's, and nobody else is blamed for it
 
 usage: test_xdp_user.py MDFH MODULES LAUNCHER
 
@@ -10,6 +13,7 @@ import json
 import os
 import re
 import shutil
+import signal
 import subprocess
 import sys
 import tempfile
@@ -42,7 +46,7 @@ def enter():
         " ip link set lo up && ip link set mdfh0 up multicast on && ip link set mdfh1 up multicast on")
 
 
-def main(folder):
+def without_privilege(folder):
     program, modules = f"{folder}/mdfh", f"{folder}/modules"  # where anybody may run them
     shutil.copy(MDFH, program)
     os.mkdir(modules)
@@ -73,8 +77,31 @@ def main(folder):
     line = summary["channels"][0]["lines"][0]
     assert handler.returncode == 0 and summary["messages"] == 5000 and not summary["lost"], summary
     assert (line["backend"], line["mode"]) == ("xdp", "pinned, copy, queue 0"), line
+    run("bpftool net detach xdp dev mdfh0")
+
+
+def losses():
+    command = [MDFH, "--modules", MODULES, "run", "--json", "--status", "--backend", "xdp", "--interface", "mdfh0", "--group",
+               "239.1.1.1:26477", "--stay", "--seconds", "40"]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as handler:
+        handler.stderr.readline()  # a second has passed: it receives
+        handler.send_signal(signal.SIGSTOP)
+        # In packets of a message or two: twice what the ring has room for.
+        sim = subprocess.Popen([MDFH, "sim", "--interface", "mdfh1", "--transmit", "--messages", "20000", "--rate", "20000",
+                                "--burst", "1", "--linger", "3"], stdout=subprocess.DEVNULL)
+        time.sleep(1)
+        handler.send_signal(signal.SIGCONT)
+        assert sim.wait(timeout=60) == 0
+        time.sleep(1.5)  # what is lost is told within a second
+        handler.send_signal(signal.SIGINT)
+        out, told = handler.communicate(timeout=60)
+    channel = json.loads(out)["channels"][0]
+    assert channel["lines"][0]["dropped_by_socket"] > 0, channel
+    assert list(channel["lost_by_cause"]) == ["socket"], channel
+    assert "messages lost, cause: socket" in told and "cause: upstream" not in told, told
 
 
 enter()
 with tempfile.TemporaryDirectory() as name:
-    main(name)
+    without_privilege(name)
+losses()
