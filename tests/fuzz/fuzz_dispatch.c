@@ -282,8 +282,10 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 				give(&s, MDFH_SPAN_SESSION_END, 0);
 			if (data[1] & 3)
 				begin_session(&s, 1 + data[2]);
-			if (data[1] & 8)
+			if (data[1] & 8) {
 				mdfh_dispatch_tell(s.dispatch);
+				mdfh_dispatch_commit(s.dispatch, 0);
+			}
 			break;
 		default:
 			collect(&s, data);

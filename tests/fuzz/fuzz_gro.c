@@ -12,7 +12,8 @@
 #include "core/bytes.h"
 #include "net/datagrams.h"
 
-enum { MESSAGES_MAX = 64, HELD_MAX = 64, BATCH = 4, FLOWS = 2 };
+/* More is held than packets of one train can be out. */
+enum { MESSAGES_MAX = 64, HELD_MAX = 2 * MDFH_TRAIN_WINDOW, BATCH = 4, FLOWS = 2 };
 
 /* A message of the kernel, as far as it has been handed out. */
 struct message {
@@ -111,6 +112,7 @@ struct held {
 
 static struct held held[HELD_MAX];
 static unsigned held_count;
+static uint8_t is_out[64 * MDFH_TRAIN_WINDOW]; /* by cookie */
 
 static void check_bytes(const struct held *h)
 {
@@ -132,7 +134,9 @@ static void take(const struct mdfh_packet *packet, uint32_t frame_size)
 	is_cut = length < bytes || (message->is_cut && bytes == left);
 	REQUIRE(packet->length == length && packet->flow == message->flow);
 	REQUIRE(!(packet->flags & MDFH_PACKET_TRUNCATED) == !is_cut);
-	REQUIRE(held_count < HELD_MAX);
+	REQUIRE(held_count < HELD_MAX && packet->cookie < sizeof(is_out));
+	REQUIRE(!is_out[packet->cookie]);
+	is_out[packet->cookie] = 1;
 	held[held_count] =
 	    (struct held){.packet = *packet, .message = kernel.taken, .at = message->at};
 	check_bytes(&held[held_count++]);
@@ -166,6 +170,7 @@ static void give_back(struct mdfh_datagrams *d, unsigned i)
 	struct mdfh_packet twice[2] = {held[i].packet, held[i].packet};
 
 	check_bytes(&held[i]);
+	is_out[held[i].packet.cookie] = 0;
 	held[i] = held[--held_count];
 	mdfh_datagrams_release(d, twice, 2); /* the second time it is ignored */
 }

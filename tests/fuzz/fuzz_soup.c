@@ -48,7 +48,7 @@ static void look(const uint8_t *data, uint32_t length)
 struct reader {
 	struct mdfh_soup_client *client;
 	uint64_t next;
-	uint64_t hash; /* of all messages, each with its length */
+	uint64_t hash; /* of all messages, each with its kind and length */
 };
 
 struct line_up {
@@ -58,9 +58,9 @@ struct line_up {
 	int64_t now;
 };
 
-static void note(struct reader *reader, const uint8_t *message, uint32_t length)
+static void note(struct reader *reader, unsigned kind, const uint8_t *message, uint32_t length)
 {
-	reader->hash = (reader->hash ^ length) * 1099511628211u;
+	reader->hash = (reader->hash ^ kind << 16 ^ length) * 1099511628211u;
 	for (uint32_t i = 0; i < length; i++)
 		reader->hash = (reader->hash ^ message[i]) * 1099511628211u;
 }
@@ -76,7 +76,7 @@ static void read_run(struct reader *reader, const struct mdfh_unit *unit)
 
 		used = mdfh_framing_next(MDFH_FRAMING_SOUPBIN, at, left, &message, &size);
 		REQUIRE(used && used <= left);
-		note(reader, message, size);
+		note(reader, MDFH_SOUP_ITEM_DATA, message, size);
 		at += used;
 		left -= used;
 	}
@@ -109,7 +109,7 @@ static void feed(struct line_up *l, unsigned line, const uint8_t *bytes, uint32_
 		if (item.kind == MDFH_SOUP_ITEM_LOGIN)
 			reader->next = item.sequence;
 		if (!mdfh_soup_client_unit(reader->client, &item, &unit)) {
-			note(reader, item.data, item.length);
+			note(reader, item.kind, item.data, item.length);
 			continue;
 		}
 		REQUIRE(item.sequence == reader->next);

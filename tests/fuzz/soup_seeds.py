@@ -43,6 +43,7 @@ def main(folder, captures):
     data = packet("S", b"message one") + packet("S", b"m2") + packet("H") + packet("U", b"u") + packet("S")
     client = {
         "day": accept(1) + data + packet("Z"),
+        "mixed": accept(1) + packet("S", b"one") + packet("U", b"two") + packet("S", b"three") + packet("+", b"four"),
         "debug": packet("+", b"hello") + accept(7) + packet("+"),
         "refused": packet("J", b"A"), "gone": packet("J", b"S"), "strange": packet("J", b"?"),
         "zero": accept(1) + b"\0\0", "type": accept(1) + packet("?"), "state": data,

@@ -111,6 +111,7 @@ def flows():
 def ports():
     """Inputs of fuzz_xdp and of fuzz_verbs as a raw port: a shape, then frames that come, are received, released."""
     frames = [data for link, data in FRAMES if link == 0]
+    frames[1:1] = [MACS + b"\x08\x00" + ipv4(struct.pack(">HHHH", 15340, 14340, 8 + size, 0) + bytes(size)) for size in (20, 21, 40)]
     for shape in (0, 2, 6, 8, 17, 27):
         yield bytes([shape]) + b"".join(
             bytes([i & 1 | 8 | (i & 3) << 1, len(data)]) + data + (b"\x10\3" if i % 3 else b"") + (b"\x20\0" if i % 4 else b"")
@@ -123,7 +124,7 @@ def datagrams():
     header = bytes(20) + header[:10] + struct.pack(">H", checksum(header)) + header[12:]
     for shape in (0, 4, 16, 21):
         out = bytes([shape])
-        for flags, data in ((1, header), (3, header), (7, header), (1, ipv6(b"")), (0, header), (1, bytes(39)), (0x81, b""),
+        for flags, data in ((1, header), (3, header), (7, header), (11, header), (1, ipv6(b"")), (0, header), (1, bytes(39)), (0x81, b""),
                             (0xC1, b"")):
             out += bytes([flags, len(data) + 4 if data else 0]) + (data + b"data" if data else b"") + b"\x10\2\x20\0"
         yield out
