@@ -41,12 +41,13 @@ static const struct {
 static const struct {
 	const char *name, *description, *needs;
 } known[] = {
-    {"io_uring", "kernel sockets through io_uring", "liburing"},
-    {"xdp", "AF_XDP sockets", "libxdp and libbpf"},
-    {"dpdk", "DPDK poll-mode drivers", "libdpdk"},
+    {"io_uring", "kernel sockets through io_uring", "liburing (Debian package mdfh-io-uring)"},
+    {"xdp", "AF_XDP sockets", "libxdp and libbpf (Debian package mdfh-xdp)"},
+    {"dpdk", "DPDK poll-mode drivers", "libdpdk (Debian package mdfh-dpdk)"},
     {"ef_vi", "Solarflare and AMD NICs by ef_vi",
 	"Onload's headers when it is built (meson option ef_vi_headers)"},
-    {"verbs", "RDMA verbs: InfiniBand, RoCE, raw Ethernet", "libibverbs and librdmacm"},
+    {"verbs", "RDMA verbs: InfiniBand, RoCE, raw Ethernet",
+	"libibverbs and librdmacm (Debian package mdfh-verbs)"},
 };
 
 #define COUNT(array) (sizeof(array) / sizeof((array)[0]))

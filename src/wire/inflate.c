@@ -71,10 +71,8 @@ static void read_more(struct mdfh_inflate *stream)
 		return;
 	}
 	stream->ended = 1;
-	if (got < 0) {
-		strerror_r(errno, stream->reason, sizeof(stream->reason));
-		stream->problem = stream->reason;
-	}
+	if (got < 0) /* GNU's, which need not use the buffer */
+		stream->problem = strerror_r(errno, stream->reason, sizeof(stream->reason));
 }
 
 /* Formats --------------------------------------------------------------- */

@@ -212,6 +212,8 @@ def access(folder):
         if is_root:
             expect(f"{name}: no right to read", run([program, *arguments, secret], preexec_fn=as_nobody), 2,
                    "secret.pcapng", "Permission denied")
+    for name in ("book", "replay", "run --file"):
+        expect(f"{name}: a folder", run([MDFH, *name.split(), folder]), 2, folder, "Is a directory")
     with open(f"{folder}/day.pcapng", "rb") as whole, open(f"{folder}/cut.pcapng", "wb") as cut:
         cut.write(whole.read()[:-1001])
     for name in ("dump", "book", "replay --speed 0", "run --quiet --file", "run --json --file"):
