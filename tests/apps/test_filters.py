@@ -159,7 +159,7 @@ def run_file(mdfh, modules, name, config):
     return events, summary
 
 
-def run_live(mdfh, modules, name, config, frames):
+def run_live(mdfh, modules, name, config, frames, pause=0.002):
     process = start(mdfh, modules, name, config)
     status = next((line for line in process.stderr if "packets" in line), "")  # the first status line: it receives
     if " 0 packets" not in status:
@@ -170,7 +170,7 @@ def run_live(mdfh, modules, name, config, frames):
     for i, frame in enumerate(frames):
         sender.send(frame)
         if i % 64 == 0:
-            time.sleep(0.002)  # a ring's depth is not what is tested
+            time.sleep(pause)  # a ring's depth is not what is tested
     sender.close()
     return finish(process)[:2]
 
@@ -233,7 +233,8 @@ def run_round(mdfh, modules, names, tags):
         if name == "pcap":
             got, summary = run_file(mdfh, modules, "got", where)
         else:
-            got, summary = run_live(mdfh, modules, "got", where, mixed)
+            # The software device's ring has room for no more than 4096 frames, strays among them.
+            got, summary = run_live(mdfh, modules, "got", where, mixed, 0.02 if name.startswith("ef_vi") else 0.002)
         lines = summary["channels"][0]["lines"]
         check(f"{kind}: {name}: exactly the packets of each line",
               [line["packets"] for line in lines] == [len(alone) // 2] * 2, json.dumps(summary, indent=1))

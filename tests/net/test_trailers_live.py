@@ -40,7 +40,7 @@ def metamako(frame, tap_ns):
 def receiver(mdfh, modules, backend):
     """mdfh run on one end of the pair."""
     where = {"xdp": ["--backend", "xdp", "--interface", "rx0"],
-              "dpdk": ["--backend", "dpdk", "--interface", "net_af_packet0,iface=rx0"]}[backend]
+              "dpdk": ["--backend", "dpdk", "--interface", "net_af_packet0,iface=rx0,framecnt=4096"]}[backend]
     return subprocess.Popen(
         [mdfh, "--modules", modules, "run", *where, "--group", "239.1.1.1:26477", "--trailer", "metamako",
          "--json", "--status", "--seconds", "60", "--idle", "wait"],
