@@ -147,8 +147,7 @@ void mdfh_pipeline_add_port(struct mdfh_pipeline *p, const struct mdfh_pipeline_
 	/* The kernel drops packets of a stream, too, and asks for them again. */
 	port->is_kernel =
 	    !from->soup && !strcmp(mdfh_bypass_capabilities(from->port)->copy_reason, "kernel");
-	port->is_late =
-	    !from->soup && (!port->is_kernel || !strcmp(mdfh_bypass_name(from->port), "xdp"));
+	port->is_late = !from->soup && !mdfh_bypass_capabilities(from->port)->drops_in_recv;
 	for (uint32_t f = 0; f < from->flow_count; f++) {
 		struct channel_state *channel = &p->channels[from->flows[f].channel];
 

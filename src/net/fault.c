@@ -188,6 +188,7 @@ static int fault_open(const struct mdfh_bypass_config *config, struct mdfh_bypas
 	fault->base.capabilities = *lower;
 	/* Packets may wait here that a descriptor knows nothing of. */
 	fault->base.capabilities.poll_fd = -1;
+	fault->base.capabilities.drops_in_recv = 0; /* the lower port's are fetched by stats */
 	error = take_memory(fault, config);
 	if (error)
 		goto fail;

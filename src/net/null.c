@@ -73,6 +73,7 @@ static int null_open(const struct mdfh_bypass_config *config, struct mdfh_bypass
 	    .hold_max = UINT32_MAX, /* nothing is used up */
 	    .frame_size = config->frame_size,
 	    .poll_fd = -1,
+	    .drops_in_recv = 1,
 	    .numa_node = -1,
 	    .warning = "",
 	};

@@ -129,6 +129,7 @@ static int pcap_open_port(const struct mdfh_bypass_config *config, struct mdfh_b
 	    .queues = 1,
 	    .frame_size = config->frame_size,
 	    .poll_fd = -1,
+	    .drops_in_recv = 1,
 	    .numa_node = -1,
 	    .warning = "",
 	};

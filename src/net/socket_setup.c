@@ -613,6 +613,7 @@ int mdfh_sockets_prepare(
 	s->base.capabilities.queues = 1;
 	s->base.capabilities.frame_size = config->frame_size;
 	s->base.capabilities.poll_fd = -1;
+	s->base.capabilities.drops_in_recv = 1;
 	s->base.capabilities.warning = s->warning;
 	s->base.stats.known_drops = DROPS_KNOWN_SOCKET;
 	rc = choose_interface(s, config);
