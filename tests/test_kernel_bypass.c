@@ -828,12 +828,13 @@ int main(void)
 	    {"io_uring", MDFH_TRANSPORT_UDP},
 	    {"io_uring", MDFH_TRANSPORT_TCP},
 	};
-	/* Where that is allowed, no other test takes a number that was free. */
-	int own = test_enter_namespace();
-	size_t target_count = has_backend("io_uring") ? 4 : 2;
-	int failed = run_group(&validation, NULL);
+	size_t target_count;
+	int failed;
 
-	(void)own;
+	/* Where that is allowed: then no other test takes a number that was free. */
+	(void)test_enter_namespace();
+	target_count = has_backend("io_uring") ? 4 : 2;
+	failed = run_group(&validation, NULL);
 	for (size_t t = 0; t < target_count; t++)
 		for (size_t g = 0;
 		     has_transport(&targets[t]) && g < sizeof(groups) / sizeof(groups[0]); g++)
