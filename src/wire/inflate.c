@@ -38,6 +38,8 @@ struct mdfh_inflate {
 #endif
 #ifdef MDFH_HAVE_ZSTD
 	ZSTD_DStream *zstd;
+	size_t wanted; /* bytes of input that it asks for next */
+	int is_full;   /* it may still hold output */
 #endif
 	char reason[96];
 	char *stream_buffer;
@@ -133,20 +135,27 @@ static ssize_t fill_gzip(struct mdfh_inflate *stream, char *out, size_t size)
 #endif
 
 #ifdef MDFH_HAVE_ZSTD
+/* A call that meets damage gives nothing of what it had decoded before, so a call decodes one block:
+ * it is given what the decoder asks for, without the header of the block behind, and only once all
+ * of the block before has come out. */
 static ssize_t fill_zstd(struct mdfh_inflate *stream, char *out, size_t size)
 {
+	enum { FRAME_START = 5, BLOCK_HEADER = 3 };
 	ZSTD_outBuffer output = {.dst = out, .size = size, .pos = 0};
 
 	while (output.pos == 0) {
-		ZSTD_inBuffer input;
+		ZSTD_inBuffer input = {.src = stream->next, .size = 0, .pos = 0};
 		size_t status;
 
-		if (!stream->left)
+		if (!stream->left && !stream->is_full)
 			read_more(stream);
 		if (!stream->left && stream->between)
 			break;
-		/* With no input left the decoder may still hold output. */
-		input = (ZSTD_inBuffer){.src = stream->next, .size = stream->left, .pos = 0};
+		if (stream->between)
+			stream->wanted = FRAME_START;
+		if (!stream->is_full)
+			input.size = stream->left < stream->wanted ? stream->left : stream->wanted;
+		input.src = stream->next;
 		status = ZSTD_decompressStream(stream->zstd, &output, &input);
 		stream->next += input.pos;
 		stream->left -= input.pos;
@@ -158,6 +167,12 @@ static ssize_t fill_zstd(struct mdfh_inflate *stream, char *out, size_t size)
 			break;
 		}
 		stream->between = status == 0;
+		stream->wanted = status > BLOCK_HEADER ? status - BLOCK_HEADER : status;
+		if (stream->is_full && output.pos == 0) {
+			stream->is_full = 0;
+			continue;
+		}
+		stream->is_full = output.pos == output.size;
 		if (!stream->between && output.pos == 0 && !stream->left && stream->ended) {
 			if (!stream->problem)
 				stream->problem = "the zstd stream ends too early";
@@ -207,6 +222,7 @@ static int choose(struct mdfh_inflate *stream, const char *name)
 		if (!stream->zstd)
 			return mdfh_error(-ENOMEM, "capture %s: no memory for zstd", name);
 		stream->fill = fill_zstd;
+		stream->between = 1;
 #else
 		return mdfh_error(
 		    -EINVAL, "capture %s: is zstd, which this build cannot read (libzstd)", name);

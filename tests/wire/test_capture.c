@@ -363,6 +363,7 @@ static void test_zstd(void **state)
 	static struct bytes plain;
 	static uint8_t packed[1 << 16];
 	static const uint8_t skippable[12] = {0x50, 0x2a, 0x4d, 0x18, 4, 0, 0, 0, 1, 2, 3, 4};
+	ZSTD_CCtx *cctx;
 	size_t length, half;
 	int status;
 
@@ -371,6 +372,17 @@ static void test_zstd(void **state)
 	length = ZSTD_compress(packed, sizeof(packed), plain.at, plain.length, 3);
 	assert_false(ZSTD_isError(length));
 	cut_compressed(packed, length);
+
+	/* All that stands before the damage is had: here it is the checksum, at the very end. */
+	cctx = ZSTD_createCCtx();
+	assert_non_null(cctx);
+	ZSTD_CCtx_setParameter(cctx, ZSTD_c_checksumFlag, 1);
+	length = ZSTD_compress2(cctx, packed, sizeof(packed), plain.at, plain.length);
+	assert_false(ZSTD_isError(length));
+	ZSTD_freeCCtx(cctx);
+	packed[length - 1] ^= 1;
+	assert_int_equal(count_frames(packed, length, &status), 50);
+	assert_int_equal(status, -EBADMSG);
 
 	memcpy(packed, skippable, sizeof(skippable));
 	half = sizeof(skippable);
