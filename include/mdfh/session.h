@@ -212,11 +212,14 @@ struct mdfh_line_drops {
 	uint64_t kernel;
 	uint64_t socket;
 	uint64_t injected;
-	/* Bits as mdfh_bypass_stats.known_drops; 8 = injected, 16 = socket is read late, too. */
-	uint32_t known;
+	uint32_t known; /* bits as mdfh_bypass_stats.known_drops; 8 = injected */
 	/* Lines with the same number here have one port, whose nic and socket these are: they rise by
 	 * the packets of all of them. 0 = the line has a port of its own. */
 	uint32_t shared;
+	/* Of a path whose nic and socket no packet brings: how often they have been read. 0 = packets
+	 * bring socket. */
+	uint32_t readings;
+	uint32_t reserved;
 };
 
 struct mdfh_channel;
@@ -244,18 +247,21 @@ MDFH_API int mdfh_channel_poll(
     struct mdfh_channel *channel, int64_t now_ns, struct mdfh_span *spans, int max);
 
 /* All that had arrived on any line by read_ns has been pushed. Holes are given up, and lines called
- * down, only as far as that: what fills a hole may wait in the host's queues while the caller's
- * thread does not run. INT64_MAX, as at first: as far as now_ns of push and poll goes. */
+ * down, only as far as that, or 8 windows later: what fills a hole may wait in the host's queues
+ * while the caller's thread does not run. INT64_MAX, as at first: as far as now_ns of push and poll
+ * goes. */
 MDFH_API void mdfh_channel_read_to(struct mdfh_channel *channel, int64_t read_ns);
 
-/* 1 if a hole is open. */
-MDFH_API int mdfh_channel_waiting(const struct mdfh_channel *channel);
+/* How much of the window open holes have used up, in time or in packets: 0 = none is open, else
+ * 1 to 100 percent. */
+MDFH_API unsigned mdfh_channel_window_used(const struct mdfh_channel *channel, int64_t now_ns);
 
 /* The drop counters of a line's path, for the causes of gaps. Call it once per recv, before the
  * packets of that recv are pushed, with counters read after recv returned: a hole that one of
  * these packets shows is held against the reading before. nic and kernel may be read late: what
  * they rise by until the hole is given up counts as well, so call it again for them while a hole is
- * open. Without a packet in between, a reading takes the place of the one before. */
+ * open: one that is given up unread has no known cause. Without a packet in between, a reading takes
+ * the place of the one before. */
 MDFH_API void mdfh_channel_drops(
     struct mdfh_channel *channel, unsigned line, const struct mdfh_line_drops *drops);
 

@@ -34,7 +34,6 @@ static int create_channel(
 	channel->framing = from->session.session->framing;
 	channel->schema = schema ? schema->id : 0;
 	channel->lines = from->session.lines;
-	channel->window_ns = from->session.window_ns ? (int64_t)from->session.window_ns : WINDOW_NS;
 	return mdfh_channel_create(&from->session, &channel->session);
 }
 
@@ -244,8 +243,6 @@ static uint64_t flows_of(const struct port_state *port, int n)
 	return flows;
 }
 
-enum { SOCKET_LATE = 16 }; /* of struct mdfh_line_drops: no packet brings that counter, either */
-
 static void tell_drops(struct mdfh_pipeline *p, struct port_state *port, uint64_t flows)
 {
 	const struct mdfh_bypass_stats *stats = port->stats;
@@ -254,7 +251,8 @@ static void tell_drops(struct mdfh_pipeline *p, struct port_state *port, uint64_
 	    .nic = stats->rx_dropped_nic,
 	    .kernel = stats->rx_dropped_kernel,
 	    .socket = stats->rx_dropped_socket,
-	    .known = stats->known_drops | (port->is_late ? (unsigned)SOCKET_LATE : 0),
+	    .known = stats->known_drops,
+	    .readings = port->readings,
 	    .shared = port->config.flow_count > 1 ? (uint32_t)(port - p->ports) + 1 : 0,
 	};
 
@@ -290,38 +288,44 @@ static void note_drops(struct mdfh_pipeline *p, struct port_state *port, int n)
 }
 
 /* Counters of NICs and rings, which no packet brings. */
-static void ask_for_drops(struct mdfh_pipeline *p, int64_t now_ns)
+static void read_drops(struct mdfh_pipeline *p, struct port_state *port, int64_t now_ns)
 {
 	struct mdfh_bypass_stats stats;
 
-	p->asked_ns = now_ns;
-	for (unsigned i = 0; i < p->port_count; i++) {
-		struct port_state *port = &p->ports[i];
+	port->asked_ns = now_ns;
+	(void)mdfh_bypass_stats(port->config.port, &stats);
+	port->readings++;
+	tell_drops(p, port, UINT64_MAX);
+}
 
-		if (!port->is_late || atomic_load_explicit(&port->error, memory_order_relaxed))
-			continue;
-		(void)mdfh_bypass_stats(port->config.port, &stats);
-		tell_drops(p, port, UINT64_MAX);
+/* The same of the ports of one channel, which are asked now and then at most. */
+static void ask_for_drops(
+    struct mdfh_pipeline *p, const struct channel_state *channel, int64_t now_ns)
+{
+	for (unsigned line = 0; p->port_count && line < channel->lines; line++) {
+		struct port_state *port = &p->ports[channel->ports[line]];
+
+		if (port->is_late && (uint64_t)(now_ns - port->asked_ns) >= DROPS_NS &&
+		    !atomic_load_explicit(&port->error, memory_order_relaxed))
+			read_drops(p, port, now_ns);
 	}
 }
 
-/* A hole that no line has filled in half the window is likely to be given up, and then for a
- * cause. Most are filled at once, and cost nothing. */
+static void ask_all_for_drops(struct mdfh_pipeline *p, int64_t now_ns)
+{
+	for (unsigned i = 0; i < p->port_count; i++)
+		if (p->ports[i].is_late &&
+		    !atomic_load_explicit(&p->ports[i].error, memory_order_relaxed))
+			read_drops(p, &p->ports[i], now_ns);
+}
+
+/* A hole for which half the window is used up is likely to be given up, and then for a cause. Most
+ * are filled at once, and cost nothing. */
 static void ask_before_giving_up(struct mdfh_pipeline *p, int64_t now_ns)
 {
-	int is_due = 0;
-
-	for (unsigned i = 0; i < p->channel_count; i++) {
-		struct channel_state *channel = &p->channels[i];
-
-		if (!mdfh_channel_waiting(channel->session))
-			channel->open_ns = 0;
-		else if (!channel->open_ns)
-			channel->open_ns = channel->last_ns;
-		is_due |= channel->open_ns && now_ns - channel->open_ns >= channel->window_ns / 2;
-	}
-	if (is_due && (uint64_t)(now_ns - p->asked_ns) >= DROPS_NS)
-		ask_for_drops(p, now_ns);
+	for (unsigned i = 0; i < p->channel_count; i++)
+		if (mdfh_channel_window_used(p->channels[i].session, now_ns) >= 50)
+			ask_for_drops(p, &p->channels[i], now_ns);
 }
 
 static void begin_batch(struct mdfh_pipeline *p, const struct mdfh_packet *first, int64_t now_ns)
@@ -513,6 +517,8 @@ void mdfh_pipeline_kernel_drops(struct mdfh_pipeline *p, uint64_t total)
 static __attribute__((noinline)) void port_over(
     struct mdfh_pipeline *p, struct port_state *port, int error)
 {
+	if (port->is_late)
+		read_drops(p, port, p->now_ns); /* for the last time */
 	atomic_store_explicit(&port->error, error, memory_order_relaxed);
 	if (error != -ENODATA && !p->error) {
 		p->error = error;
@@ -612,14 +618,14 @@ int mdfh_pipeline_poll(struct mdfh_pipeline *p)
 
 void mdfh_pipeline_begin(struct mdfh_pipeline *p)
 {
-	ask_for_drops(p, 0); /* what was dropped before is of nobody's account */
-	p->came_ns = (int64_t)mdfh_clock_now_ns();
+	p->now_ns = p->came_ns = (int64_t)mdfh_clock_now_ns();
+	ask_all_for_drops(p, p->now_ns); /* what was dropped before is of nobody's account */
 	mdfh_load_start(&p->load);
 }
 
 void mdfh_pipeline_finish(struct mdfh_pipeline *p)
 {
-	ask_for_drops(p, 0);
+	ask_all_for_drops(p, (int64_t)mdfh_clock_now_ns());
 	for (unsigned i = 0; i < p->channel_count; i++)
 		flush_channel(p, &p->channels[i]);
 	tell(p);
@@ -663,7 +669,7 @@ void mdfh_pipeline_wait(struct mdfh_pipeline *p, uint32_t timeout_us)
 	shorten(&timeout, PUBLISH_NS);
 	/* Holes are given up in time, however long a user lets the thread wait. */
 	for (unsigned i = 0; i < p->channel_count; i++)
-		if (mdfh_channel_waiting(p->channels[i].session))
+		if (mdfh_channel_window_used(p->channels[i].session, p->now_ns))
 			shorten(&timeout, HOUSE_NS);
 	for (unsigned i = 0; i < p->port_count; i++) {
 		int fd = mdfh_bypass_capabilities(p->ports[i].config.port)->poll_fd;

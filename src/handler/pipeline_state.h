@@ -15,9 +15,8 @@ enum {
 	PUBLISH_NS = 100000000,
 	REFRESH_NS = 1000000000, /* how often an idle thread asks its ports how they are */
 	HOUSE_NS = 1000000,      /* how often time is let pass in channels with a hole */
-	DROPS_NS = 10000000,  /* how often ports are asked for their drops while a hole grows old */
-	WINDOW_NS = 50000000, /* of a channel that names none, as its session has it */
-	EMPTY_POLLS = 64,     /* empty turns between two looks at the clock */
+	DROPS_NS = 10000000, /* how often ports are asked for their drops while a hole grows old */
+	EMPTY_POLLS = 64,    /* empty turns between two looks at the clock */
 };
 
 struct port_state {
@@ -26,6 +25,8 @@ struct port_state {
 	int is_fault;
 	int is_kernel;     /* its packets come through the kernel's queues */
 	int is_late;       /* no packet brings its counters of drops */
+	uint32_t readings; /* of these */
+	int64_t asked_ns;  /* the newest of them */
 	int64_t read_ns;   /* what had arrived by then has been taken: it was empty after that */
 	_Atomic int error; /* 0, -ENODATA or what it died of; read by reports: relaxed */
 	struct mdfh_packet packets[BATCH];
@@ -39,8 +40,6 @@ struct channel_state {
 	uint16_t ports[MDFH_LINES_MAX];
 	uint64_t truncated[MDFH_LINES_MAX]; /* packets longer than a frame */
 	struct mdfh_line_times times[MDFH_LINES_MAX];
-	int64_t window_ns;
-	int64_t open_ns;     /* when a hole was seen first that is still open, 0 = there is none */
 	unsigned lines_open; /* whose ports have neither ended nor died */
 	int is_capture;      /* its newest packet came from one: time is what packets say */
 	int64_t now_ns;      /* time at its newest packet */
@@ -83,7 +82,6 @@ struct mdfh_pipeline {
 	int64_t kept_house_ns;
 	int64_t came_ns;      /* when packets came last */
 	int64_t refreshed_ns; /* when an idle thread last asked its ports how they are */
-	int64_t asked_ns;     /* when ports were last asked for their drops */
 	int64_t published_ns;
 	int error; /* of the first port that died; valid for others once the thread has ended */
 	char error_text[512];

@@ -224,21 +224,25 @@ static void take(struct mdfh_channel *ch, const struct mdfh_unit *unit,
 	};
 }
 
-/* When the oldest hole became known. The clock may have been set back: what would lie ahead is now,
- * so that no hole waits for it. */
-static int64_t hole_since(struct mdfh_channel *ch, int64_t now_ns)
+/* How far time has gone for what a line did not bring. */
+static int64_t silent_to(const struct mdfh_channel *ch, int64_t now_ns)
+{
+	if (ch->read_ns >= now_ns)
+		return now_ns;
+	if ((now_ns - ch->read_ns) / STALL_WINDOWS <= ch->window_ns)
+		return ch->read_ns;
+	return now_ns - STALL_WINDOWS * ch->window_ns;
+}
+
+/* Is it too early to give the oldest hole up? The clock may have been set back: what would lie
+ * ahead is now, so that no hole waits for it. */
+static int is_young(struct mdfh_channel *ch, int64_t now_ns)
 {
 	int64_t *since = ch->early ? &ch->slot[ch->order[ch->head]].since : &ch->tail_since;
 
 	if (*since > now_ns)
 		*since = now_ns;
-	return *since;
-}
-
-/* How far time has gone for what a line did not bring. */
-static int64_t silent_to(const struct mdfh_channel *ch, int64_t now_ns)
-{
-	return now_ns < ch->read_ns ? now_ns : ch->read_ns;
+	return silent_to(ch, now_ns) - *since < ch->window_ns;
 }
 
 /* Give out what can be given out, at most max spans. Every step either makes a span or uses up
@@ -313,8 +317,7 @@ static int advance(struct mdfh_channel *ch, int64_t now_ns, struct mdfh_span *sp
 			session_enter(ch, &ch->next_unit);
 			take(ch, &ch->next_unit, &ch->next_packet, ch->next_line, now_ns);
 			continue;
-		} else if (!ch->flush && !ch->change &&
-			   silent_to(ch, now_ns) - hole_since(ch, now_ns) < ch->window_ns) {
+		} else if (!ch->flush && !ch->change && is_young(ch, now_ns)) {
 			break;
 		}
 		span_gap(ch, &spans[n++], ch->expected, lowest,
@@ -498,9 +501,17 @@ int mdfh_channel_flush(struct mdfh_channel *ch, int64_t now_ns, struct mdfh_span
 	return n;
 }
 
-int mdfh_channel_waiting(const struct mdfh_channel *ch)
+unsigned mdfh_channel_window_used(const struct mdfh_channel *ch, int64_t now_ns)
 {
-	return ch->expected != ch->known_end;
+	int64_t since = ch->early ? ch->slot[ch->order[ch->head]].since : ch->tail_since;
+	int64_t step_ns = ch->window_ns / 100 + 1;
+	int64_t percent = now_ns > since ? (now_ns - since) / step_ns : 0;
+
+	if (ch->expected == ch->known_end)
+		return 0;
+	if (percent < 100 * (int64_t)ch->early / ch->window_packets)
+		percent = 100 * (int64_t)ch->early / ch->window_packets;
+	return percent < 1 ? 1 : percent < 100 ? (unsigned)percent : 100;
 }
 
 const struct mdfh_channel_stats *mdfh_channel_stats(const struct mdfh_channel *ch)

@@ -71,7 +71,8 @@ uint64_t mdfh_line_filled(struct line *l, uint64_t first, uint64_t next)
 static unsigned hole_cause(const struct line *l, const struct line_hole *h, uint64_t *rise)
 {
 	const struct mdfh_line_drops *after = &h->after;
-	uint64_t socket = l->drops.known & SOCKET_LATE ? l->drops.socket : after->socket;
+	uint64_t socket = l->drops.readings ? l->drops.socket : after->socket;
+	int is_read = !l->drops.readings || l->drops.readings != after->readings;
 	unsigned cause = MDFH_CAUSE_NONE, rose = 0;
 
 	*rise = UINT64_MAX;
@@ -87,8 +88,8 @@ static unsigned hole_cause(const struct line *l, const struct line_hole *h, uint
 		rose++, cause = MDFH_CAUSE_INJECTED;
 	if (rose == 1)
 		return cause;
-	return rose == 0 && l->drops.known & ~(uint32_t)SOCKET_LATE ? MDFH_CAUSE_UPSTREAM
-								    : MDFH_CAUSE_UNATTRIBUTED;
+	return rose == 0 && l->drops.known && is_read ? MDFH_CAUSE_UPSTREAM
+						      : MDFH_CAUSE_UNATTRIBUTED;
 }
 
 /* Each line that lacks a gap lacks a packet of its own: a port that dropped fewer than it has such

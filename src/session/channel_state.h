@@ -8,7 +8,7 @@ enum {
 	SESSIONS_LEFT = 8, /* remembered, newest first to go last */
 	LINE_HOLES = 256,  /* newest holes remembered of each line */
 	SLOTS_SPARE = MDFH_SPANS_MAX,
-	SOCKET_LATE = 16, /* of struct mdfh_line_drops, known */
+	STALL_WINDOWS = 8, /* that a hole waits at most for lines that have yet to be read */
 };
 
 /* Numbers that one line skipped, with what its drop counters said around them. */

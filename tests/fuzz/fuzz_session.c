@@ -173,7 +173,7 @@ static void finish(struct script *s, int64_t now)
 		n = mdfh_channel_flush(s->channel, now, spans, MDFH_SPANS_MAX);
 		check_spans(&s->check, spans, n);
 	} while (n);
-	REQUIRE(!mdfh_channel_waiting(s->channel));
+	REQUIRE(!mdfh_channel_window_used(s->channel, INT64_MAX));
 	check_counts(&s->check, stats);
 	for (int i = 0; i < LINES; i++) {
 		const struct mdfh_line_stats *line = &stats->lines[i];

@@ -29,8 +29,9 @@ enum action {
 	RUNT,  /* 10 bytes */
 	POLL,
 	FLUSH,
-	DROPS, /* first = socket counter, count = kernel counter */
-	READ,  /* all lines have been read up to first, in ms */
+	DROPS,   /* first = socket counter, count = kernel counter */
+	READING, /* first = socket counter, which no packet brings, read for the count'th time */
+	READ,    /* all lines have been read up to first, in ms */
 };
 
 struct step {
@@ -100,6 +101,17 @@ static const struct script scripts[] = {
 	    {92, 'B', DATA, 2, 1, "D2+1B"}, {92, 0, READ, 51, 0, ""},
 	    {93, 0, POLL, 0, 0, "G3+1 unattributed D4+1A D5+1A"}},
 	1, 4, {{2, 0}, {1, 0}}},
+    {"given up at last while lines are not read",
+	{{0, 'A', DATA, 1, 1, "S1/1 D1+1A"}, {1, 0, READ, 1, 0, ""}, {1, 'A', DATA, 4, 1, ""},
+	    {450, 0, POLL, 0, 0, ""}, {451, 0, POLL, 0, 0, "G2+2 unattributed D4+1A"}},
+	2, 2, {{2, 0}, {0, 0}}},
+    {"upstream only if counters that no packet brings were read since",
+	{{0, 'A', READING, 0, 1, ""}, {0, 'A', DATA, 1, 1, "S1/1 D1+1A"}, {1, 'A', DATA, 3, 1, ""},
+	    {51, 0, POLL, 0, 0, "G2+1 unattributed D3+1A"}, {52, 'A', DATA, 5, 1, ""},
+	    {53, 'A', READING, 0, 2, ""}, {102, 0, POLL, 0, 0, "G4+1 upstream D5+1A"},
+	    {103, 'A', DATA, 7, 1, ""}, {104, 'A', READING, 1, 3, ""},
+	    {153, 0, POLL, 0, 0, "G6+1 socket D7+1A"}},
+	3, 4, {{3, 0}, {0, 0}}},
     {"two holes, each with its own time",
 	{{0, 'A', DATA, 1, 1, "S1/1 D1+1A"}, {1, 'A', DATA, 3, 1, ""}, {20, 'A', DATA, 5, 1, ""},
 	    {51, 0, POLL, 0, 0, "G2+1 unattributed D3+1A"}, {69, 0, POLL, 0, 0, ""},
@@ -349,6 +361,11 @@ static void play(const struct step *step)
 		drops.kernel = step->count;
 		mdfh_channel_drops(channel, line, &drops);
 		return;
+	case READING:
+		drops.socket = step->first;
+		drops.readings = step->count;
+		mdfh_channel_drops(channel, line, &drops);
+		return;
 	case READ:
 		mdfh_channel_read_to(channel, MS((int64_t)step->first));
 		return;
@@ -448,12 +465,11 @@ static void line_down(void **state)
 	assert_int_equal(mdfh_channel_poll(channel, MS(4000), spans, MDFH_SPANS_MAX), 0);
 	assert_int_equal(b->is_down, 1);
 	play(&back);
-	/* Nor is it down because nobody looked. */
+	/* Nor is it down because nobody looked, but 8 windows later. */
 	mdfh_channel_read_to(channel, MS(7999));
-	assert_int_equal(mdfh_channel_poll(channel, MS(20000), spans, MDFH_SPANS_MAX), 0);
+	assert_int_equal(mdfh_channel_poll(channel, MS(8399), spans, MDFH_SPANS_MAX), 0);
 	assert_int_equal(b->is_down, 0);
-	mdfh_channel_read_to(channel, MS(8000));
-	assert_int_equal(mdfh_channel_poll(channel, MS(20001), spans, MDFH_SPANS_MAX), 0);
+	assert_int_equal(mdfh_channel_poll(channel, MS(8400), spans, MDFH_SPANS_MAX), 0);
 	assert_int_equal(b->is_down, 1);
 	mdfh_channel_destroy(channel);
 }
@@ -476,13 +492,13 @@ static void window_full(void **state)
 	play(&step);
 	assert_string_equal(text, "G2+1 unattributed D3+1A");
 	assert_int_equal(mdfh_channel_stats(channel)->window_full, 1);
-	assert_int_equal(mdfh_channel_waiting(channel), 1);
+	assert_int_equal(mdfh_channel_window_used(channel, MS(1)), 100); /* in packets */
 	step.line = 'B';
 	step.first = 2;
 	step.count = 40;
 	play(&step);
 	assert_string_equal(text, "D4+38B");
-	assert_int_equal(mdfh_channel_waiting(channel), 0);
+	assert_int_equal(mdfh_channel_window_used(channel, MS(1)), 0);
 	mdfh_channel_destroy(channel);
 }
 
