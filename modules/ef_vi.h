@@ -176,6 +176,7 @@ struct efvi_port {
 	struct mdfh_membership membership;
 	const ef_vi_stats_layout *vi_stats; /* NULL = the NIC counts nothing for the port */
 	uint64_t starved_before;            /* frames that found no buffer, by the NIC's counter */
+	int has_starved_before;             /* it was read once */
 	uint64_t starved;                   /* ... since open */
 	char device[IFNAMSIZ];
 	char mode[128];

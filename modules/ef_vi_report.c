@@ -73,8 +73,11 @@ static void count_starved(struct efvi_port *p)
 
 		if (!strstr(p->vi_stats->evsl_fields[i].evsfl_name, "no desc"))
 			continue;
-		p->starved += mdfh_counter_growth(p->starved_before, now);
+		if (p->has_starved_before) /* else that was before the port's time */
+			p->starved += mdfh_counter_growth(p->starved_before, now);
+		p->has_starved_before = 1;
 		p->starved_before = now;
+		break;
 	}
 }
 
@@ -88,7 +91,6 @@ void mdfh_efvi_report(struct efvi_port *p, const struct mdfh_bypass_config *conf
 	    p->vi_stats->evsl_data_size > VI_STATS_BYTES_MAX)
 		p->vi_stats = NULL;
 	count_starved(p);
-	p->starved = 0; /* that was before the port's time */
 	p->base.stats.known_drops =
 	    DROPS_KNOWN_BACKEND | (p->vi_stats ? (unsigned)DROPS_KNOWN_NIC : 0);
 	if (p->coarse_filters)

@@ -89,6 +89,47 @@ static void counts_from_where_the_nic_stands(void **state)
 	close_ef_vi(port);
 }
 
+static int refuse_counters(const char *name)
+{
+	return !strcmp(name, "ef_vi_stats_query");
+}
+
+static void counts_from_the_first_look_that_the_nic_answers(void **state)
+{
+	struct mdfh_bypass *port;
+
+	(void)state;
+	efdev_config()->no_buffers = 1000;
+	efdev_set_strike(refuse_counters);
+	port = open_ef_vi((struct mdfh_bypass_config){0}, NULL);
+	assert_int_equal(stats_of(port).rx_dropped_nic, 0);
+	efdev_set_strike(NULL);
+	assert_int_equal(stats_of(port).rx_dropped_nic, 0);
+	for (uint32_t i = 0; i < 600; i++)
+		arrive(i, (struct sending){0});
+	assert_int_equal(stats_of(port).rx_dropped_nic, 96);
+	expect(port, 0, 504);
+	close_ef_vi(port);
+}
+
+/* Two that name what was not there: the first is the frames'. */
+static void counts_one_of_two_counters(void **state)
+{
+	struct mdfh_bypass *port;
+
+	(void)state;
+	efdev_config()->no_buffers = 1000;
+	efdev_config()->has_two_counters = 1;
+	port = open_ef_vi((struct mdfh_bypass_config){0}, NULL);
+	for (int i = 0; i < 3; i++)
+		assert_int_equal(stats_of(port).rx_dropped_nic, 0);
+	for (uint32_t i = 0; i < 600; i++)
+		arrive(i, (struct sending){0});
+	assert_int_equal(stats_of(port).rx_dropped_nic, 96);
+	expect(port, 0, 504);
+	close_ef_vi(port);
+}
+
 static void holds_and_copies_past_the_limit(void **state)
 {
 	struct mdfh_bypass *port =
@@ -262,14 +303,32 @@ static int come_late(const char *name)
 	return 0;
 }
 
+/* Within the time that it may sleep. */
+static void wait_until_asleep(pid_t process)
+{
+	char path[32], line[512], state = 0;
+	FILE *file;
+
+	snprintf(path, sizeof(path), "/proc/%d/stat", (int)process);
+	for (int i = 0; i < 10000 && state != 'S'; i++) {
+		usleep(1000);
+		file = fopen(path, "re");
+		if (!file)
+			return;
+		if (fgets(line, sizeof(line), file) && strrchr(line, ')'))
+			sscanf(strrchr(line, ')'), ") %c", &state);
+		fclose(file);
+	}
+}
+
 static void sleeps_until_the_nic_wakes_it(void **state)
 {
-	enum { LONG_US = 10000000 };
+	enum { LONG_US = 20000000 };
 	static const struct mdfh_flow unicast = {.group = "127.0.0.1", .port = PORT};
 	struct mdfh_bypass *port =
 	    open_ef_vi((struct mdfh_bypass_config){.poll_timeout_us = LONG_US}, NULL);
 	struct mdfh_packet packet;
-	pid_t sender;
+	pid_t sender, receiver = getpid();
 
 	(void)state;
 	efdev_set_strike(come_late);
@@ -288,7 +347,7 @@ static void sleeps_until_the_nic_wakes_it(void **state)
 	    NULL);
 	sender = fork();
 	if (!sender) {
-		usleep(50000);
+		wait_until_asleep(receiver);
 		send_to(open_sender("127.0.0.1"), "127.0.0.1", PORT, "wake up!", 8);
 		_exit(0);
 	}
@@ -358,6 +417,8 @@ int main(void)
 	    TEST(hands_out_what_came),
 	    TEST(counts_what_finds_no_buffer),
 	    TEST(counts_from_where_the_nic_stands),
+	    TEST(counts_from_the_first_look_that_the_nic_answers),
+	    TEST(counts_one_of_two_counters),
 	    TEST(holds_and_copies_past_the_limit),
 	    TEST(holds_and_releases_references),
 	    TEST(takes_the_datapath_that_is_named),

@@ -373,15 +373,16 @@ int ef_vi_prime(ef_vi *vi, ef_driver_handle handle, unsigned current)
 /* Counters have 32 bits; nobody sets them back when a queue is made. */
 static const ef_vi_stats_layout *layout(void)
 {
-	static char names[2][32] = {"RX CRC errors", "RX no descriptor errors"};
+	static char names[3][32] = {"RX CRC errors", "RX no descriptor errors", "RX no desc drops"};
 	static _Alignas(ef_vi_stats_layout) char
-	    memory[sizeof(ef_vi_stats_layout) + 2 * sizeof(ef_vi_stats_field_layout)];
+	    memory[sizeof(ef_vi_stats_layout) + 3 * sizeof(ef_vi_stats_field_layout)];
 	ef_vi_stats_layout *made = (void *)memory;
 
-	made->evsl_fields_num = 2;
-	made->evsl_data_size = 8;
+	made->evsl_fields_num = efdev_settings.has_two_counters ? 3 : 2;
+	made->evsl_data_size = 4 * made->evsl_fields_num;
 	made->evsl_fields[0] = (ef_vi_stats_field_layout){names[0], 0, 4};
 	made->evsl_fields[1] = (ef_vi_stats_field_layout){names[1], 4, 4};
+	made->evsl_fields[2] = (ef_vi_stats_field_layout){names[2], 8, 4};
 	return made;
 }
 
@@ -397,10 +398,12 @@ int ef_vi_stats_query_layout(ef_vi *vi, const ef_vi_stats_layout **const result)
 int ef_vi_stats_query(ef_vi *vi, ef_driver_handle handle, void *data, int reset)
 {
 	const uint32_t counters[] = {
-	    0, efdev_settings.no_buffers + (uint32_t)vi->queue->no_buffers};
+	    0, efdev_settings.no_buffers + (uint32_t)vi->queue->no_buffers, 7};
 
 	if (!is_open(handle) || efdev_settings.has_no_stats || reset)
 		efdev_fault("counters of a queue that has none");
-	memcpy(data, counters, sizeof(counters));
+	if (efdev_strike("ef_vi_stats_query"))
+		return -EIO;
+	memcpy(data, counters, sizeof(counters[0]) * (size_t)layout()->evsl_fields_num);
 	return 0;
 }

@@ -36,6 +36,7 @@ struct efdev_config {
 	uint32_t events_max;   /* 0 = as many as a full ring may need */
 	uint32_t superbuffers; /* 0 = 64, of 16 packets each */
 	uint32_t no_buffers;   /* where the counter of frames that found none stands at first */
+	int has_two_counters;  /* of frames that found none: a second one, which stands still */
 	int time_result;       /* 0, or what asking for a time gives from now on */
 	unsigned sync_flags;   /* of times; EFDEV_NO_FLAGS = none, 0 = set and in sync */
 	int tells_no_sync; /* firmware that is too old to: times are then called set and in sync */
