@@ -72,15 +72,18 @@ int mdfh_kernel_drops_open(void);
 int mdfh_kernel_drops_read(int fd, uint64_t *total);
 uint64_t mdfh_kernel_drops_parse(const char *text); /* of /proc/net/softnet_stat */
 
-/* What a counter of a device has grown by since it stood at `before`. It may have 32 bits only,
- * and wrap; one of a device that was reset counts from 0 again. */
+/* What a counter of a device has grown by since it stood at `before`. It may have 32 bits only, and
+ * wrap; one of a device that was reset counts from 0 again. Which of them it was is not to be seen:
+ * a step of less than 2^28 over the end is taken for a wrap. That is more than a second's packets of
+ * the shortest kind at 100 Gbit/s (149 million), and a reset is mistaken only where a counter stood
+ * in the last sixteenth of its range. */
 static inline uint64_t mdfh_counter_growth(uint64_t before, uint64_t now)
 {
 	uint32_t wrapped = (uint32_t)now - (uint32_t)before;
 
 	if (now >= before)
 		return now - before;
-	return before <= UINT32_MAX && wrapped <= INT32_MAX ? wrapped : now;
+	return before <= UINT32_MAX && wrapped < 1u << 28 ? wrapped : now;
 }
 
 /* Have the NIC stamp every packet that it receives. fd is any socket; backend stands in sentences. */

@@ -1,4 +1,5 @@
-/* test_kernel_drops.c - the kernel's drop counter is read as the kernel writes it. */
+/* test_kernel_drops.c - the kernel's drop counter is read as the kernel writes it, and counters of
+ * devices are counted on. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -36,11 +37,27 @@ static void test_read(void **state)
 	assert_int_equal(mdfh_kernel_drops_read(-1, &first), 0);
 }
 
+static void test_growth(void **state)
+{
+	(void)state;
+	assert_int_equal(mdfh_counter_growth(5, 5), 0);
+	assert_int_equal(mdfh_counter_growth(5, 1ull << 40), (1ull << 40) - 5);
+	/* Over the end of 32 bits. */
+	assert_int_equal(mdfh_counter_growth(UINT32_MAX, 0), 1);
+	assert_int_equal(mdfh_counter_growth(UINT32_MAX - 99, 149000000), 149000100);
+	/* From 0 again. */
+	assert_int_equal(mdfh_counter_growth(4000000000, 5), 5);
+	assert_int_equal(mdfh_counter_growth(3000000000, 5), 5);
+	assert_int_equal(mdfh_counter_growth(100, 7), 7);
+	assert_int_equal(mdfh_counter_growth(1ull << 32, 0), 0);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 	    cmocka_unit_test(test_parse),
 	    cmocka_unit_test(test_read),
+	    cmocka_unit_test(test_growth),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
