@@ -15,8 +15,8 @@
 
 enum { ATTEMPTS = 5000, PAUSE_NS = 200000 }; /* a busy machine comes to it late */
 
-/* Send fd a datagram of its own. 1 if it was stamped before it was read, 0 if not, -EAGAIN if it did
- * not come, or a negative errno value. */
+/* Send fd a datagram of its own. 1 if it was stamped before it was read, 0 if not, or if it has not
+ * come yet, -ENODATA if there is no way to see, or another negative errno value. */
 static int is_stamped(int fd, const struct sockaddr_in *to)
 {
 	union {
@@ -28,13 +28,13 @@ static int is_stamped(int fd, const struct sockaddr_in *to)
 	struct timespec stamp, before;
 
 	if (sendto(fd, NULL, 0, MSG_DONTWAIT, (const struct sockaddr *)to, sizeof(*to)) < 0)
-		return -EAGAIN;
+		return errno == EAGAIN || errno == ENOBUFS ? 0 : -ENODATA;
 	clock_gettime(CLOCK_REALTIME, &before);
 	if (recvmsg(fd, &header, MSG_DONTWAIT) < 0)
-		return -errno;
+		return errno == EAGAIN ? 0 : -errno;
 	found = CMSG_FIRSTHDR(&header);
 	if (!found || found->cmsg_level != SOL_SOCKET || found->cmsg_type != SCM_TIMESTAMPNS)
-		return -EAGAIN;
+		return -ENODATA;
 	memcpy(&stamp, CMSG_DATA(found), sizeof(stamp));
 	return stamp.tv_sec < before.tv_sec ||
 	       (stamp.tv_sec == before.tv_sec && stamp.tv_nsec <= before.tv_nsec);
@@ -56,7 +56,7 @@ static int wait_for_stamps(int fd)
 	for (unsigned i = 0; i < ATTEMPTS; i++) {
 		rc = is_stamped(fd, &to);
 		if (rc)
-			return rc == 1 || rc == -EAGAIN ? 0 : rc;
+			return rc == 1 || rc == -ENODATA ? 0 : rc;
 		nanosleep(&pause, NULL);
 	}
 	return 0;

@@ -9,8 +9,10 @@
 
 #include "net/tcp_server.h"
 
-/* setsockopt, interposed at link time: one option may be refused for want of privilege. */
+/* Interposed at link time: one option may be refused for want of privilege, and what is read by
+ * recvmsg be late. */
 static int refused_option;
+static int late_reads, reads;
 
 /* NOLINTBEGIN(bugprone-reserved-identifier): the linker's names */
 int __real_setsockopt(int fd, int level, int name, const void *value, socklen_t size);
@@ -22,6 +24,17 @@ int __wrap_setsockopt(int fd, int level, int name, const void *value, socklen_t 
 		return -1;
 	}
 	return __real_setsockopt(fd, level, name, value, size);
+}
+
+ssize_t __real_recvmsg(int fd, struct msghdr *header, int flags);
+ssize_t __wrap_recvmsg(int fd, struct msghdr *header, int flags);
+ssize_t __wrap_recvmsg(int fd, struct msghdr *header, int flags)
+{
+	if (reads++ < late_reads) {
+		errno = EAGAIN;
+		return -1;
+	}
+	return __real_recvmsg(fd, header, flags);
 }
 /* NOLINTEND(bugprone-reserved-identifier) */
 
@@ -472,6 +485,20 @@ static void remakes_a_connection(void **state)
 	close(listener);
 }
 
+/* On a busy machine loopback may bring a datagram later than it is asked for. */
+static void waits_for_stamps_though_loopback_is_late(void **state)
+{
+	struct mdfh_bypass *port;
+
+	(void)state;
+	late_reads = 3;
+	reads = 0;
+	assert_ok(open_with((struct mdfh_bypass_config){.host = "127.0.0.1"}, &port));
+	late_reads = 0;
+	assert_true(reads > 3);
+	mdfh_bypass_close(port);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -480,6 +507,7 @@ int main(void)
 	    cmocka_unit_test(says_what_privilege_is_for),
 	    cmocka_unit_test(runs_unprivileged),
 	    cmocka_unit_test(says_how_many_files_there_may_be),
+	    cmocka_unit_test(waits_for_stamps_though_loopback_is_late),
 	};
 	const struct CMUnitTest interface_tests[] = {
 	    cmocka_unit_test(receives_groups_again_after_down_and_up),
