@@ -81,21 +81,38 @@ def without_privilege(folder):
     run("bpftool net detach xdp dev mdfh0")
 
 
+def sent():
+    """Packets that went to the handler's end of the pair."""
+    path = os.environ["PATH"] + ":/usr/sbin"
+    links = subprocess.run("ip -json -statistics link show mdfh1", shell=True, check=True,
+                           stdout=subprocess.PIPE, env={**os.environ, "PATH": path})
+    return json.loads(links.stdout)[0]["stats64"]["tx"]["packets"]
+
+
 def losses():
     command = [MDFH, "--modules", MODULES, "run", "--json", "--status", "--backend", "xdp", "--interface", "mdfh0", "--group",
-               "239.1.1.1:26477", "--stay", "--seconds", "40"]
+               "239.1.1.1:26477", "--stay", "--seconds", "180"]
     with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as handler:
-        handler.stderr.readline()  # a second has passed: it receives
+        # The first one: it receives.
+        told = next((line for line in handler.stderr if "packets" in line), "")
+        assert " 0 packets" in told, (told, handler.communicate(timeout=200))
         handler.send_signal(signal.SIGSTOP)
+        before = sent()
         # In packets of a message or two: twice what the ring has room for.
         sim = subprocess.Popen([MDFH, "sim", "--interface", "mdfh1", "--transmit", "--messages", "20000", "--rate", "20000",
                                 "--burst", "1", "--linger", "3"], stdout=subprocess.DEVNULL)
-        time.sleep(1)
+        while sent() < before + 5000:  # more than the ring has room for
+            assert sim.poll() is None
+            time.sleep(0.05)
         handler.send_signal(signal.SIGCONT)
-        assert sim.wait(timeout=60) == 0
-        time.sleep(1.5)  # what is lost is told within a second
+        assert sim.wait(timeout=120) == 0
+        for line in handler.stderr:  # which ends, whatever is told
+            told += line
+            if "messages lost" in line:
+                break
         handler.send_signal(signal.SIGINT)
-        out, told = handler.communicate(timeout=60)
+        out, rest = handler.communicate(timeout=60)
+        told += rest
     channel = json.loads(out)["channels"][0]
     assert channel["lines"][0]["dropped_by_socket"] > 0, channel
     assert list(channel["lost_by_cause"]) == ["socket"], channel
