@@ -31,7 +31,8 @@ static void wake(struct xdp_port *x)
 {
 	struct pollfd ready = {.fd = x->fd, .events = POLLIN};
 
-	/* Before Linux 5.11 an AF_XDP socket has no such call, and it is poll that wakes the driver. */
+	/* Before Linux 5.11 an AF_XDP socket has no such call, and it is poll that wakes the
+	 * driver. */
 	if (recvfrom(x->fd, NULL, 0, MSG_DONTWAIT, NULL, NULL) < 0 && errno == EOPNOTSUPP)
 		(void)poll(&ready, 1, 0);
 }
@@ -148,9 +149,9 @@ static __attribute__((noinline)) int take_any(
 	return 1;
 }
 
-/* Whatever comes next is described by the ring's next descriptor and lies, as a rule, in the chunk at the same
- * place of the fill ring: the kernel takes chunks in their order. Both are fetched while the ring is asked
- * whether there is something, rather than one after the other when there is. */
+/* Whatever comes next is described by the ring's next descriptor and lies, as a rule, in the chunk
+ * at the same place of the fill ring: the kernel takes chunks in their order. Both are fetched while
+ * the ring is asked whether there is something, rather than one after the other when there is. */
 static inline void fetch_next(const struct xdp_port *x)
 {
 	const struct xdp_desc *ring = x->rx.ring;

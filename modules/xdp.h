@@ -1,5 +1,6 @@
 /* xdp.h - a port of backend xdp, shared by its files: the data path (xdp.c), opening and the rings
- * (xdp_setup.c), the memory of packets (xdp_memory.c), the XDP program on the interface (xdp_attach.c). */
+ * (xdp_setup.c), the memory of packets (xdp_memory.c), the XDP program on the interface
+ * (xdp_attach.c). */
 #ifndef MDFH_MODULES_XDP_H
 #define MDFH_MODULES_XDP_H
 
@@ -68,7 +69,8 @@ struct xdp_port {
 	int has_queue; /* among this process's ports */
 	int has_begun; /* the program's maps have entries of this port */
 	char device[IFNAMSIZ];
-	unsigned index; /* of the device */
+	unsigned index;   /* of the device */
+	uint64_t network; /* the namespace: interfaces are numbered in each by itself */
 	char mode[96];
 	char warning[256];
 };
@@ -106,14 +108,14 @@ void mdfh_xdp_memory_give_back(struct xdp_port *port); /* once its socket is clo
 
 struct xdp_attach_config {
 	const char *device;
+	unsigned index; /* of the device, in this network namespace */
+	uint64_t network;
 	enum { XDP_ANY_MODE, XDP_NATIVE, XDP_GENERIC } mode;
 	enum { XDP_ANY_WAY, XDP_LINK, XDP_DISPATCHER } way;
 	int stamps;         /* the program is to ask the NIC for each packet's time */
 	const char *pinned; /* folder with the maps of a program that somebody else attached */
 };
 
-/* The network namespace of the calling thread: interfaces are numbered in each by itself. */
-uint64_t mdfh_xdp_network(void);
 /* The program on a device: attached, or one more user of it. */
 int mdfh_xdp_attach(const struct xdp_attach_config *config, struct xdp_interface **interface);
 /* One user less; the last one detaches it. */

@@ -12,7 +12,6 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
-#include <sys/stat.h>
 #include <sys/un.h>
 #include <time.h>
 #include <unistd.h>
@@ -351,8 +350,8 @@ static void leave_dispatcher(struct xdp_interface *interface)
 	const struct bpf_xdp_attach_opts ours = {
 	    .sz = sizeof(ours), .old_prog_fd = xdp_program__fd(interface->dispatched)};
 
-	/* libxdp attaches as anybody who may, without a dispatcher where it can have none, and takes
-	 * away with CAP_SYS_ADMIN only. What then stands on the interface is ours alone. */
+	/* libxdp attaches as anybody who may, without a dispatcher where it can have none, and
+	 * takes away with CAP_SYS_ADMIN only. What then stands on the interface is ours alone. */
 	if (xdp_program__detach(interface->dispatched, (int)interface->index,
 		interface->is_generic ? XDP_MODE_SKB : XDP_MODE_NATIVE, 0))
 		(void)bpf_xdp_detach((int)interface->index,
@@ -400,28 +399,16 @@ static int join(struct xdp_interface *interface, const struct xdp_attach_config 
 	return 0;
 }
 
-uint64_t mdfh_xdp_network(void)
-{
-	struct stat at;
-
-	return stat("/proc/thread-self/ns/net", &at) ? 0 : at.st_ino;
-}
-
 int mdfh_xdp_attach(const struct xdp_attach_config *config, struct xdp_interface **result)
 {
-	unsigned index = if_nametoindex(config->device);
-	uint64_t network = mdfh_xdp_network();
 	struct xdp_interface *interface;
 	struct printers printers;
 	int rc;
 
 	*result = NULL;
-	if (!index)
-		return mdfh_error_errno(-errno,
-		    "xdp: interface %s; `ip link` lists those that there are", config->device);
 	pthread_mutex_lock(&lock);
 	for (interface = interfaces; interface; interface = interface->next)
-		if (interface->index == index && interface->network == network)
+		if (interface->index == config->index && interface->network == config->network)
 			break;
 	if (interface) {
 		rc = join(interface, config);
@@ -432,8 +419,8 @@ int mdfh_xdp_attach(const struct xdp_attach_config *config, struct xdp_interface
 		rc = mdfh_error(-ENOMEM, "xdp: %zu bytes", sizeof(*interface));
 		goto out;
 	}
-	interface->index = index;
-	interface->network = network;
+	interface->index = config->index;
+	interface->network = config->network;
 	interface->users = 1;
 	interface->link = interface->place = interface->sockets = interface->filters =
 	    interface->kinds = interface->verdicts = -1;

@@ -37,8 +37,8 @@ static int create(struct xdp_port *x, const struct mdfh_bypass_config *config, u
 	x->memory = memory;
 	memory->parts = parts;
 	memory->part_chunks = x->ring_size + x->reserve;
-	memory->interface = if_nametoindex(x->device);
-	memory->network = mdfh_xdp_network();
+	memory->interface = x->index;
+	memory->network = x->network;
 	memory->users = 1;
 	if (parts == 1)
 		return mdfh_pool_map(&memory->whole, "xdp", memory->part_chunks, XDP_CHUNK, config);
@@ -93,14 +93,12 @@ static int take_part(struct xdp_port *x)
 int mdfh_xdp_memory_take(
     struct xdp_port *x, const struct mdfh_bypass_config *config, uint32_t parts)
 {
-	unsigned interface = if_nametoindex(x->device);
-	uint64_t network = mdfh_xdp_network();
 	struct xdp_memory *memory;
 	int rc;
 
 	pthread_mutex_lock(&lock);
 	for (memory = parts > 1 ? memories : NULL; memory; memory = memory->next)
-		if (memory->interface == interface && memory->network == network)
+		if (memory->interface == x->index && memory->network == x->network)
 			break;
 	rc = memory ? join(x, memory, parts) : create(x, config, parts);
 	if (!rc)

@@ -8,6 +8,7 @@
 #include <string.h>
 #include <sys/ioctl.h>
 #include <sys/mman.h>
+#include <sys/stat.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -466,6 +467,23 @@ static int start_stamps(struct xdp_port *x, const struct xdp_attach_config *atta
 	return rc;
 }
 
+/* The network namespace of the calling thread; 0 = not to be seen. */
+static uint64_t network_here(void)
+{
+	struct stat at;
+
+	return stat("/proc/thread-self/ns/net", &at) ? 0 : at.st_ino;
+}
+
+static int find_interface(struct xdp_port *x)
+{
+	x->network = network_here();
+	x->index = if_nametoindex(x->device);
+	return x->index ? 0
+			: mdfh_error_errno(-errno,
+			      "xdp: interface %s; `ip link` lists those that there are", x->device);
+}
+
 static int open_port(struct xdp_port *x, const struct mdfh_bypass_config *config)
 {
 	struct options options;
@@ -475,6 +493,8 @@ static int open_port(struct xdp_port *x, const struct mdfh_bypass_config *config
 		rc = start_stamps(x, &options.attach);
 	if (!rc)
 		rc = compile_filters(x, config);
+	if (!rc)
+		rc = find_interface(x);
 	if (!rc)
 		rc = map_chunks(x, config, &options);
 	if (!rc)
@@ -486,6 +506,8 @@ static int open_port(struct xdp_port *x, const struct mdfh_bypass_config *config
 	if (rc)
 		return rc;
 	options.attach.device = x->device;
+	options.attach.index = x->index;
+	options.attach.network = x->network;
 	options.attach.stamps = x->stamps;
 	rc = mdfh_xdp_attach(&options.attach, &x->interface);
 	if (!rc)
@@ -528,7 +550,6 @@ int mdfh_xdp_open(const struct mdfh_bypass_config *config, struct mdfh_bypass **
 	x->trailer.kind = config->trailer;
 	x->time_flags = config->timestamps != MDFH_TIMESTAMPS_OFF ? mdfh_app_time_flags() : 0;
 	snprintf(x->device, sizeof(x->device), "%s", config->interface);
-	x->index = if_nametoindex(x->device);
 	pthread_mutex_lock(&opening);
 	rc = open_port(x, config);
 	if (rc)
@@ -553,11 +574,18 @@ static int read_statistics(const struct xdp_port *x, struct xdp_statistics *stat
 	return (int)length;
 }
 
-/* The socket is one of the device that there was at open, whatever has the name now. */
+/* The socket is one of the device that there was at open, whatever that is called now, and whatever
+ * has its name. */
 static int look_for_trouble(struct xdp_port *x)
 {
-	if (if_nametoindex(x->device) == x->index)
-		return mdfh_interface_trouble(x->device, x->warning, sizeof(x->warning));
+	char name[IFNAMSIZ];
+
+	if (network_here() != x->network) /* this thread sees other interfaces */
+		return 0;
+	if (if_indextoname(x->index, name))
+		return mdfh_interface_trouble(name, x->warning, sizeof(x->warning));
+	if (errno != ENXIO)
+		return 0;
 	snprintf(x->warning, sizeof(x->warning),
 	    "interface %s was removed: nothing arrives any more, even if there is one of that "
 	    "name; open the port anew",

@@ -49,6 +49,37 @@ static void counts_verdicts_and_lets_the_rest_pass(void **state)
 	mdfh_bypass_close(port);
 }
 
+/* It has another name, or is out of sight of the thread that asks. */
+static void says_nothing_of_an_interface_that_is_there(void **state)
+{
+	struct mdfh_bypass *port = open_xdp((struct mdfh_bypass_config){0});
+	pid_t child;
+	int status;
+
+	(void)state;
+	assert_int_equal(
+	    system("/bin/ip link set mdfh0 down && /bin/ip link set mdfh0 name other0 && "
+		   "/bin/ip link set other0 up"),
+	    0);
+	(void)stats_of(port);
+	assert_null(strstr(mdfh_bypass_capabilities(port)->warning, "open the port anew"));
+	assert_int_equal(
+	    system("/bin/ip link set other0 down && /bin/ip link set other0 name mdfh0 && "
+		   "/bin/ip link set mdfh0 up"),
+	    0);
+	child = fork();
+	if (!child) {
+		if (unshare(CLONE_NEWNET))
+			_exit(2);
+		(void)stats_of(port);
+		_exit(*mdfh_bypass_capabilities(port)->warning != 0);
+	}
+	assert_int_equal(waitpid(child, &status, 0), child);
+	assert_true(WIFEXITED(status));
+	assert_int_equal(WEXITSTATUS(status), 0);
+	mdfh_bypass_close(port);
+}
+
 /* A socket of the kernel's stays with the interface that it was bound to: one of the same name is another. */
 static void says_that_its_interface_was_removed(void **state)
 {
@@ -530,6 +561,7 @@ int main(int argc, char **argv)
 	    cmocka_unit_test(works_without_privilege),
 	    cmocka_unit_test(works_with_the_named_capabilities),
 	    cmocka_unit_test(leaves_nothing_where_it_may_not_have_a_dispatcher),
+	    cmocka_unit_test(says_nothing_of_an_interface_that_is_there),
 	    /* The last: nobody listens to the new pair. */
 	    cmocka_unit_test(says_that_its_interface_was_removed),
 	};
