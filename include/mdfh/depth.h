@@ -36,7 +36,8 @@ struct mdfh_depth_level {
 
 /* A whole entry. */
 struct mdfh_depth_view {
-	uint64_t sequence;  /* of the last message that touched the instrument */
+	uint64_t sequence;  /* of the last message that touched the instrument; where a session's
+	                     * begin emptied it, the number before that session's first */
 	int64_t receive_ns; /* of that message */
 	uint64_t updates;   /* times that it was published; 0 = never, all else is 0 */
 	uint32_t is_sound;

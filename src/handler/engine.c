@@ -230,33 +230,65 @@ void mdfh_engine_set_recorded(struct mdfh_engine *e)
 
 /* Data path: ops to events ------------------------------------------------------------------ */
 
-/* The books of a channel have been emptied: so are the snapshots that there are of them. As seldom,
- * and as much work, as that was. */
+/* 1 if this event emptied all books of its channel. */
+static int empties_channel(const struct mdfh_event *event)
+{
+	return !event->instrument &&
+	       (event->kind == MDFH_EVENT_SESSION_BEGIN || event->kind == MDFH_EVENT_CLEAR);
+}
+
+/* With the number of the event's message. A session begins with the number of a message that is yet
+ * to come. */
+static void publish_row(struct mdfh_engine *e, uint32_t row, const struct mdfh_event *event)
+{
+	uint64_t sequence = event->sequence;
+
+	if (event->kind == MDFH_EVENT_SESSION_BEGIN && sequence)
+		sequence--;
+	(void)mdfh_depth_publish(e->depth, e->books, row, sequence, event->receive_ns);
+}
+
+/* The books of channels have been emptied: so are the snapshots that there are of them, but those
+ * that are published anyway. As seldom, and as much work, as that was. */
 static __attribute__((noinline)) void publish_emptied(
-    struct mdfh_engine *e, const struct mdfh_event *event)
+    struct mdfh_engine *e, const struct mdfh_event *events, int n)
 {
 	uint32_t count = mdfh_instruments_count(e->instruments);
 	struct mdfh_depth_view view;
 
-	for (uint32_t row = 1; row < count; row++)
-		if (mdfh_instruments_get(e->instruments, row)->channel == event->channel &&
-		    mdfh_depth_read(e->depth, row, &view) == 1)
-			(void)mdfh_depth_publish(
-			    e->depth, e->books, row, event->sequence, event->receive_ns);
+	for (int i = 0; i < n; i++)
+		for (uint32_t row = 1; empties_channel(&events[i]) && row < count; row++)
+			if (!e->touched_at[row] &&
+			    mdfh_instruments_get(e->instruments, row)->channel ==
+				events[i].channel &&
+			    mdfh_depth_read(e->depth, row, &view) == 1)
+				publish_row(e, row, &events[i]);
+}
+
+/* What was touched before its channel was emptied was touched last by that. */
+static __attribute__((noinline)) void touch_emptied(
+    struct mdfh_engine *e, const struct mdfh_event *events, int emptied, unsigned count)
+{
+	for (unsigned i = 0; i < count; i++)
+		if (mdfh_instruments_get(e->instruments, e->touched[i].row)->channel ==
+		    events[emptied].channel)
+			e->touched[i].event = emptied;
 }
 
 /* Publish each instrument once, with its last event of these. n is at most EVENTS_MAX. */
 static void publish_depth(struct mdfh_engine *e, const struct mdfh_event *events, int n)
 {
 	unsigned count = 0;
+	int emptied = 0;
 
 	for (int i = 0; i < n; i++) {
 		uint32_t row = events[i].instrument;
 
 		if (!row) {
-			if (events[i].kind == MDFH_EVENT_SESSION_BEGIN ||
-			    events[i].kind == MDFH_EVENT_CLEAR)
-				publish_emptied(e, &events[i]);
+			if (empties_channel(&events[i])) {
+				touch_emptied(e, events, i, count);
+				emptied = 1;
+			}
 			continue;
 		}
 		if (!e->touched_at[row]) {
@@ -265,11 +297,10 @@ static void publish_depth(struct mdfh_engine *e, const struct mdfh_event *events
 		}
 		e->touched[e->touched_at[row] - 1].event = i;
 	}
+	if (emptied)
+		publish_emptied(e, events, n);
 	for (unsigned i = 0; i < count; i++) {
-		const struct mdfh_event *last = &events[e->touched[i].event];
-
-		(void)mdfh_depth_publish(
-		    e->depth, e->books, e->touched[i].row, last->sequence, last->receive_ns);
+		publish_row(e, e->touched[i].row, &events[e->touched[i].event]);
 		e->touched_at[e->touched[i].row] = 0;
 	}
 }

@@ -60,16 +60,21 @@ static struct mdfh_pipeline *make(const struct mdfh_consumer_config *const *cons
 	return p;
 }
 
-/* One packet of line A or B, arriving at now_ns. */
-static void give(struct mdfh_pipeline *p, const struct feed *feed, uint16_t line, int64_t now_ns)
+/* A packet of line A or B, arriving at now_ns. */
+static struct mdfh_packet packet_of(const struct feed *feed, uint16_t line, int64_t now_ns)
 {
-	struct mdfh_packet packet = {
+	return (struct mdfh_packet){
 	    .data = feed->data,
 	    .length = feed->length,
 	    .receive_ns = (uint64_t)now_ns,
 	    .flow = line,
 	    .flags = MDFH_PACKET_TIME_KERNEL,
 	};
+}
+
+static void give(struct mdfh_pipeline *p, const struct feed *feed, uint16_t line, int64_t now_ns)
+{
+	struct mdfh_packet packet = packet_of(feed, line, now_ns);
 
 	mdfh_pipeline_packets(p, 0, &packet, 1, now_ns);
 }
@@ -306,14 +311,16 @@ static void test_same_thread_and_depth(void **state)
 	mdfh_pipeline_destroy(p);
 }
 
-/* A new session empties the books, and so their snapshots: nothing of the last day's remains. */
+/* A new session empties the books, and so their snapshots: nothing of the last day's remains, nor a
+ * number of it, by which a reader would take the new session's events for known. */
 static void test_depth_of_a_new_session(void **state)
 {
 	struct mdfh_pipeline *p = make(NULL, 0, 3, NULL, 0);
 	const struct mdfh_instruments *table = mdfh_engine_instruments(mdfh_pipeline_engine(p));
 	const struct mdfh_depth *depth = mdfh_engine_depth(mdfh_pipeline_engine(p));
+	struct mdfh_packet packets[2];
 	struct mdfh_depth_view view;
-	struct feed feed;
+	struct feed feed, next;
 	uint32_t row;
 
 	(void)state;
@@ -332,6 +339,29 @@ static void test_depth_of_a_new_session(void **state)
 	assert_int_equal(view.bids, 0);
 	assert_false(view.is_sound);
 	assert_int_equal(view.receive_ns, 2000);
+	assert_int_equal(view.sequence, 0);
+	/* The same in one batch with the old session's last messages, and the new one's first. */
+	feed_begin(&feed, 2);
+	feed.data[9] = '2';
+	feed_directory(&feed, 1, "AAPL    ");
+	feed_directory(&feed, 2, "MSFT    ");
+	feed_add(&feed, 1, "AAPL    ", 700, 'B', 10, 1000000);
+	feed_add(&feed, 2, "MSFT    ", 701, 'B', 10, 1000000);
+	next = feed;
+	feed_begin(&next, 1);
+	next.data[9] = '3';
+	feed_system(&next, 'Q');
+	feed_add(&next, 2, "MSFT    ", 702, 'B', 10, 1000000);
+	packets[0] = packet_of(&feed, 0, 3000);
+	packets[1] = packet_of(&next, 0, 3000);
+	mdfh_pipeline_packets(p, 0, packets, 2, 3000);
+	assert_int_equal(mdfh_depth_read(depth, row, &view), 1);
+	assert_int_equal(view.bids, 0);
+	assert_int_equal(view.sequence, 0);
+	row = mdfh_instruments_find_symbol(table, "MSFT");
+	assert_int_equal(mdfh_depth_read(depth, row, &view), 1);
+	assert_int_equal(view.bids, 1);
+	assert_int_equal(view.sequence, 2);
 	/* What was never published is not now. */
 	assert_int_equal(mdfh_depth_read(depth, mdfh_instruments_count(table), &view), 0);
 	mdfh_pipeline_destroy(p);
