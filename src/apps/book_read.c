@@ -61,14 +61,14 @@ static void take_span(struct book_run *run, const struct mdfh_span *span)
 
 	if (run->stopped)
 		return;
-	/* A capture that begins in the middle of a session lacks nothing of what came. */
-	if (span->kind == MDFH_SPAN_GAP && span->cause != MDFH_CAUSE_LATE_JOIN)
-		run->missing += span->messages;
 	mdfh_books_origins(run->books, &origin);
 	mdfh_decoder_begin(run->decoder, span, run->framing, 0);
 	while (!run->stopped && (n = mdfh_decoder_next(run->decoder, ops, BATCH)) > 0) {
 		n = before_stop(run, ops, n);
 		apply(run, ops, n);
+		/* A capture that begins in the middle of a session lacks nothing of what came. */
+		if (n && span->kind == MDFH_SPAN_GAP && span->cause != MDFH_CAUSE_LATE_JOIN)
+			run->missing += span->messages;
 		if (n) {
 			run->last_sequence = ops[n - 1].sequence;
 			if (ops[n - 1].exchange_ns)

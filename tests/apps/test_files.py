@@ -111,6 +111,12 @@ def check_what_is_wrong():
     sim("--out", "holes.pcapng", "--drop-a", "20000ppm")
     assert "messages are missing" in call("book", "holes.pcapng", status=1).stderr
     assert not call("book", "holes.pcapng", "--seq", "1").stderr
+    # Right before the first hole nothing is missing yet.
+    sim("--out", "hole.pcapng", "--drop-a", "150-160")
+    came = {json.loads(line)["sequence"] for line in call("dump", "--json", "--seq", "-200", "hole.pcapng").stdout.splitlines()}
+    hole = min(set(range(1, 201)) - came)
+    assert not call("book", "hole.pcapng", "--seq", str(hole - 1), "--books-out", "hole.tsv").stderr
+    assert "messages are missing" in call("book", "hole.pcapng", "--seq", "200", status=1).stderr
     assert "symbol 'NOPE'" in call("run", "--wait", "--file", "one.pcapng", "--symbol", "NOPE").stdout
     assert "NOPE" in call("book", "day.itch", "--symbol", "NOPE", status=1).stderr
     with open("feed.yaml", "w") as file:
