@@ -262,9 +262,6 @@ static int check_cores(const struct mdfh_handler_config *config)
 
 static int check_line(unsigned channel, unsigned l, const struct mdfh_line_config *line)
 {
-	const struct mdfh_fault_config *fault = &line->fault;
-	const char *how = NULL, *rate = NULL;
-
 	if (!line->group && !line->file && !line->server && !line->backend)
 		return mdfh_error(-EINVAL,
 		    "channel %u, line %u: it needs a group (ADDRESS:PORT), a server or a file",
@@ -274,17 +271,6 @@ static int check_line(unsigned channel, unsigned l, const struct mdfh_line_confi
 		    "channel %u, line %u: speed is %g, which is of captures; give a file or leave "
 		    "it out",
 		    channel, l, line->speed);
-	if (fault->burst_length && !fault->loss_ppm)
-		how = "burst_length", rate = "loss_ppm";
-	else if (fault->reorder_distance && !fault->reorder_ppm)
-		how = "reorder_distance", rate = "reorder_ppm";
-	else if (fault->delay_ns && !fault->delay_ppm)
-		how = "delay_ns", rate = "delay_ppm";
-	if (how)
-		return mdfh_error(-EINVAL,
-		    "channel %u, line %u: fault has %s without %s, so no packet meets it; give %s "
-		    "or leave %s out",
-		    channel, l, how, rate, rate, how);
 	return 0;
 }
 
@@ -293,18 +279,31 @@ static int is_same(const char *a, const char *b)
 	return a && b ? !strcmp(a, b) : a == b;
 }
 
-/* A line that is the same as one before it lacks what that one lacks. */
+static const char *backend_of(const struct mdfh_line_config *line)
+{
+	return line->backend ? line->backend : "socket";
+}
+
+/* 1 if two lines get the same packets, and lack the same of them. Backends lose each its own; so do
+ * faults, but one generator draws for all lines of a port. */
+static int are_twins(const struct mdfh_line_config *a, const struct mdfh_line_config *b)
+{
+	if (!b->group || b->file || a->file || !is_same(a->group, b->group) ||
+	    !is_same(a->interface, b->interface) || !is_same(a->source, b->source) ||
+	    a->vlan != b->vlan || strcmp(backend_of(a), backend_of(b)) != 0)
+		return 0;
+	return mdfh_lines_share(a, b) || !memcmp(&a->fault, &b->fault, sizeof(a->fault)) ||
+	       (!mdfh_line_has_faults(a) && !mdfh_line_has_faults(b));
+}
+
+/* A line that is the same as one before it is of no use. */
 static int check_twins(
     unsigned number, unsigned l, const struct mdfh_handler_channel_config *channel)
 {
 	const struct mdfh_line_config *b = &channel->lines[l];
 
 	for (unsigned k = 0; k < l; k++) {
-		const struct mdfh_line_config *a = &channel->lines[k];
-
-		if (!b->group || b->file || a->file || !is_same(a->group, b->group) ||
-		    !is_same(a->interface, b->interface) || !is_same(a->source, b->source) ||
-		    a->vlan != b->vlan)
+		if (!are_twins(&channel->lines[k], b))
 			continue;
 		return mdfh_error(-EINVAL,
 		    "channel %u: lines %c and %c are both %s%s%s; give each the group, interface "

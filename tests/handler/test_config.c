@@ -231,9 +231,6 @@ static const struct {
      "backend: \"null\"\n",
 	"consumer a: ring: slots is 1000"},
     {"channels:\n  - protocol: itch50\n    lines:\n      - backend: \"null\"\n      - {backend: "
-     "\"null\", fault: {burst_length: 3}}\n",
-	"line 1: fault has burst_length without loss_ppm"},
-    {"channels:\n  - protocol: itch50\n    lines:\n      - backend: \"null\"\n      - {backend: "
      "\"null\", batch_size: 300}\n",
 	"itch50 line B: config: batch_size is 300"},
     {"channels:\n  - protocol: itch50\n    session: binaryfile\n    lines:\n      - backend: "

@@ -162,6 +162,34 @@ static void test_workers(void **state)
 	assert_int_equal(plan.threads[0].weight, 10);
 }
 
+/* Two lines of one group lack the same, unless faults or backends are their own; how bursts are long
+ * stands there at a loss rate of 0, too. */
+static void test_one_group_twice(void **state)
+{
+	(void)state;
+	refused("", CHANNEL(0, 0, GROUP "}, {" GROUP), "lines A and B are both 239.1.1.1:1000");
+	refused("",
+	    CHANNEL(
+		0, 0, GROUP ", fault: {seed: 1}}, {" GROUP ", backend: socket, fault: {seed: 2}"),
+	    "lines A and B are both 239.1.1.1:1000");
+	refused("",
+	    CHANNEL(0, 0, GROUP ", fault: {loss_ppm: 9}}, {" GROUP ", fault: {loss_ppm: 9}"),
+	    "lines A and B are both 239.1.1.1:1000");
+	refused("",
+	    CHANNEL(0, 0,
+		QUEUE(0) ", fault: {seed: 1, loss_ppm: 9}}, {" QUEUE(
+		    0) ", fault: {seed: 2, loss_ppm: 9}"),
+	    "lines A and B are both 239.1.1.1:1000");
+	expect("", CHANNEL(0, 0, GROUP "}, {" GROUP ", fault: {loss_ppm: 9}"), "0");
+	expect("",
+	    CHANNEL(0, 0,
+		GROUP ", fault: {seed: 1, loss_ppm: 9}}, {" GROUP
+		      ", fault: {seed: 2, loss_ppm: 9}"),
+	    "0");
+	expect("", CHANNEL(0, 0, GROUP "}, {" GROUP ", backend: xdp"), "0");
+	expect("", CHANNEL(0, 0, GROUP ", fault: {loss_ppm: 0, burst_length: 3}"), "0");
+}
+
 static void test_what_cannot_be(void **state)
 {
 	static const char one[] = CHANNEL(0, 0, GROUP);
@@ -302,6 +330,7 @@ int main(void)
 	    cmocka_unit_test(test_lines_of_one_port_stay_together),
 	    cmocka_unit_test(test_workers),
 	    cmocka_unit_test(test_what_cannot_be),
+	    cmocka_unit_test(test_one_group_twice),
 	    cmocka_unit_test(test_values_of_no_enumeration),
 	    cmocka_unit_test(test_handler_reports),
 	};
