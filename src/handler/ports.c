@@ -98,7 +98,8 @@ int mdfh_lines_share(const struct mdfh_line_config *a, const struct mdfh_line_co
 enum { STREAM_FRAME = 65535, STREAM_FRAMES = 64 };
 
 int mdfh_port_open(const struct mdfh_line_config *const *lines, unsigned count, uint32_t cpu_core,
-    enum mdfh_switch hugepages, uint32_t poll_timeout_us, struct mdfh_bypass **port)
+    enum mdfh_switch hugepages, uint32_t poll_timeout_us, struct mdfh_bypass **port,
+    unsigned *wrong)
 {
 	const struct mdfh_line_config *line = lines[0];
 	struct mdfh_flow flows[MDFH_BYPASS_FLOWS_MAX] = {{0}};
@@ -139,6 +140,7 @@ int mdfh_port_open(const struct mdfh_line_config *const *lines, unsigned count, 
 	for (unsigned i = 0; i < count; i++) {
 		int err;
 
+		*wrong = i;
 		if (lines[i]->server) {
 			if (mdfh_group_parse(lines[i]->server, addresses[i], sizeof(addresses[i]),
 				&flows[i].port))
@@ -173,6 +175,7 @@ int mdfh_port_open(const struct mdfh_line_config *const *lines, unsigned count, 
 		config.flow_count = i + 1;
 		config.flows = flows;
 	}
+	*wrong = 0;
 	return mdfh_bypass_open(mdfh_line_has_faults(line) ? &fault : &config, port);
 }
 

@@ -11,9 +11,11 @@ int mdfh_lines_share(const struct mdfh_line_config *a, const struct mdfh_line_co
 
 /* Opens the port of one line (with the fault backend on top when it has faults). Lines of one
  * channel that read the same capture share a port, and lines of one thread that mdfh_lines_share:
- * call this with all of them, count > 1, at most MDFH_BYPASS_FLOWS_MAX. */
+ * call this with all of them, count > 1, at most MDFH_BYPASS_FLOWS_MAX. On failure *wrong is the
+ * line that the error is of; the first, when it is of the port. */
 int mdfh_port_open(const struct mdfh_line_config *const *lines, unsigned count, uint32_t cpu_core,
-    enum mdfh_switch hugepages, uint32_t poll_timeout_us, struct mdfh_bypass **port);
+    enum mdfh_switch hugepages, uint32_t poll_timeout_us, struct mdfh_bypass **port,
+    unsigned *wrong);
 
 int mdfh_line_has_faults(const struct mdfh_line_config *line);
 

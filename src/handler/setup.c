@@ -162,7 +162,8 @@ static int open_port(struct mdfh_handler *h, const struct mdfh_handler_config *c
 	const struct mdfh_line_config *shared[MDFH_BYPASS_FLOWS_MAX];
 	struct mdfh_receiver *receiver = &h->receivers[thread];
 	struct mdfh_pipeline_port port = {.flow_count = 0};
-	int err = 0;
+	unsigned wrong;
+	int err;
 
 	for (unsigned i = 0; i < n; i++) {
 		if (lines[i].taken || (i && !one_port(&lines[0], &lines[i])))
@@ -184,13 +185,15 @@ static int open_port(struct mdfh_handler *h, const struct mdfh_handler_config *c
 
 		err = create_soup_line(
 		    h, &config->channels[number], number, lines[0].line, &port.soup);
+		if (err)
+			return err;
 	}
-	if (!err)
-		err = mdfh_port_open(shared, port.flow_count, receiver->thread.cpu_core,
-		    config->hugepages, receiver->poll_timeout_us, &port.port);
+	err = mdfh_port_open(shared, port.flow_count, receiver->thread.cpu_core, config->hugepages,
+	    receiver->poll_timeout_us, &port.port, &wrong);
 	if (err) {
-		mdfh_error(err, "%s line %c: %s", h->channel_names[channel_index[lines[0].channel]],
-		    (char)('A' + lines[0].line), mdfh_error_text());
+		mdfh_error(err, "%s line %c: %s",
+		    h->channel_names[channel_index[port.flows[wrong].channel]],
+		    (char)('A' + port.flows[wrong].line), mdfh_error_text());
 		mdfh_soup_line_destroy(port.soup);
 		return err;
 	}
