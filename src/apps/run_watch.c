@@ -10,7 +10,6 @@
 struct watched_line {
 	/* As of the last look. */
 	uint64_t missing;
-	uint64_t nic, kernel, socket; /* packets that its path dropped */
 	uint64_t downs;
 	uint64_t packets; /* when it fell silent */
 	int is_down;
@@ -25,12 +24,44 @@ struct watched_channel {
 	struct watched_line lines[MDFH_LINES_MAX];
 };
 
+/* Of one line, or of several that share it. */
+struct watched_port {
+	/* As of the last look. */
+	uint64_t nic, kernel, socket; /* packets that its path dropped */
+	int has_dropped;              /* since the look before */
+	char drops[128];              /* how many */
+	unsigned lines;
+	char first[128]; /* of its lines */
+};
+
 struct run_watch {
 	struct mdfh_handler *handler;
 	const struct mdfh_handler_config *config;
 	unsigned count;
 	struct watched_channel *channels;
+	struct watched_port *ports;
 };
+
+static void name_line(char name[128], const struct mdfh_channel_report *channel, unsigned line)
+{
+	snprintf(name, 128, "%s line %c", channel->name, 'A' + (int)line);
+}
+
+static void find_lines_of_ports(struct run_watch *watch)
+{
+	for (unsigned c = 0; c < watch->count; c++) {
+		struct mdfh_channel_report channel;
+
+		if (mdfh_handler_channel_report(watch->handler, c, &channel))
+			continue;
+		for (unsigned l = 0; l < channel.lines; l++) {
+			struct watched_port *port = &watch->ports[channel.ports[l]];
+
+			if (!port->lines++)
+				name_line(port->first, &channel, l);
+		}
+	}
+}
 
 struct run_watch *run_watch_create(
     struct mdfh_handler *handler, const struct mdfh_handler_config *config)
@@ -43,10 +74,12 @@ struct run_watch *run_watch_create(
 	watch->config = config;
 	watch->count = mdfh_handler_channels(handler);
 	watch->channels = calloc(watch->count, sizeof(*watch->channels));
-	if (!watch->channels) {
-		free(watch);
+	watch->ports = calloc(mdfh_handler_ports(handler), sizeof(*watch->ports));
+	if (!watch->channels || !watch->ports) {
+		run_watch_destroy(watch);
 		return NULL;
 	}
+	find_lines_of_ports(watch);
 	return watch;
 }
 
@@ -54,6 +87,7 @@ void run_watch_destroy(struct run_watch *watch)
 {
 	if (!watch)
 		return;
+	free(watch->ports);
 	free(watch->channels);
 	free(watch);
 }
@@ -122,25 +156,42 @@ static uint64_t rise(uint64_t *last, uint64_t now)
 	return by;
 }
 
+/* What this host dropped of what a port should have brought. Of a port of several lines that is said
+ * once, before what they lack. */
+static void look_at_port(
+    struct watched_port *port, const struct mdfh_bypass_stats *stats, const char *before)
+{
+	uint64_t nic = rise(&port->nic, stats->rx_dropped_nic);
+	uint64_t kernel = rise(&port->kernel, stats->rx_dropped_kernel);
+	uint64_t socket = rise(&port->socket, stats->rx_dropped_socket);
+
+	port->has_dropped = nic || kernel || socket;
+	snprintf(port->drops, sizeof(port->drops),
+	    "packets dropped by this host: NIC %s, kernel %s, socket %s", text_grouped(nic),
+	    text_grouped(kernel), text_grouped(socket));
+	if (port->has_dropped && port->lines > 1)
+		fprintf(stderr, "%smdfh run: the port of %s and %u more: %s\n", before, port->first,
+		    port->lines - 1, port->drops);
+}
+
 /* What this line did not bring, and whether this host is to blame. Another line may have brought it. */
-static void look_at_drops(struct watched_line *line, const struct mdfh_line_stats *stats,
-    const struct mdfh_bypass_stats *port, const char *name, const char *before)
+static void look_at_missing(struct watched_line *line, const struct mdfh_line_stats *stats,
+    const struct watched_port *port, const struct mdfh_port_report *report, const char *name,
+    const char *before)
 {
 	uint64_t missing = rise(&line->missing, stats->missing);
-	uint64_t nic = rise(&line->nic, port->rx_dropped_nic);
-	uint64_t kernel = rise(&line->kernel, port->rx_dropped_kernel);
-	uint64_t socket = rise(&line->socket, port->rx_dropped_socket);
+	const char *blame = "no counter of this host rose";
 
-	if (nic || kernel || socket)
-		fprintf(stderr,
-		    "%smdfh run: %s: %s messages missing; packets dropped by this host: NIC %s, "
-		    "kernel %s, socket %s\n",
-		    before, name, text_grouped(missing), text_grouped(nic), text_grouped(kernel),
-		    text_grouped(socket));
-	else if (missing)
-		fprintf(stderr,
-		    "%smdfh run: %s: %s messages missing; no counter of this host rose\n", before,
-		    name, text_grouped(missing));
+	if (port->has_dropped)
+		blame = port->lines > 1 ? "its port dropped packets" : port->drops;
+	else if (!report->stats.known_drops)
+		blame = "its port cannot tell what this host drops";
+	else if (!report->capabilities->drops_in_recv)
+		blame = "whether this host dropped packets is not known yet: the counters of its "
+			"port are read now and then";
+	if (missing || (port->has_dropped && port->lines == 1))
+		fprintf(stderr, "%smdfh run: %s: %s messages missing; %s\n", before, name,
+		    text_grouped(missing), blame);
 }
 
 /* What no line brought. What was sent before this handler joined was not lost. */
@@ -159,6 +210,12 @@ static void look_at_losses(
 
 void run_watch_look(struct run_watch *watch, const char *before)
 {
+	for (unsigned p = 0; p < mdfh_handler_ports(watch->handler); p++) {
+		struct mdfh_port_report port;
+
+		if (!mdfh_handler_port_report(watch->handler, p, &port))
+			look_at_port(&watch->ports[p], &port.stats, before);
+	}
 	for (unsigned c = 0; c < watch->count; c++) {
 		struct watched_channel *watched = &watch->channels[c];
 		struct mdfh_channel_report channel;
@@ -171,13 +228,14 @@ void run_watch_look(struct run_watch *watch, const char *before)
 			struct mdfh_port_report port;
 			char name[128];
 
-			snprintf(name, sizeof(name), "%s line %c", channel.name, 'A' + (int)l);
+			name_line(name, &channel, l);
 			mdfh_handler_port_report(watch->handler, channel.ports[l], &port);
 			if (port.has_login)
 				look_at_login(line, &port, name,
 				    watch->config->channels[c].lines[l].server, before);
 			look_at_line(line, stats, name, before);
-			look_at_drops(line, stats, &port.stats, name, before);
+			look_at_missing(
+			    line, stats, &watch->ports[channel.ports[l]], &port, name, before);
 		}
 		look_at_losses(watched, &channel, before);
 	}
