@@ -192,6 +192,8 @@ static int receive(struct xdp_port *x, struct mdfh_packet *packets, uint32_t n)
 		uint64_t addr;
 		uint32_t length;
 
+		/* Past the end there is an earlier packet's descriptor: harmless, and asking where
+		 * the end is costs more. */
 		__builtin_prefetch(base + ring[(at + AHEAD) & mask].addr);
 		desc = &ring[at++ & mask];
 		addr = desc->addr;
