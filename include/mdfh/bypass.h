@@ -189,9 +189,9 @@ struct mdfh_bypass_capabilities {
 	                                * recv has to do for a connection */
 	int numa_node;                 /* node of the packet memory, -1 = unknown */
 	int hugepages;                 /* 1 = packet memory is in hugepages */
-	int drops_in_recv;             /* 1 = recv brings the counters of drops up to date, else only
+	int drops_in_recv;   /* 1 = recv brings the counters of drops up to date, else only
 	                                * mdfh_bypass_stats does */
-	const char *warning;           /* what was not granted and how to get it, and since the last
+	const char *warning; /* what was not granted and how to get it, and since the last
 	                                * mdfh_bypass_stats what is wrong with the interface or the
 	                                * connection; "" = nothing */
 };
