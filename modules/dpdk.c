@@ -1,8 +1,9 @@
-/* dpdk.c - packets by DPDK's poll-mode drivers: bursts from a queue of a device, handed out where they
- * lie, and bursts to it.
+/* dpdk.c - packets by DPDK's poll-mode drivers: bursts from a queue of a device, handed out where
+ * they lie, and bursts to it.
  *
- * A packet that is handed out stands in a slot, whose number is its cookie: so it can be given back in
- * any order, and twice without harm. Slots are as many as may be held, and a batch more for copies. */
+ * A packet that is handed out stands in a slot, whose number is its cookie: so it can be given
+ * back in any order, and twice without harm. Slots are as many as may be held, and a batch more
+ * for copies. */
 #include "modules/dpdk.h"
 
 #include <assert.h>
@@ -26,7 +27,7 @@ enum {
 	ALONE = 0x00010001,  /* refcnt and nb_segs of an mbuf in one piece that nobody else has */
 };
 
-/* The thread ------------------------------------------------------------------------------------ */
+/* The thread ----------------------------------------------------------------------------------- */
 
 static pthread_key_t thread_key;
 static pthread_once_t thread_once = PTHREAD_ONCE_INIT;
@@ -42,8 +43,8 @@ static void make_key(void)
 	(void)pthread_key_create(&thread_key, thread_ends);
 }
 
-/* DPDK keeps a stack of free packets for each thread that it knows by number. One that it cannot know
- * works, too, at the price of a common queue. */
+/* DPDK keeps a stack of free packets for each thread that it knows by number. One that it cannot
+ * know works, too, at the price of a common queue. */
 static void register_thread(struct dpdk_port *p)
 {
 	p->is_registered = 1;
@@ -53,9 +54,10 @@ static void register_thread(struct dpdk_port *p)
 	(void)pthread_setspecific(thread_key, p);
 }
 
-/* Data path: no system call but the driver's, no lock, no allocation ----------------------------- */
+/* Data path: no system call but the driver's, no lock, no allocation --------------------------- */
 
-/* Sums that the device found wrong are looked at here, too: it calls a sum wrong that is not there. */
+/* Sums that the device found wrong are looked at here, too: it calls a sum wrong that is not
+ * there. */
 static int has_wrong_sums(struct dpdk_port *p, const struct rte_mbuf *mbuf)
 {
 	const uint8_t *bytes = rte_pktmbuf_mtod(mbuf, const uint8_t *);
@@ -90,8 +92,8 @@ static int classify(
 	return 0;
 }
 
-/* Its own copy of the payload, which then begins at *offset, as it does in the packet: with what stands
- * before it, if there is room for that. NULL: no packet is free. */
+/* Its own copy of the payload, which then begins at *offset, as it does in the packet: with what
+ * stands before it, if there is room for that. NULL: no packet is free. */
 static struct rte_mbuf *copy_of(
     struct dpdk_port *p, const struct rte_mbuf *mbuf, uint32_t *offset, uint32_t length)
 {
@@ -176,9 +178,9 @@ static int hand_out(struct dpdk_port *p, struct rte_mbuf *mbuf, const struct mdf
 static_assert(offsetof(struct rte_mbuf, nb_segs) == offsetof(struct rte_mbuf, refcnt) + 2,
     "both are read as one");
 
-/* Hand out of the pending ones up to n, as long as they are what a feed consists of: plain frames of a
- * flow, each in a packet of the port's own pool, with nothing to be done to it. The others go the long
- * way. */
+/* Hand out of the pending ones up to n, as long as they are what a feed consists of: plain frames
+ * of a flow, each in a packet of the port's own pool, with nothing to be done to it. The others
+ * go the long way. */
 static __attribute__((noinline)) int take_plain(
     struct dpdk_port *p, struct mdfh_packet *packets, int n)
 {
@@ -365,7 +367,7 @@ static void dpdk_release(struct mdfh_bypass *port, const struct mdfh_packet *pac
 	p->free_count = (uint32_t)(free - p->free);
 }
 
-/* Sending --------------------------------------------------------------------------------------- */
+/* Sending -------------------------------------------------------------------------------------- */
 
 /* A frame around the payload; 0 if it cannot be one. */
 static int build(struct dpdk_port *p, const struct mdfh_packet *packet, struct rte_mbuf *mbuf)
@@ -424,7 +426,7 @@ static int dpdk_send(struct mdfh_bypass *port, const struct mdfh_packet *packets
 	return sent;
 }
 
-/* The control path ------------------------------------------------------------------------------ */
+/* The control path ----------------------------------------------------------------------------- */
 
 static void warn(struct dpdk_port *p)
 {

@@ -175,8 +175,8 @@ struct dpdk_port {
 	char setup_warning[256];
 };
 
-/* A queue of a device, made ready and started. Under the lock; on failure the caller gives back what
- * there is with dpdk_device_leave. */
+/* A queue of a device, made ready and started. Under the lock; on failure the caller gives back
+ * what there is with dpdk_device_leave. */
 int dpdk_device_join(struct dpdk_port *port, const struct mdfh_bypass_config *config,
     const struct dpdk_options *options, const struct dpdk_shape *shape);
 void dpdk_device_leave(struct dpdk_port *port);

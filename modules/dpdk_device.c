@@ -1,7 +1,8 @@
-/* dpdk_device.c - devices: found or made from their text, configured once for all of their queues, and
- * given back with the last port.
+/* dpdk_device.c - devices: found or made from their text, configured once for all of their
+ * queues, and given back with the last port.
  *
- * All under the lock: DPDK serialises neither devices coming and going nor their configuration. */
+ * All under the lock: DPDK serialises neither devices coming and going nor their
+ * configuration. */
 #include "modules/dpdk.h"
 
 #include <errno.h>
@@ -27,7 +28,8 @@ enum {
 };
 
 static struct dpdk_device *devices;
-/* Those of others that were given back. Their queues have packets of our pools until they are set up anew. */
+/* Those of others that were given back. Their queues have packets of our pools until they are set
+ * up anew. */
 static struct dpdk_device *given_back;
 
 /* Sizes --------------------------------------------------------------------------------------- */
@@ -40,8 +42,8 @@ static uint32_t data_room(uint32_t frame_size)
 	return room < RTE_MBUF_DEFAULT_BUF_SIZE ? RTE_MBUF_DEFAULT_BUF_SIZE : room;
 }
 
-/* What the ring holds (net_af_xdp fills one of its own size), what the caller may hold, what recv has in hand, and what the cache of a thread
- * may keep from others. */
+/* What the ring holds (net_af_xdp fills one of its own size), what the caller may hold, what recv
+ * has in hand, and what the cache of a thread may keep from others. */
 static uint32_t rx_packets(const struct dpdk_shape *shape, uint32_t ring)
 {
 	return (ring > FILL_RING ? ring : FILL_RING) + shape->hold_max + shape->batch_size +

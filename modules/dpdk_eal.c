@@ -1,5 +1,5 @@
-/* dpdk_eal.c - DPDK's environment: started once, by a thread of its own, and what it has to say kept
- * for the sentence of an error.
+/* dpdk_eal.c - DPDK's environment: started once, by a thread of its own, and what it has to say
+ * kept for the sentence of an error.
  *
  * EAL changes the thread that starts it (its cores, its number), and the threads that it makes
  * inherit the signal mask of that one: so the thread is made for the purpose, with every signal
@@ -162,8 +162,8 @@ static int add(struct arguments *arguments, const char *text)
 	return 0;
 }
 
-/* One logical core that is every core that this thread may use: EAL makes no workers then, and binds
- * nobody. */
+/* One logical core that is every core that this thread may use: EAL makes no workers then, and
+ * binds nobody. */
 static void cores_text(char *text, size_t size)
 {
 	cpu_set_t cores;
@@ -209,8 +209,8 @@ static int make_arguments(
     struct arguments *arguments, const struct dpdk_options *options, int hugepages)
 {
 	/* No file is shared with other processes, so none is left behind. Devices are taken when
-	 * a port asks for them: the list of those that EAL may take by itself has only one, which no
-	 * driver wants. */
+	 * a port asks for them: the list of those that EAL may take by itself has only one, which
+	 * no driver wants. */
 	static const char *const own[] = {"mdfh", "--no-telemetry", "-a", "0000:00:00.0"};
 	char text[CORES_TEXT_MAX];
 	int rc = 0;
@@ -266,8 +266,8 @@ static uint64_t free_hugepages(void)
 	return bytes;
 }
 
-/* EAL explains a wrong argument on standard output, which is the program's: for the time of the call
- * it is sent nowhere, and only if there are arguments that are not ours. */
+/* EAL explains a wrong argument on standard output, which is the program's: for the time of the
+ * call it is sent nowhere, and only if there are arguments that are not ours. */
 static void *start_thread(void *context)
 {
 	struct arguments *arguments = context;

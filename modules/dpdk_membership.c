@@ -1,12 +1,13 @@
-/* dpdk_membership.c - where the kernel does not have the NIC nobody tells switches and routers which
- * groups are wanted: mdfh does, in frames of its own.
+/* dpdk_membership.c - where the kernel does not have the NIC nobody tells switches and routers
+ * which groups are wanted: mdfh does, in frames of its own.
  *
- * recv drives it, at most once a millisecond, so that the first report says that somebody receives;
- * stats does, too, for a port that is not polled for a while. Reports wait for the link, which a NIC
- * takes seconds to bring up, and are made anew when it comes back: the switch has forgotten them.
+ * recv drives it, at most once a millisecond, so that the first report says that somebody
+ * receives; stats does, too, for a port that is not polled for a while. Reports wait for the
+ * link, which a NIC takes seconds to bring up, and are made anew when it comes back: the switch
+ * has forgotten them.
  *
- * A question comes to one queue of the device. Its port hands a copy to the others, so that they answer, too,
- * and in the version that the router speaks. */
+ * A question comes to one queue of the device. Its port hands a copy to the others, so that they
+ * answer, too, and in the version that the router speaks. */
 #include "modules/dpdk.h"
 
 #include <errno.h>
@@ -16,8 +17,8 @@
 #include "mdfh/error.h"
 
 enum { POLL_NS = 1000000, LINK_NS = 50000000 };
-/* The driver of net_memif makes and ends connections on a thread of its own, and does not bear a restart
- * meanwhile; nothing says when it is done. */
+/* The driver of net_memif makes and ends connections on a thread of its own, and does not bear a
+ * restart meanwhile; nothing says when it is done. */
 #define SETTLED_NS 2000000000u
 #define REJOIN_NS  60000000000u /* routers forget after 260 s (RFC 3376, 8.4) */
 
@@ -113,8 +114,9 @@ static void listen_to_others(struct dpdk_port *port, uint64_t now_ns)
 		(void)mdfh_igmp_input(&port->igmp, bytes, mbuf->data_len, &frame, now_ns);
 		rte_pktmbuf_free(mbuf);
 	}
-	/* One that has left may have had the same groups. Routers ask who else there is, perhaps where nobody
-	 * listens any more; and what nobody has heard is said anew before they forget it. */
+	/* One that has left may have had the same groups. Routers ask who else there is, perhaps
+	 * where nobody listens any more; and what nobody has heard is said anew before they
+	 * forget it. */
 	if (leaves == port->leaves && now_ns - port->joined_ns <= REJOIN_NS)
 		return;
 	port->leaves = leaves;

@@ -1,5 +1,5 @@
-/* dpdk_rules.c - the flows of a port as rules in its device (rte_flow): a packet of a flow goes to the
- * port's queue, and, where the device is isolated, no other packet comes at all. */
+/* dpdk_rules.c - the flows of a port as rules in its device (rte_flow): a packet of a flow goes
+ * to the port's queue, and, where the device is isolated, no other packet comes at all. */
 #include "modules/dpdk.h"
 
 #include <errno.h>
@@ -121,8 +121,8 @@ static int make_rule(struct dpdk_port *port, const struct pattern *pattern)
 	return 0;
 }
 
-/* A flow's VLAN may be either tag's. A device that looks at the first tag only does less than what the flow says:
- * taken where nothing but the device is to do it, and said. */
+/* A flow's VLAN may be either tag's. A device that looks at the first tag only does less than
+ * what the flow says: taken where nothing but the device is to do it, and said. */
 static int make_inner_rule(struct dpdk_port *port, const struct mdfh_flow *flow)
 {
 	struct pattern pattern;

@@ -291,7 +291,8 @@ static int open_locked(struct dpdk_port *port, const struct mdfh_bypass_config *
 	return rc;
 }
 
-/* What rules cannot say: everything, and packets behind the header that a switch has put the time into. */
+/* What rules cannot say: everything, and packets behind the header that a switch has put the time
+ * into. */
 static int settle_place(const struct mdfh_bypass_config *config, struct dpdk_options *options)
 {
 	const int is_hardware = options->filters == DPDK_FILTERS_HARDWARE;
