@@ -11,6 +11,7 @@
 #include <netinet/in.h>
 #include <pthread.h>
 #include <rte_lcore.h>
+#include <sched.h>
 #include <stddef.h>
 #include <stdio.h>
 #include <string.h>
@@ -443,6 +444,18 @@ static void warn(struct dpdk_port *p)
 		memcpy(p->warning, text, sizeof(text));
 }
 
+/* Drivers add up what the device has counted since, and do not expect two threads at it. */
+static int ask(struct dpdk_device *device)
+{
+	return !__atomic_exchange_n(&device->is_asked, 1, __ATOMIC_ACQUIRE);
+}
+
+static void end_asking(struct dpdk_device *device)
+{
+	__atomic_store_n(&device->is_asked, 0, __ATOMIC_RELEASE);
+}
+
+/* Receive threads of several queues may be here at once: one asks, the others keep what they had. */
 static int dpdk_stats(struct mdfh_bypass *port)
 {
 	struct dpdk_port *p = (struct dpdk_port *)port;
@@ -451,15 +464,16 @@ static int dpdk_stats(struct mdfh_bypass *port)
 	dpdk_membership_look(p);
 	dpdk_clock_look(p, mdfh_clock_now_ns());
 	warn(p);
-	if (rte_eth_stats_get(p->device_id, &device))
+	if (!ask(p->device))
 		return 0;
-	port->stats.rx_dropped_nic = device.imissed + device.ierrors;
+	if (!rte_eth_stats_get(p->device_id, &device))
+		port->stats.rx_dropped_nic = device.imissed + device.ierrors;
+	end_asking(p->device);
 	return 0;
 }
 
-static int dpdk_counters(struct mdfh_bypass *port, struct mdfh_bypass_counter *counters, int max)
+static int read_counters(const struct dpdk_port *p, struct mdfh_bypass_counter *counters, int max)
 {
-	struct dpdk_port *p = (struct dpdk_port *)port;
 	int count = rte_eth_xstats_get(p->device_id, NULL, 0);
 	struct rte_eth_xstat_name *names;
 	struct rte_eth_xstat *values;
@@ -479,6 +493,18 @@ static int dpdk_counters(struct mdfh_bypass *port, struct mdfh_bypass_counter *c
 	}
 	free(names);
 	free(values);
+	return count;
+}
+
+static int dpdk_counters(struct mdfh_bypass *port, struct mdfh_bypass_counter *counters, int max)
+{
+	struct dpdk_port *p = (struct dpdk_port *)port;
+	int count;
+
+	while (!ask(p->device))
+		(void)sched_yield();
+	count = read_counters(p, counters, max);
+	end_asking(p->device);
 	return count;
 }
 

@@ -106,7 +106,8 @@ struct dpdk_device {
 	struct rte_mempool *tx_pool[DPDK_QUEUES_MAX];
 	/* Of several queues each: what routers ask and came to another. */
 	struct rte_ring *heard[DPDK_QUEUES_MAX];
-	uint32_t leaves; /* ports that have left their groups; atomic */
+	uint32_t is_asked; /* somebody reads its counters; atomic */
+	uint32_t leaves;   /* ports that have left their groups; atomic */
 	/* Link-layer groups, of all ports. */
 	struct rte_ether_addr groups[DPDK_QUEUES_MAX * MDFH_BYPASS_FLOWS_MAX];
 	uint32_t groups_count;

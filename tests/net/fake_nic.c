@@ -327,6 +327,16 @@ WRAPPED(int, rte_eth_read_clock, uint16_t id, uint64_t *ticks)
 	return 0;
 }
 
+WRAPPED(int, rte_eth_stats_get, uint16_t id, struct rte_eth_stats *stats)
+{
+	int rc = __real_rte_eth_stats_get(id, stats);
+
+	stats->imissed = fake_nic.missed;
+	if (fake_nic.on_stats)
+		fake_nic.on_stats();
+	return rc;
+}
+
 /* The data path --------------------------------------------------------------------------------------- */
 
 static uint16_t take_burst(void *queue, struct rte_mbuf **packets, uint16_t most)

@@ -26,6 +26,9 @@ struct fake_nic {
 	int stamps_every;         /* it stamps one packet in so many; 0 = all */
 	/* Called with what is sent. NULL = nobody looks. */
 	void (*on_send)(int queue, const uint8_t *bytes, uint32_t length);
+	/* Called while its counters are read. */
+	void (*on_stats)(void);
+	uint64_t missed; /* packets that it had no room for */
 
 	/* What it was told, and what it counts. */
 	int is_isolated;

@@ -76,6 +76,38 @@ static int arrive(const struct sent *sent)
 	return fake_nic_receive(frame, make(sent, frame));
 }
 
+/* A general query of IGMPv3 (RFC 3376, 4.1), with the option that every router sees to. */
+static uint32_t make_query(uint8_t *frame)
+{
+	static const uint8_t bytes[] = {0x01, 0x00, 0x5e, 0, 0, 1, 2, 0, 0, 0, 0, 9, 0x08, 0x00,
+	    0x46, 0, 0, 36, 0, 1, 0, 0, 1, 2, 0x3a, 0xc9, 10, 0, 0, 9, 224, 0, 0, 1, 0x94, 4, 0, 0,
+	    0x11, 1, 0xec, 0xfe, 0, 0, 0, 0, 2, 0, 0, 0};
+
+	memset(frame, 0, 64);
+	memcpy(frame, bytes, sizeof(bytes));
+	return sizeof(bytes);
+}
+
+/* One of IGMPv2 (RFC 2236, 2): answer within 0.5 s. */
+static uint32_t make_query_v2(uint8_t *frame)
+{
+	static const uint8_t head[] = {0x01, 0x00, 0x5e, 0, 0, 1, 2, 0, 0, 0, 0, 9, 0x08, 0x00,
+	    0x45, 0, 0, 28, 0, 1, 0, 0, 1, 2, 0, 0, 10, 0, 0, 9, 224, 0, 0, 1};
+	uint16_t sum;
+
+	memset(frame, 0, 64);
+	memcpy(frame, head, sizeof(head));
+	sum = querier_sum(frame + 14, 20);
+	frame[24] = (uint8_t)(sum >> 8);
+	frame[25] = (uint8_t)sum;
+	frame[34] = 0x11;
+	frame[35] = 5;
+	sum = querier_sum(frame + 34, 8);
+	frame[36] = (uint8_t)(sum >> 8);
+	frame[37] = (uint8_t)sum;
+	return 60;
+}
+
 /* What has come: so many packets, the flow of each. */
 static int take(struct mdfh_bypass *port, struct mdfh_packet *packets)
 {
@@ -602,38 +634,6 @@ static void lets_groups_in(void **state)
 	OPS->close(port);
 }
 
-/* A general query of IGMPv3 (RFC 3376, 4.1), with the option that every router sees to. */
-static uint32_t make_query(uint8_t *frame)
-{
-	static const uint8_t bytes[] = {0x01, 0x00, 0x5e, 0, 0, 1, 2, 0, 0, 0, 0, 9, 0x08, 0x00,
-	    0x46, 0, 0, 36, 0, 1, 0, 0, 1, 2, 0x3a, 0xc9, 10, 0, 0, 9, 224, 0, 0, 1, 0x94, 4, 0, 0,
-	    0x11, 1, 0xec, 0xfe, 0, 0, 0, 0, 2, 0, 0, 0};
-
-	memset(frame, 0, 64);
-	memcpy(frame, bytes, sizeof(bytes));
-	return sizeof(bytes);
-}
-
-/* One of IGMPv2 (RFC 2236, 2): answer within 0.5 s. */
-static uint32_t make_query_v2(uint8_t *frame)
-{
-	static const uint8_t head[] = {0x01, 0x00, 0x5e, 0, 0, 1, 2, 0, 0, 0, 0, 9, 0x08, 0x00,
-	    0x45, 0, 0, 28, 0, 1, 0, 0, 1, 2, 0, 0, 10, 0, 0, 9, 224, 0, 0, 1};
-	uint16_t sum;
-
-	memset(frame, 0, 64);
-	memcpy(frame, head, sizeof(head));
-	sum = querier_sum(frame + 14, 20);
-	frame[24] = (uint8_t)(sum >> 8);
-	frame[25] = (uint8_t)sum;
-	frame[34] = 0x11;
-	frame[35] = 5;
-	sum = querier_sum(frame + 34, 8);
-	frame[36] = (uint8_t)(sum >> 8);
-	frame[37] = (uint8_t)sum;
-	return 60;
-}
-
 static void answers_routers_through_its_rules(void **state)
 {
 	struct mdfh_packet packets[64];
@@ -691,6 +691,15 @@ static int becomes(struct mdfh_bypass *const *ports, int count, const int *is)
 	return *is;
 }
 
+static void open_two(struct mdfh_bypass **ports, int from, int to)
+{
+	for (int i = from; i < to; i++)
+		ports[i] = open_nic((struct mdfh_bypass_config){.flows = &two_groups[1],
+		    .flow_count = 1,
+		    .queue = (uint16_t)i,
+		    .backend_options = "queues=2"});
+}
+
 /* A router's question comes to one queue, and the ports of all have to answer, in its version (RFC 2236);
  * who is left behind when another leaves says that he is still there. */
 static void answers_routers_on_every_queue(void **state)
@@ -703,11 +712,7 @@ static void answers_routers_on_every_queue(void **state)
 	fake_nic.refuses_isolation = 1;
 	fake_nic.on_send = look_at_report;
 	memset(reported, 0, sizeof(reported));
-	for (uint16_t i = 0; i < 2; i++)
-		ports[i] = open_nic((struct mdfh_bypass_config){.flows = &two_groups[1],
-		    .flow_count = 1,
-		    .queue = i,
-		    .backend_options = "queues=2"});
+	open_two(ports, 0, 2);
 	assert_true(becomes(ports, 2, &reported[0].is_v3));
 	assert_true(becomes(ports, 2, &reported[1].is_v3));
 	assert_int_equal(fake_nic_receive(query, make_query_v2(query)), 0);
@@ -716,6 +721,46 @@ static void answers_routers_on_every_queue(void **state)
 	reported[1].is_v2 = 0;
 	OPS->close(ports[0]);
 	assert_true(becomes(&ports[1], 1, &reported[1].is_v2));
+	OPS->close(ports[1]);
+}
+
+static struct {
+	struct mdfh_bypass *beside;
+	int depth, deepest;
+} asking;
+
+static void ask_beside(void)
+{
+	if (++asking.depth > asking.deepest)
+		asking.deepest = asking.depth;
+	if (asking.depth == 1)
+		assert_ok(OPS->stats(asking.beside));
+	asking.depth--;
+}
+
+/* Drivers do not expect two threads: the second keeps what it had. */
+static void reads_counters_one_at_a_time(void **state)
+{
+	struct mdfh_bypass *ports[2];
+
+	(void)state;
+	fake_nic_reset();
+	fake_nic.refuses_isolation = 1;
+	open_two(ports, 0, 2);
+	fake_nic.missed = 3;
+	assert_ok(OPS->stats(ports[1]));
+	assert_int_equal(ports[1]->stats.rx_dropped_nic, 3);
+	fake_nic.missed = 5;
+	fake_nic.on_stats = ask_beside;
+	asking.beside = ports[1];
+	assert_ok(OPS->stats(ports[0]));
+	assert_int_equal(asking.deepest, 1);
+	assert_int_equal(ports[0]->stats.rx_dropped_nic, 5);
+	assert_int_equal(ports[1]->stats.rx_dropped_nic, 3);
+	fake_nic.on_stats = NULL;
+	assert_ok(OPS->stats(ports[1]));
+	assert_int_equal(ports[1]->stats.rx_dropped_nic, 5);
+	OPS->close(ports[0]);
 	OPS->close(ports[1]);
 }
 
@@ -774,6 +819,7 @@ int main(void)
 	    cmocka_unit_test(lets_groups_in),
 	    cmocka_unit_test(answers_routers_through_its_rules),
 	    cmocka_unit_test(answers_routers_on_every_queue),
+	    cmocka_unit_test(reads_counters_one_at_a_time),
 	    cmocka_unit_test(reports_from_an_address_of_the_link),
 	};
 
