@@ -27,7 +27,7 @@ enum {
 	DPDK_HEADERS_MAX = 128, /* frame bytes that may stand before a payload */
 	DPDK_BURST_MAX = 256,
 	DPDK_HEARD_MAX = 8, /* questions of routers that wait for a queue */
-	DPDK_RULES_MAX = 2 * MDFH_BYPASS_FLOWS_MAX + 2,
+	DPDK_RULES_MAX = 2 * MDFH_BYPASS_FLOWS_MAX,
 	DPDK_SLOT_PLAIN =
 	    1, /* added to an mbuf: it is in one piece, nobody else's, and of rx_pool */
 };
@@ -81,6 +81,13 @@ struct dpdk_shape { /* what the ports of a device have to agree on */
 	int isolates; /* try to have only packets of rules come */
 };
 
+/* Routers' questions of one family, which come to one queue. */
+struct dpdk_questions {
+	uint64_t wanted;       /* bit per queue whose port has flows of the family */
+	struct rte_flow *rule; /* NULL = there is none */
+	uint16_t queue;        /* that it leads to */
+};
+
 struct dpdk_device {
 	struct dpdk_device *next;
 	char text[DPDK_DEVICE_TEXT_MAX]; /* as configured */
@@ -106,8 +113,9 @@ struct dpdk_device {
 	struct rte_mempool *tx_pool[DPDK_QUEUES_MAX];
 	/* Of several queues each: what routers ask and came to another. */
 	struct rte_ring *heard[DPDK_QUEUES_MAX];
-	uint32_t is_asked; /* somebody reads its counters; atomic */
-	uint32_t leaves;   /* ports that have left their groups; atomic */
+	struct dpdk_questions questions[2]; /* by IGMP, by MLD; where the device is isolated */
+	uint32_t is_asked;                  /* somebody reads its counters; atomic */
+	uint32_t leaves;                    /* ports that have left their groups; atomic */
 	/* Link-layer groups, of all ports. */
 	struct rte_ether_addr groups[DPDK_QUEUES_MAX * MDFH_BYPASS_FLOWS_MAX];
 	uint32_t groups_count;

@@ -102,23 +102,58 @@ static void make_mld_pattern(struct pattern *p)
 	add(p, RTE_FLOW_ITEM_TYPE_END, NULL, NULL);
 }
 
-static int make_rule(struct dpdk_port *port, const struct pattern *pattern)
+static int make_rule(const struct dpdk_device *device, uint16_t queue,
+    const struct pattern *pattern, struct rte_flow **rule)
 {
 	const struct rte_flow_attr attributes = {.ingress = 1};
-	const struct rte_flow_action_queue queue = {.index = port->queue};
+	const struct rte_flow_action_queue to = {.index = queue};
 	const struct rte_flow_action actions[] = {
-	    {.type = RTE_FLOW_ACTION_TYPE_QUEUE, .conf = &queue},
+	    {.type = RTE_FLOW_ACTION_TYPE_QUEUE, .conf = &to},
 	    {.type = RTE_FLOW_ACTION_TYPE_END},
 	};
 	struct rte_flow_error why = {0};
-	struct rte_flow *rule =
-	    rte_flow_create(port->device_id, &attributes, pattern->items, actions, &why);
 
-	if (!rule)
-		return mdfh_error(-ENOTSUP, "dpdk: %s refuses a rule (%s)", port->device->text,
+	*rule = rte_flow_create(device->id, &attributes, pattern->items, actions, &why);
+	if (!*rule)
+		return mdfh_error(-ENOTSUP, "dpdk: %s refuses a rule (%s)", device->text,
 		    why.message ? why.message : "rte_flow_create");
-	port->rules[port->rules_count++] = rule;
 	return 0;
+}
+
+static int make_flow_rule(struct dpdk_port *port, const struct pattern *pattern)
+{
+	int rc = make_rule(port->device, port->queue, pattern, &port->rules[port->rules_count]);
+
+	port->rules_count += !rc;
+	return rc;
+}
+
+/* Questions come to a port that has flows of the family, which passes them on to the others. */
+static int let_questions_in(struct dpdk_device *device, int is_ipv6)
+{
+	struct dpdk_questions *questions = &device->questions[is_ipv6];
+	struct pattern pattern;
+
+	if (questions->rule || !questions->wanted)
+		return 0;
+	if (is_ipv6)
+		make_mld_pattern(&pattern);
+	else
+		make_igmp_pattern(&pattern);
+	questions->queue = (uint16_t)__builtin_ctzll(questions->wanted);
+	return make_rule(device, questions->queue, &pattern, &questions->rule);
+}
+
+static void want_no_questions(struct dpdk_port *port, int is_ipv6)
+{
+	struct dpdk_questions *questions = &port->device->questions[is_ipv6];
+
+	questions->wanted &= ~(UINT64_C(1) << port->queue);
+	if (!questions->rule || questions->queue != port->queue)
+		return;
+	(void)rte_flow_destroy(port->device_id, questions->rule, NULL);
+	questions->rule = NULL;
+	(void)let_questions_in(port->device, is_ipv6);
 }
 
 /* A flow's VLAN may be either tag's. A device that looks at the first tag only does less than
@@ -129,7 +164,7 @@ static int make_inner_rule(struct dpdk_port *port, const struct mdfh_flow *flow)
 	int rc = make_pattern(flow, 1, &pattern);
 
 	if (!rc)
-		rc = make_rule(port, &pattern);
+		rc = make_flow_rule(port, &pattern);
 	if (rc != -ENOTSUP || port->device->shape.filters != DPDK_FILTERS_HARDWARE)
 		return rc;
 	snprintf(port->setup_warning, sizeof(port->setup_warning),
@@ -139,22 +174,25 @@ static int make_inner_rule(struct dpdk_port *port, const struct mdfh_flow *flow)
 	return 0;
 }
 
+static int is_ipv6(const struct mdfh_flow *flow)
+{
+	uint8_t group[16];
+
+	return !mdfh_frame_address(flow->group, group) && !mdfh_frame_is_ipv4(group);
+}
+
 int dpdk_rules_make(struct dpdk_port *port, const struct mdfh_bypass_config *config)
 {
 	struct pattern pattern;
-	int has_ipv4 = 0, has_ipv6 = 0;
+	struct dpdk_device *device = port->device;
 	int rc = 0;
 
-	if (!config->flow_count && port->device->is_isolated)
+	if (!config->flow_count && device->is_isolated)
 		return mdfh_error(-ENOTSUP,
 		    "dpdk: there are no flows, and %s keeps away what no flow of its other ports "
 		    "wants; name flows, or use filters=software for every port",
-		    port->device->text);
+		    device->text);
 	for (uint32_t i = 0; !rc && i < config->flow_count; i++) {
-		if (config->flows[i].group && strchr(config->flows[i].group, ':'))
-			has_ipv6 = 1;
-		else
-			has_ipv4 = 1;
 		/* Any unicast address, of either family, at any port: no pattern says that. */
 		if (!config->flows[i].group)
 			rc = mdfh_error(-ENOTSUP,
@@ -164,18 +202,15 @@ int dpdk_rules_make(struct dpdk_port *port, const struct mdfh_bypass_config *con
 		if (!rc)
 			rc = make_pattern(&config->flows[i], 0, &pattern);
 		if (!rc)
-			rc = make_rule(port, &pattern);
+			rc = make_flow_rule(port, &pattern);
 		if (!rc && config->flows[i].vlan)
 			rc = make_inner_rule(port, &config->flows[i]);
+		if (!rc && device->is_isolated)
+			device->questions[is_ipv6(&config->flows[i])].wanted |= UINT64_C(1)
+										<< port->queue;
 	}
-	if (!rc && has_ipv4 && port->device->is_isolated && port->queue == 0) {
-		make_igmp_pattern(&pattern);
-		rc = make_rule(port, &pattern);
-	}
-	if (!rc && has_ipv6 && port->device->is_isolated && port->queue == 0) {
-		make_mld_pattern(&pattern);
-		rc = make_rule(port, &pattern);
-	}
+	for (int family = 0; !rc && family < 2; family++)
+		rc = let_questions_in(device, family);
 	if (rc)
 		dpdk_rules_remove(port);
 	return rc;
@@ -186,4 +221,6 @@ void dpdk_rules_remove(struct dpdk_port *port)
 	for (uint32_t i = 0; i < port->rules_count; i++)
 		(void)rte_flow_destroy(port->device_id, port->rules[i], NULL);
 	port->rules_count = 0;
+	for (int family = 0; family < 2; family++)
+		want_no_questions(port, family);
 }

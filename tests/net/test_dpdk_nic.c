@@ -108,6 +108,17 @@ static uint32_t make_query_v2(uint8_t *frame)
 	return 60;
 }
 
+/* One of MLDv2 (RFC 3810, 5.1), for the NIC's rules: without a checksum. */
+static uint32_t make_query_mld(uint8_t *frame)
+{
+	static const uint8_t bytes[90] = {0x33, 0x33, 0, 0, 0, 1, 2, 0, 0, 0, 0, 9, 0x86,
+	    0xdd, [14] = 0x60, [19] = 36, 0, 1, 0xfe, 0x80, [37] = 9, 0xff, 2, [53] = 1, 58, 0, 5,
+	    2, 0, 0, [62] = 130, [67] = 100, [86] = 2, 125};
+
+	memcpy(frame, bytes, sizeof(bytes));
+	return sizeof(bytes);
+}
+
 /* What has come: so many packets, the flow of each. */
 static int take(struct mdfh_bypass *port, struct mdfh_packet *packets)
 {
@@ -273,6 +284,53 @@ static void filters_itself_where_a_rule_is_refused(void **state)
 		assert_int_equal(fake_nic.kept_away, 0);
 		OPS->close(port);
 	}
+}
+
+/* An IPv4 address may be written as IPv6 has it: the questions are those of IGMP. */
+static void knows_an_ipv4_group_written_as_ipv6(void **state)
+{
+	static const struct mdfh_flow mapped = {.group = "::ffff:239.1.1.1", .port = 26477};
+	struct mdfh_bypass *port;
+	uint8_t query[96];
+
+	(void)state;
+	fake_nic_reset();
+	port = open_nic((struct mdfh_bypass_config){.flows = &mapped, .flow_count = 1});
+	assert_int_equal(port->capabilities.filters, MDFH_PLACE_HARDWARE);
+	assert_int_equal(fake_nic.rules, 2);
+	assert_int_equal(fake_nic_receive(query, make_query(query)), 0);
+	assert_int_equal(fake_nic_receive(query, make_query_mld(query)), -1);
+	OPS->close(port);
+}
+
+/* Whichever queue's port has flows of the family, and another's when that one is closed. */
+static void lets_questions_in_to_any_queue(void **state)
+{
+	static const struct {
+		uint16_t first, count; /* of flows */
+		int igmp, mld;         /* the queue of questions when the port is open */
+	} cases[] = {{1, 1, -1, 1}, {0, 1, 2, 1}, {0, 2, 2, 1}};
+	struct mdfh_bypass *ports[4];
+	uint8_t query[96];
+
+	(void)state;
+	fake_nic_reset();
+	for (uint16_t i = 0; i < 3; i++) {
+		ports[i + 1] = open_nic((struct mdfh_bypass_config){.flows = &flows[cases[i].first],
+		    .flow_count = cases[i].count,
+		    .queue = i + 1,
+		    .backend_options = "queues=4"});
+		assert_true(fake_nic.is_isolated);
+		assert_int_equal(fake_nic_receive(query, make_query(query)), cases[i].igmp);
+		assert_int_equal(fake_nic_receive(query, make_query_mld(query)), cases[i].mld);
+	}
+	OPS->close(ports[2]);
+	assert_int_equal(fake_nic_receive(query, make_query(query)), 3);
+	assert_int_equal(fake_nic_receive(query, make_query_mld(query)), 1);
+	OPS->close(ports[1]);
+	assert_int_equal(fake_nic_receive(query, make_query_mld(query)), 3);
+	OPS->close(ports[3]);
+	assert_int_equal(fake_nic.rules, 0);
 }
 
 /* A NIC that was there before and stays: it is not left in a mode in which nothing comes. */
@@ -806,6 +864,8 @@ int main(void)
 	    cmocka_unit_test(copies_a_payload_behind_long_headers),
 	    cmocka_unit_test(has_the_nic_filter),
 	    cmocka_unit_test(filters_itself_where_a_rule_is_refused),
+	    cmocka_unit_test(knows_an_ipv4_group_written_as_ipv6),
+	    cmocka_unit_test(lets_questions_in_to_any_queue),
 	    cmocka_unit_test(filters_itself_on_a_nic_of_another),
 	    cmocka_unit_test(fails_where_the_nic_has_to_filter),
 	    cmocka_unit_test(says_that_a_second_tag_is_not_looked_at),
