@@ -113,6 +113,7 @@ struct dpdk_device {
 	struct rte_mempool *tx_pool[DPDK_QUEUES_MAX];
 	/* Of several queues each: what routers ask and came to another. */
 	struct rte_ring *heard[DPDK_QUEUES_MAX];
+	struct rte_mempool *heard_pool;     /* of the copies in these */
 	struct dpdk_questions questions[2]; /* by IGMP, by MLD; where the device is isolated */
 	uint32_t is_asked;                  /* somebody reads its counters; atomic */
 	uint32_t leaves;                    /* ports that have left their groups; atomic */

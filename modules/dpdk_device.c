@@ -156,8 +156,7 @@ static int make_pools(struct dpdk_device *device)
 	for (uint16_t i = 0; i < device->queues; i++) {
 		char name[RTE_MEMPOOL_NAMESIZE];
 		uint32_t packets = rx_packets(&device->shape, device->rx_descriptors) +
-				   (device->is_one_pool ? TX_PACKETS : 0) +
-				   (device->queues > 1 ? DPDK_HEARD_MAX * device->queues : 0u);
+				   (device->is_one_pool ? TX_PACKETS : 0);
 
 		snprintf(name, sizeof(name), "mdfh_rx_%u", made);
 		device->rx_pool[i] =
@@ -180,14 +179,22 @@ static int make_pools(struct dpdk_device *device)
 	return 0;
 }
 
-static int make_rings_of_heard(struct dpdk_device *device)
+/* The copies are made by one thread and freed by another: without a cache, which keeps them. */
+static int prepare_hearing(struct dpdk_device *device)
 {
-	for (uint16_t i = 0; device->queues > 1 && i < device->queues; i++) {
-		char name[RTE_RING_NAMESIZE];
+	char name[RTE_RING_NAMESIZE];
 
+	if (device->queues == 1)
+		return 0;
+	snprintf(name, sizeof(name), "mdfh_heard_%u", device->id);
+	device->heard_pool = rte_pktmbuf_pool_create(
+	    name, DPDK_HEARD_MAX * device->queues, 0, 0, RTE_MBUF_DEFAULT_BUF_SIZE, SOCKET_ID_ANY);
+	if (!device->heard_pool)
+		return dpdk_error(-rte_errno, "dpdk: %s: a pool", device->text);
+	for (uint16_t i = 0; i < device->queues; i++) {
 		snprintf(name, sizeof(name), "mdfh_heard_%u_%u", device->id, i);
-		device->heard[i] =
-		    rte_ring_create(name, DPDK_HEARD_MAX, SOCKET_ID_ANY, RING_F_SC_DEQ);
+		device->heard[i] = rte_ring_create(
+		    name, DPDK_HEARD_MAX, SOCKET_ID_ANY, RING_F_SC_DEQ | RING_F_EXACT_SZ);
 		if (!device->heard[i])
 			return dpdk_error(-rte_errno, "dpdk: %s: a ring", device->text);
 	}
@@ -237,7 +244,7 @@ static int configure(struct dpdk_device *device)
 		return dpdk_error(rc, "dpdk: %s: descriptors", device->text);
 	rc = make_pools(device);
 	if (!rc)
-		rc = make_rings_of_heard(device);
+		rc = prepare_hearing(device);
 	for (uint16_t i = 0; !rc && i < device->queues; i++) {
 		unsigned node = (unsigned)rte_eth_dev_socket_id(device->id);
 
@@ -370,6 +377,8 @@ static void free_heard(struct dpdk_device *device)
 			rte_pktmbuf_free(mbuf);
 		rte_ring_free(device->heard[i]);
 	}
+	rte_mempool_free(device->heard_pool);
+	device->heard_pool = NULL;
 }
 
 static void destroy(struct dpdk_device *device, int is_known)

@@ -40,10 +40,21 @@ static void choose_address6(struct dpdk_port *port, const struct dpdk_options *o
 	dpdk_own_address(port, is_local ? options : &none, 0, port->igmp_config.address6);
 }
 
+/* Of a queue without a port, or with one that is not polled, the ring keeps the oldest. */
+static void forget_heard(struct dpdk_port *port)
+{
+	struct rte_ring *ring = port->device->heard[port->queue];
+	void *mbuf;
+
+	for (int i = 0; ring && i < DPDK_HEARD_MAX && !rte_ring_dequeue(ring, &mbuf); i++)
+		rte_pktmbuf_free(mbuf);
+}
+
 static int begin(struct dpdk_port *port, uint64_t now_ns)
 {
 	struct mdfh_flow flows[MDFH_BYPASS_FLOWS_MAX];
 
+	forget_heard(port);
 	for (uint32_t i = 0; i < port->flows.count; i++)
 		flows[i] = (struct mdfh_flow){.group = *port->groups[i] ? port->groups[i] : NULL,
 		    .source = *port->sources[i] ? port->sources[i] : NULL,
@@ -90,7 +101,7 @@ void dpdk_membership_hear(
 		struct rte_mbuf *copy = NULL;
 
 		if (queue != port->queue && !rte_ring_full(device->heard[queue]))
-			copy = rte_pktmbuf_copy(mbuf, port->rx_pool, 0, UINT32_MAX);
+			copy = rte_pktmbuf_copy(mbuf, device->heard_pool, 0, UINT32_MAX);
 		if (copy && rte_ring_enqueue(device->heard[queue], copy))
 			rte_pktmbuf_free(copy);
 	}

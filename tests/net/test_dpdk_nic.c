@@ -782,6 +782,63 @@ static void answers_routers_on_every_queue(void **state)
 	OPS->close(ports[1]);
 }
 
+/* What routers asked before a queue had a port is no question to it: it says first what it wants. */
+static void joins_whatever_was_asked_before(void **state)
+{
+	struct mdfh_bypass *ports[2];
+	uint8_t query[64];
+
+	(void)state;
+	fake_nic_reset();
+	fake_nic.refuses_isolation = 1;
+	fake_nic.on_send = look_at_report;
+	memset(reported, 0, sizeof(reported));
+	open_two(ports, 0, 1);
+	assert_true(becomes(ports, 1, &reported[0].is_v3));
+	assert_int_equal(fake_nic_receive(query, make_query_v2(query)), 0);
+	assert_true(becomes(ports, 1, &reported[0].is_v2));
+	open_two(ports, 1, 2);
+	assert_true(becomes(&ports[1], 1, &reported[1].is_v3));
+	OPS->close(ports[0]);
+	OPS->close(ports[1]);
+}
+
+/* Its thread frees what another's has made: that one never runs out of packets. */
+static void keeps_the_oldest_questions_for_a_queue(void **state)
+{
+	enum { HEARD = 8 };
+	struct mdfh_bypass *ports[2];
+	struct mdfh_packet packets[64];
+	struct rte_mempool *copies;
+	char name[32];
+	uint8_t query[64];
+	uint16_t id;
+	uint64_t until_ns;
+
+	(void)state;
+	fake_nic_reset();
+	fake_nic.refuses_isolation = 1;
+	open_two(ports, 0, 2);
+	assert_ok(rte_eth_dev_get_port_by_name(FAKE_NIC, &id));
+	snprintf(name, sizeof(name), "mdfh_heard_%u", id);
+	copies = rte_mempool_lookup(name);
+	assert_non_null(copies);
+	(void)take(ports[1], packets); /* it has joined */
+	for (int round = 0; round < 10; round++) {
+		for (int i = 0; i < HEARD + 2; i++) {
+			assert_int_equal(fake_nic_receive(query, make_query(query)), 0);
+			(void)take(ports[0], packets);
+		}
+		assert_int_equal(rte_mempool_in_use_count(copies), HEARD);
+		until_ns = mdfh_clock_now_ns() + 5000000000;
+		while (rte_mempool_in_use_count(copies) && mdfh_clock_now_ns() < until_ns)
+			(void)take(ports[1], packets);
+		assert_int_equal(rte_mempool_in_use_count(copies), 0);
+	}
+	OPS->close(ports[0]);
+	OPS->close(ports[1]);
+}
+
 static struct {
 	struct mdfh_bypass *beside;
 	int depth, deepest;
@@ -879,6 +936,8 @@ int main(void)
 	    cmocka_unit_test(lets_groups_in),
 	    cmocka_unit_test(answers_routers_through_its_rules),
 	    cmocka_unit_test(answers_routers_on_every_queue),
+	    cmocka_unit_test(joins_whatever_was_asked_before),
+	    cmocka_unit_test(keeps_the_oldest_questions_for_a_queue),
 	    cmocka_unit_test(reads_counters_one_at_a_time),
 	    cmocka_unit_test(reports_from_an_address_of_the_link),
 	};
