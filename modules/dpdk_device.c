@@ -121,13 +121,18 @@ static int probe(struct dpdk_device *device)
 	    -ENODEV, "dpdk: interface '%s' is a device without a network port", device->text);
 }
 
+static void free_pools(struct dpdk_device *device, int queue)
+{
+	if (!device->is_one_pool)
+		rte_mempool_free(device->tx_pool[queue]);
+	rte_mempool_free(device->rx_pool[queue]);
+	device->rx_pool[queue] = device->tx_pool[queue] = NULL;
+}
+
 static void free_device(struct dpdk_device *device)
 {
-	for (int i = 0; i < DPDK_QUEUES_MAX; i++) {
-		if (!device->is_one_pool)
-			rte_mempool_free(device->tx_pool[i]);
-		rte_mempool_free(device->rx_pool[i]);
-	}
+	for (int i = 0; i < DPDK_QUEUES_MAX; i++)
+		free_pools(device, i);
 	free(device);
 }
 
@@ -147,9 +152,42 @@ static void forget_given_back(uint16_t id)
 
 /* Configuring --------------------------------------------------------------------------------- */
 
+static void flush(struct rte_mempool *pool)
+{
+	for (unsigned lcore = 0; lcore < RTE_MAX_LCORE; lcore++) {
+		struct rte_mempool_cache *cache = rte_mempool_default_cache(pool, lcore);
+
+		if (cache)
+			rte_mempool_cache_flush(cache, pool);
+	}
+}
+
+/* The pools of one that was given back, if they are what is wanted: memory may not hold them
+ * twice. What the device still has of them comes back when its queue is set up. */
+static int take_over(
+    struct dpdk_device *device, uint16_t queue, uint32_t packets, uint16_t room, int node)
+{
+	for (struct dpdk_device *old = given_back; old; old = old->next) {
+		struct rte_mempool *rx = old->rx_pool[queue], *tx = old->tx_pool[queue];
+
+		if (old->id != device->id || old->is_one_pool != device->is_one_pool || !rx ||
+		    !tx || rx->size != packets || rte_pktmbuf_data_room_size(rx) != room ||
+		    rx->socket_id != node)
+			continue;
+		flush(rx);
+		flush(tx);
+		device->rx_pool[queue] = rx;
+		device->tx_pool[queue] = tx;
+		old->rx_pool[queue] = old->tx_pool[queue] = NULL;
+		return 1;
+	}
+	return 0;
+}
+
 static int make_pools(struct dpdk_device *device)
 {
 	static unsigned made; /* names are of one pool */
+	uint64_t ours = 0;    /* bit per queue */
 	int node = rte_eal_has_hugepages() ? rte_eth_dev_socket_id(device->id) : SOCKET_ID_ANY;
 	uint16_t room = (uint16_t)data_room(device->shape.frame_size);
 
@@ -158,6 +196,9 @@ static int make_pools(struct dpdk_device *device)
 		uint32_t packets = rx_packets(&device->shape, device->rx_descriptors) +
 				   (device->is_one_pool ? TX_PACKETS : 0);
 
+		if (take_over(device, i, packets, room, node))
+			continue;
+		ours |= UINT64_C(1) << i;
 		snprintf(name, sizeof(name), "mdfh_rx_%u", made);
 		device->rx_pool[i] =
 		    rte_pktmbuf_pool_create(name, packets, POOL_CACHE, 0, room, node);
@@ -167,14 +208,21 @@ static int make_pools(struct dpdk_device *device)
 		else if (device->rx_pool[i])
 			device->tx_pool[i] =
 			    rte_pktmbuf_pool_create(name, TX_PACKETS, POOL_CACHE, 0, room, node);
-		if (!device->rx_pool[i] || !device->tx_pool[i])
-			return dpdk_error(-rte_errno,
+		if (!device->rx_pool[i] || !device->tx_pool[i]) {
+			int rc = dpdk_error(-rte_errno,
 			    "dpdk: memory for %u and %u packets of %u bytes; %s, or make "
 			    "rx_ring_size, hold_max or frame_size smaller",
 			    packets, TX_PACKETS, room,
 			    rte_eal_has_hugepages()
 				? "reserve more hugepages (sysctl vm.nr_hugepages)"
 				: "give more with backend_options memory_mb");
+
+			/* Nothing of these is in the device yet. */
+			for (int k = 0; k <= i; k++)
+				if (ours >> k & 1)
+					free_pools(device, k);
+			return rc;
+		}
 	}
 	return 0;
 }

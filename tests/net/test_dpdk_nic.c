@@ -354,6 +354,23 @@ static void filters_itself_on_a_nic_of_another(void **state)
 	assert_ok(rte_eal_hotplug_remove("vdev", FAKE_NIC));
 }
 
+/* Its queues keep packets of the port's until they are set up anew, in memory that has no room for two
+ * of them. */
+static void opens_a_nic_of_another_again(void **state)
+{
+	(void)state;
+	fake_nic_reset();
+	assert_ok(rte_dev_probe(FAKE_NIC));
+	for (int i = 0; i < 3; i++) {
+		struct mdfh_bypass *port =
+		    open_nic((struct mdfh_bypass_config){.hold_max = 115000});
+
+		expect_flows(port);
+		OPS->close(port);
+	}
+	assert_ok(rte_eal_hotplug_remove("vdev", FAKE_NIC));
+}
+
 static void fails_where_the_nic_has_to_filter(void **state)
 {
 	static const struct {
@@ -924,6 +941,7 @@ int main(void)
 	    cmocka_unit_test(knows_an_ipv4_group_written_as_ipv6),
 	    cmocka_unit_test(lets_questions_in_to_any_queue),
 	    cmocka_unit_test(filters_itself_on_a_nic_of_another),
+	    cmocka_unit_test(opens_a_nic_of_another_again),
 	    cmocka_unit_test(fails_where_the_nic_has_to_filter),
 	    cmocka_unit_test(says_that_a_second_tag_is_not_looked_at),
 	    cmocka_unit_test(receives_all_without_flows),
