@@ -600,6 +600,9 @@ static unsigned long missing_for(uint16_t queue)
 	    .backend = "dpdk",
 	    .interface = RING,
 	    .queue = queue,
+	    /* More than any host has free. */
+	    .rx_ring_size = 1 << 20,
+	    .frame_size = 32768,
 	    .hugepages = MDFH_ON,
 	    .flows = three_flows,
 	    .flow_count = 1};
