@@ -104,11 +104,8 @@ static ssize_t fill_gzip(struct mdfh_inflate *stream, char *out, size_t size)
 
 		if (!stream->left)
 			read_more(stream);
-		if (!stream->left) {
-			if (!stream->between && !stream->problem)
-				stream->problem = "the gzip stream ends too early";
+		if (!stream->left && stream->between)
 			break;
-		}
 		if (stream->between) {
 			/* gzip(1) ignores what follows the last member, often zero padding. */
 			if (stream->next[0] != 0x1f)
@@ -121,6 +118,13 @@ static ssize_t fill_gzip(struct mdfh_inflate *stream, char *out, size_t size)
 		status = inflate(zlib, Z_NO_FLUSH);
 		stream->left -= (size_t)(zlib->next_in - stream->next);
 		stream->next = zlib->next_in;
+		/* With no input left zlib may still have held output. */
+		if (!stream->left && stream->ended && zlib->avail_out == size &&
+		    (status == Z_OK || status == Z_BUF_ERROR)) {
+			if (!stream->problem)
+				stream->problem = "the gzip stream ends too early";
+			break;
+		}
 		if (status == Z_STREAM_END) {
 			stream->between = 1;
 		} else if (status != Z_OK && status != Z_BUF_ERROR) {
