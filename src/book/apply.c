@@ -33,8 +33,7 @@ static ALWAYS_INLINE void add_order(
 	struct book *book = &books->books[id >> 1];
 	uint64_t key = order_key(order_id, run->origin->channel);
 	uint32_t quantity = (uint32_t)op->quantity64;
-	struct level *level;
-	uint32_t slot, order;
+	uint32_t slot;
 
 	if (UNLIKELY(!quantity)) {
 		mdfh_book_broke(run, op, id >> 1, MDFH_BOOK_ZERO_QUANTITY, 0);
@@ -62,17 +61,7 @@ static ALWAYS_INLINE void add_order(
 			return;
 		}
 	}
-	level = &books->levels[slot];
-	if (UNLIKELY(!queue_head(books, level))) {
-		/* New, or made by a level op: orders replace what that said. */
-		level->quantity = 0;
-		level->orders = 0;
-	}
-	order = order_insert(books, key);
-	books->orders[order].quantity = quantity;
-	queue_append(books, slot, order);
-	level->quantity += quantity;
-	level->orders++;
+	order_join(books, slot, key, quantity);
 	book->channel = run->origin->channel;
 	if (++books->stats.orders > books->stats.orders_peak)
 		books->stats.orders_peak = books->stats.orders;

@@ -74,16 +74,7 @@ void mdfh_book_op_modify(struct run *run, const struct mdfh_op *op)
 			    run, op, id >> 1, MDFH_BOOK_LEVELS_FULL, MDFH_CAUSE_LEVELS_FULL);
 			return;
 		}
-		level = &books->levels[slot];
-		if (!queue_head(books, level)) {
-			level->quantity = 0;
-			level->orders = 0;
-		}
-		order = order_insert(books, key);
-		books->orders[order].quantity = quantity;
-		queue_append(books, slot, order);
-		level->quantity += quantity;
-		level->orders++;
+		order_join(books, slot, key, quantity);
 		books->stats.orders++;
 		top |= price_key(op->price, id & 1) == book->best[id & 1];
 	}

@@ -38,6 +38,25 @@ void mdfh_book_op_level(struct run *run, const struct mdfh_op *op);
 void mdfh_book_op_quote(struct run *run, const struct mdfh_op *op);
 void mdfh_book_op_other(struct run *run, const struct mdfh_op *op);
 
+/* An order that is new at its price comes last there. */
+static ALWAYS_INLINE void order_join(
+    struct mdfh_books *books, uint32_t slot, uint64_t key, uint32_t quantity)
+{
+	struct level *level = &books->levels[slot];
+	uint32_t order;
+
+	if (UNLIKELY(!queue_head(books, level))) {
+		/* New, or made by a level op: orders replace what that said. */
+		level->quantity = 0;
+		level->orders = 0;
+	}
+	order = order_insert(books, key);
+	books->orders[order].quantity = quantity;
+	queue_append(books, slot, order);
+	level->quantity += quantity;
+	level->orders++;
+}
+
 /* Events --------------------------------------------------------------------------------------- */
 
 static ALWAYS_INLINE struct mdfh_event *emit(
