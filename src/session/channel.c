@@ -503,14 +503,14 @@ int mdfh_channel_flush(struct mdfh_channel *ch, int64_t now_ns, struct mdfh_span
 
 unsigned mdfh_channel_window_used(const struct mdfh_channel *ch, int64_t now_ns)
 {
-	int64_t since = ch->early ? ch->slot[ch->order[ch->head]].since : ch->tail_since;
-	int64_t step_ns = ch->window_ns / 100 + 1;
-	int64_t percent = now_ns > since ? (now_ns - since) / step_ns : 0;
+	int64_t since, of_time, of_packets, percent;
 
 	if (ch->expected == ch->known_end)
 		return 0;
-	if (percent < 100 * (int64_t)ch->early / ch->window_packets)
-		percent = 100 * (int64_t)ch->early / ch->window_packets;
+	since = ch->early ? ch->slot[ch->order[ch->head]].since : ch->tail_since;
+	of_time = now_ns > since ? (now_ns - since) / (ch->window_ns / 100 + 1) : 0;
+	of_packets = 100 * (int64_t)ch->early / ch->window_packets;
+	percent = of_time > of_packets ? of_time : of_packets;
 	return percent < 1 ? 1 : percent < 100 ? (unsigned)percent : 100;
 }
 
