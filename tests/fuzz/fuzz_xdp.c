@@ -12,8 +12,6 @@
 #include "modules/module.h"
 #include "modules/xdp.h"
 
-extern const struct mdfh_backend_module mdfh_backend_module;
-
 enum { RING = 16, HOLD = 8, PER_BATCH = 4, RESERVE = HOLD + PER_BATCH, CHUNKS = RING + RESERVE };
 
 /* In place of what is not tested. ----------------------------------------------------------- */
@@ -175,21 +173,15 @@ static void check_chunks(void)
 static int receive(int n)
 {
 	struct mdfh_packet packets[PER_BATCH];
-	int got;
+	int got = receive_held(&port.base, packets, n);
 
-	got = mdfh_backend_module.ops->recv(&port.base, packets, n);
-	REQUIRE(got >= 0 && got <= n);
-	for (int i = 0; i < got; i++)
-		take_packet(&packets[i]);
 	check_chunks();
 	return got;
 }
 
 static void release(unsigned i)
 {
-	struct mdfh_packet packet = give_packet(i), twice[2] = {packet, packet};
-
-	mdfh_backend_module.ops->release(&port.base, twice, 2); /* the second time it is ignored */
+	release_held(&port.base, i);
 	check_chunks();
 }
 

@@ -3,7 +3,10 @@
 #define TESTS_FUZZ_HELD_H
 
 #include "fuzz.h"
+#include "mdfh/backend.h"
 #include "net/frame_path.h"
+
+extern const struct mdfh_backend_module mdfh_backend_module;
 
 enum { ARRIVAL_BYTES = 256, ARRIVALS_MAX = 128, HELD_MAX = 128 };
 
@@ -82,6 +85,23 @@ static inline void expect_frame(
 	arrival->offset = frame.payload_offset;
 	arrival->is_cut = frame.payload_length > longest;
 	arrival->payload = arrival->is_cut ? longest : frame.payload_length;
+}
+
+static inline int receive_held(struct mdfh_bypass *port, struct mdfh_packet *packets, int n)
+{
+	int got = mdfh_backend_module.ops->recv(port, packets, n);
+
+	REQUIRE(got >= 0 && got <= n);
+	for (int i = 0; i < got; i++)
+		take_packet(&packets[i]);
+	return got;
+}
+
+static inline void release_held(struct mdfh_bypass *port, unsigned i)
+{
+	struct mdfh_packet packet = give_packet(i), twice[2] = {packet, packet};
+
+	mdfh_backend_module.ops->release(port, twice, 2); /* the second time it is ignored */
 }
 
 static inline unsigned count_packets(void)

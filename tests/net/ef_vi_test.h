@@ -108,19 +108,6 @@ static inline void close_ef_vi(struct mdfh_bypass *port)
 	assert_nothing_open();
 }
 
-static inline uint64_t counter(struct mdfh_bypass *port, const char *name)
-{
-	struct mdfh_bypass_counter counters[64];
-	int n = mdfh_bypass_counters(port, counters, 64);
-
-	assert_in_range(n, 1, 64);
-	for (int i = 0; i < n; i++)
-		if (!strcmp(counters[i].name, name))
-			return counters[i].value;
-	fail_msg("there is no counter '%s'", name);
-	return 0;
-}
-
 /* Frames --------------------------------------------------------------------------------------- */
 
 struct sending {

@@ -775,6 +775,14 @@ static void open_two(struct mdfh_bypass **ports, int from, int to)
 		    .backend_options = "queues=2"});
 }
 
+static void watch_reports(void)
+{
+	fake_nic_reset();
+	fake_nic.refuses_isolation = 1;
+	fake_nic.on_send = look_at_report;
+	memset(reported, 0, sizeof(reported));
+}
+
 /* A router's question comes to one queue, and the ports of all have to answer, in its version (RFC 2236);
  * who is left behind when another leaves says that he is still there. */
 static void answers_routers_on_every_queue(void **state)
@@ -783,10 +791,7 @@ static void answers_routers_on_every_queue(void **state)
 	uint8_t query[64];
 
 	(void)state;
-	fake_nic_reset();
-	fake_nic.refuses_isolation = 1;
-	fake_nic.on_send = look_at_report;
-	memset(reported, 0, sizeof(reported));
+	watch_reports();
 	open_two(ports, 0, 2);
 	assert_true(becomes(ports, 2, &reported[0].is_v3));
 	assert_true(becomes(ports, 2, &reported[1].is_v3));
@@ -806,10 +811,7 @@ static void joins_whatever_was_asked_before(void **state)
 	uint8_t query[64];
 
 	(void)state;
-	fake_nic_reset();
-	fake_nic.refuses_isolation = 1;
-	fake_nic.on_send = look_at_report;
-	memset(reported, 0, sizeof(reported));
+	watch_reports();
 	open_two(ports, 0, 1);
 	assert_true(becomes(ports, 1, &reported[0].is_v3));
 	assert_int_equal(fake_nic_receive(query, make_query_v2(query)), 0);

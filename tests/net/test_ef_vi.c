@@ -59,7 +59,7 @@ static void counts_what_finds_no_buffer(void **state)
 	assert_int_equal(efdev_state().posted, 0);
 	expect(port, 0, 504);
 	assert_int_equal(stats_of(port).rx_dropped_nic, 96);
-	assert_int_equal(counter(port, "RX no descriptor errors"), 96);
+	assert_int_equal(counter_of(port, "RX no descriptor errors"), 96);
 	/* It goes on from there. */
 	for (uint32_t i = 0; i < 100; i++)
 		assert_int_equal(arrive(i, (struct sending){0}), 1);

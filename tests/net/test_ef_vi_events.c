@@ -27,7 +27,7 @@ static void discard_each(const char *more, int by_flags)
 	uint64_t dropped = 0, filtered = 0;
 
 	for (size_t i = 0; i < sizeof(discards) / sizeof(discards[0]); i++) {
-		uint64_t before = counter(port, discards[i].counter);
+		uint64_t before = counter_of(port, discards[i].counter);
 
 		if (by_flags && !discards[i].flags)
 			continue;
@@ -37,7 +37,7 @@ static void discard_each(const char *more, int by_flags)
 			       .is_damaged = 1});
 		arrive(2, (struct sending){0});
 		expect(port, 1, 2);
-		assert_int_equal(counter(port, discards[i].counter), before + 1);
+		assert_int_equal(counter_of(port, discards[i].counter), before + 1);
 		filtered += discards[i].discard == EF_EVENT_RX_DISCARD_MCAST_MISMATCH;
 		dropped += discards[i].discard != EF_EVENT_RX_DISCARD_MCAST_MISMATCH;
 	}
@@ -81,8 +81,8 @@ static void looks_at_sums_called_wrong(void **state)
 		arrive(9, damaged);
 		arrive(2, good);
 		expect(port, 0, 3);
-		assert_int_equal(counter(port, "checksums right after all"), 3);
-		assert_int_equal(counter(port, "discarded: checksum"), 1);
+		assert_int_equal(counter_of(port, "checksums right after all"), 3);
+		assert_int_equal(counter_of(port, "discarded: checksum"), 1);
 		assert_int_equal(stats_of(port).rx_dropped_nic, 1);
 		if (kind < 2) { /* of several buffers, of which not all are kept */
 			damaged.length = 6000;
@@ -90,7 +90,7 @@ static void looks_at_sums_called_wrong(void **state)
 			arrive(9, damaged);
 			arrive(9, no_sum);
 			expect(port, 0, 0);
-			assert_int_equal(counter(port, "discarded: checksum"), 3);
+			assert_int_equal(counter_of(port, "discarded: checksum"), 3);
 		}
 		close_ef_vi(port);
 	}
@@ -156,7 +156,7 @@ static void waits_for_the_event(void **state)
 	efdev_end(EF_EVENT_RX_DISCARD_CRC_BAD);
 	for (int i = 0; i < 10; i++)
 		assert_int_equal(mdfh_bypass_recv(port, &packet, 1), 0);
-	assert_int_equal(counter(port, "discarded: CRC"), 1);
+	assert_int_equal(counter_of(port, "discarded: CRC"), 1);
 	frame = make(8, (struct sending){0});
 	efdev_begin(&frame);
 	assert_int_equal(mdfh_bypass_recv(port, &packet, 1), 0);
@@ -203,11 +203,11 @@ static void puts_long_frames_together(void **state)
 		arrive(2, (struct sending){.length = 6000});
 		arrive(3, (struct sending){0});
 		expect(port, 1, 3);
-		assert_int_equal(counter(port, "discarded: CRC"), 1);
+		assert_int_equal(counter_of(port, "discarded: CRC"), 1);
 		efdev_event_plain(EF_EVENT_TYPE_RX_NO_DESC_TRUNC);
 		arrive(4, (struct sending){.length = 6000});
 		expect(port, 4, 1);
-		assert_int_equal(counter(port, "discarded: no buffers for its end"), 1);
+		assert_int_equal(counter_of(port, "discarded: no buffers for its end"), 1);
 		assert_int_equal(stats_of(port).rx_dropped_nic, 2);
 		/* Every buffer comes round. */
 		for (uint32_t i = 0; i < 1000; i++) {
@@ -239,7 +239,7 @@ static void dies_of_overflow_and_reset(void **state)
 	assert_int_equal(n, -EIO);
 	assert_error("event queue of lo overflowed");
 	assert_int_equal(mdfh_bypass_recv(port, packets, 64), -EIO);
-	assert_int_equal(counter(port, "event queue overflows"), 1);
+	assert_int_equal(counter_of(port, "event queue overflows"), 1);
 	close_ef_vi(port);
 
 	efdev_config()->events_max = 0;
@@ -268,8 +268,8 @@ static void survives_senseless_events(void **state)
 	efdev_event_rx(UINT32_MAX, 100, EF_EVENT_FLAG_SOP);
 	efdev_event_rx(1000000, 100, EF_EVENT_FLAG_SOP);
 	assert_int_equal(mdfh_bypass_recv(port, &packet, 1), 0);
-	assert_int_equal(counter(port, "unexpected events"), 3);
-	assert_int_equal(counter(port, "completions of unknown buffers"), 2);
+	assert_int_equal(counter_of(port, "unexpected events"), 3);
+	assert_int_equal(counter_of(port, "completions of unknown buffers"), 2);
 	/* A buffer that the NIC has given back already. */
 	arrive(1, (struct sending){0});
 	assert_int_equal(mdfh_bypass_recv(port, &packet, 1), 1);
@@ -277,12 +277,12 @@ static void survives_senseless_events(void **state)
 	arrive(2, (struct sending){0});
 	expect(port, 2, 1);
 	assert_int_equal(number_of(&packet), 1); /* is still the caller's */
-	assert_int_equal(counter(port, "completions of unknown buffers"), 3);
+	assert_int_equal(counter_of(port, "completions of unknown buffers"), 3);
 	mdfh_bypass_release(port, &packet, 1);
 	/* The middle of a frame without its beginning; lengths that cannot be. */
 	arrive(3, (struct sending){0});
 	expect(port, 3, 1);
-	assert_int_equal(counter(port, "discarded: incomplete"), 0);
+	assert_int_equal(counter_of(port, "discarded: incomplete"), 0);
 	close_ef_vi(port);
 }
 
@@ -300,18 +300,18 @@ static void hands_out_no_frame_with_a_hole(void **state)
 	efdev_event_rx(1000000, 4096, EF_EVENT_FLAG_SOP | EF_EVENT_FLAG_CONT);
 	efdev_event_rx(500, 5, 0);
 	assert_int_equal(mdfh_bypass_recv(port, &packet, 1), 0);
-	assert_int_equal(counter(port, "discarded: incomplete"), 1);
+	assert_int_equal(counter_of(port, "discarded: incomplete"), 1);
 	efdev_event_rx(501, 4096, EF_EVENT_FLAG_SOP | EF_EVENT_FLAG_CONT);
 	efdev_event_rx(1000000, 5000, 0);
 	assert_int_equal(mdfh_bypass_recv(port, &packet, 1), 0);
-	assert_int_equal(counter(port, "discarded: incomplete"), 2);
+	assert_int_equal(counter_of(port, "discarded: incomplete"), 2);
 	/* The next frame comes before the end of this one, which comes too late. */
 	efdev_event_rx(502, 4096, EF_EVENT_FLAG_SOP | EF_EVENT_FLAG_CONT);
 	arrive(2, (struct sending){0});
 	efdev_event_rx(503, 4196, 0);
 	expect(port, 2, 1);
-	assert_int_equal(counter(port, "completions of unknown buffers"), 2);
-	assert_int_equal(counter(port, "discarded: incomplete"), 4);
+	assert_int_equal(counter_of(port, "completions of unknown buffers"), 2);
+	assert_int_equal(counter_of(port, "discarded: incomplete"), 4);
 	assert_int_equal(stats_of(port).rx_dropped_nic, 4);
 	assert_int_equal(stats_of(port).rx_malformed, 0);
 	arrive(3, (struct sending){.length = 6000});

@@ -26,7 +26,7 @@ static void says_how_good_its_times_are(void **state)
 			assert_true(packet.flags & MDFH_PACKET_TIME_APP);
 			assert_true(packet.receive_ns > UINT64_C(1000000000000000000));
 			mdfh_bypass_release(port, &packet, 1);
-			assert_int_equal(counter(port, refusals[i].counter), 1);
+			assert_int_equal(counter_of(port, refusals[i].counter), 1);
 		}
 		efdev_config()->time_result = 0;
 		efdev_config()->sync_flags = EF_VI_SYNC_FLAG_CLOCK_SET;
@@ -41,7 +41,7 @@ static void says_how_good_its_times_are(void **state)
 		assert_int_equal(mdfh_bypass_recv(port, &packet, 1), 1);
 		assert_true(packet.flags & MDFH_PACKET_TIME_APP);
 		mdfh_bypass_release(port, &packet, 1);
-		assert_int_equal(counter(port, "no NIC time: clock never set"), 1);
+		assert_int_equal(counter_of(port, "no NIC time: clock never set"), 1);
 		efdev_config()->sync_flags = 0;
 		close_ef_vi(port);
 	}
@@ -92,7 +92,7 @@ static void believes_no_state_that_nobody_told(void **state)
 	assert_int_equal(mdfh_bypass_recv(port, &packet, 1), 1);
 	assert_true(packet.flags & MDFH_PACKET_TIME_APP);
 	mdfh_bypass_release(port, &packet, 1);
-	assert_int_equal(counter(port, "no NIC time: clock never set"), 1);
+	assert_int_equal(counter_of(port, "no NIC time: clock never set"), 1);
 	close_ef_vi(port);
 }
 

@@ -63,17 +63,6 @@ static void refuses_devices_that_lead_out(void **state)
 }
 
 /* What the XDP program says became of each frame, exactly: nothing else is on this wire. */
-static uint64_t counter(struct mdfh_bypass *port, const char *name)
-{
-	struct mdfh_bypass_counter counters[64];
-	int n = mdfh_bypass_counters(port, counters, 64);
-
-	for (int i = 0; i < n; i++)
-		if (!strcmp(counters[i].name, name))
-			return counters[i].value;
-	return 0;
-}
-
 static void counts_every_frame(void **state)
 {
 	static const struct mdfh_flow flows[] = {
@@ -121,7 +110,7 @@ static void counts_every_frame(void **state)
 	wire = mdfh_conformance_frames_open(VETH_PEER);
 	assert_true(wire >= 0);
 	for (int i = 0; i < FRAMES; i++)
-		before[i] = counter(port, frames[i].counter);
+		before[i] = counter_of(port, frames[i].counter);
 	for (int i = 0; i < FRAMES * TIMES; i++) {
 		uint8_t bytes[CONFORMANCE_HEADERS_MAX + 64];
 		uint32_t length = mdfh_conformance_frame_put(
@@ -150,7 +139,7 @@ static void counts_every_frame(void **state)
 
 		for (int k = 0; k < FRAMES; k++)
 			want += !strcmp(frames[k].counter, frames[i].counter) ? TIMES : 0;
-		assert_int_equal(counter(port, frames[i].counter) - before[i], want);
+		assert_int_equal(counter_of(port, frames[i].counter) - before[i], want);
 	}
 	close(wire);
 	mdfh_bypass_close(port);

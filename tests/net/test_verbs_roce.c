@@ -212,19 +212,6 @@ static void refuses_a_datagram_that_is_too_long(void **state)
 
 /* Losses, waiting, leaving ------------------------------------------------------------------------ */
 
-static uint64_t counter_of(struct mdfh_bypass *port, const char *name)
-{
-	struct mdfh_bypass_counter counters[64];
-	int n = mdfh_bypass_counters(port, counters, 64);
-
-	assert_in_range(n, 1, 64);
-	for (int i = 0; i < n; i++)
-		if (!strcmp(counters[i].name, name))
-			return counters[i].value;
-	fail_msg("no counter '%s'", name);
-	return 0;
-}
-
 static void loses_what_finds_no_buffer(void **state)
 {
 	enum { SENT = 2000, RING = 512 };

@@ -42,9 +42,9 @@ static void counts_verdicts_and_lets_the_rest_pass(void **state)
 	    "10.77.0.2", 7777, 3, 32); /* everyone's hardware address, this host's IP address */
 	assert_int_equal(receive_all(port), 10);
 	assert_int_equal(recv(fd, bytes, sizeof(bytes), 0), 32);
-	assert_int_equal(counter(port, "taken"), 10);
-	assert_int_equal(counter(port, "passed: of no flow"), 3);
-	assert_int_equal(counter(port, "rx_ring_full"), 0);
+	assert_int_equal(counter_of(port, "taken"), 10);
+	assert_int_equal(counter_of(port, "passed: of no flow"), 3);
+	assert_int_equal(counter_of(port, "rx_ring_full"), 0);
 	close(fd);
 	mdfh_bypass_close(port);
 }

@@ -85,7 +85,7 @@ static void queues_have_a_port_each(void **state)
 	/* What comes to the queue that is left without a port is the kernel's. */
 	mdfh_bypass_close(second);
 	got = spread(first, NULL);
-	assert_int_equal(counter(first, "passed: no port on the queue"), SOURCES - got);
+	assert_int_equal(counter_of(first, "passed: no port on the queue"), SOURCES - got);
 	mdfh_bypass_close(first);
 }
 
@@ -102,7 +102,7 @@ static void flows_are_their_queues(void **state)
 	(void)state;
 	got = spread(first, NULL);
 	assert_int_equal(receive_some(second, seen), 0);
-	assert_int_equal(counter(first, "passed: of no flow"), SOURCES - got);
+	assert_int_equal(counter_of(first, "passed: of no flow"), SOURCES - got);
 	mdfh_bypass_close(second);
 	mdfh_bypass_close(first);
 }
@@ -138,8 +138,8 @@ static void queues_share_memory(void **state)
 	mdfh_bypass_close(second);
 	second = open_xdp(there);
 	spread(first, second);
-	assert_int_equal(counter(first, "rx_invalid_descs"), 0);
-	assert_int_equal(counter(second, "bad descriptors"), 0);
+	assert_int_equal(counter_of(first, "rx_invalid_descs"), 0);
+	assert_int_equal(counter_of(second, "bad descriptors"), 0);
 	mdfh_bypass_close(second);
 	mdfh_bypass_close(first);
 	first = open_xdp((struct mdfh_bypass_config){.backend_options = "shared_umem=3"});

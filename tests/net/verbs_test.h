@@ -76,17 +76,6 @@ static inline const char *warning_of(struct mdfh_bypass *port)
 	return mdfh_bypass_capabilities(port)->warning;
 }
 
-static inline uint64_t counter_of(struct mdfh_bypass *port, const char *name)
-{
-	struct mdfh_bypass_counter counters[64];
-	int n = mdfh_bypass_counters(port, counters, 64);
-
-	for (int i = 0; i < n; i++)
-		if (!strcmp(counters[i].name, name))
-			return counters[i].value;
-	return UINT64_MAX;
-}
-
 /* The flow that one datagram comes as, -1 = it does not. */
 static inline int flow_of(struct mdfh_bypass *port)
 {

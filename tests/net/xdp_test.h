@@ -70,17 +70,4 @@ static inline uint32_t receive_all(struct mdfh_bypass *port)
 	return total;
 }
 
-static inline uint64_t counter(struct mdfh_bypass *port, const char *name)
-{
-	struct mdfh_bypass_counter counters[32];
-	int n = mdfh_bypass_counters(port, counters, 32);
-
-	assert_in_range(n, 1, 32);
-	for (int i = 0; i < n; i++)
-		if (!strcmp(counters[i].name, name))
-			return counters[i].value;
-	fail_msg("there is no counter '%s'", name);
-	return 0;
-}
-
 #endif
