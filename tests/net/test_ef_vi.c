@@ -329,6 +329,8 @@ static void sleeps_until_the_nic_wakes_it(void **state)
 	    open_ef_vi((struct mdfh_bypass_config){.poll_timeout_us = LONG_US}, NULL);
 	struct mdfh_packet packet;
 	pid_t sender, receiver = getpid();
+	unsigned waits = 0;
+	int got;
 
 	(void)state;
 	efdev_set_strike(come_late);
@@ -351,9 +353,13 @@ static void sleeps_until_the_nic_wakes_it(void **state)
 		send_to(open_sender("127.0.0.1"), "127.0.0.1", PORT, "wake up!", 8);
 		_exit(0);
 	}
-	assert_int_equal(mdfh_bypass_recv_wait(port, &packet, 1), 1);
+	/* The kernel's own reports of membership are on that wire, too: a frame of no flow wakes. */
+	do
+		got = mdfh_bypass_recv_wait(port, &packet, 1);
+	while (got == 0 && ++waits < 100);
+	assert_int_equal(got, 1);
 	assert_memory_equal(packet.data, "wake up!", 8);
-	assert_int_equal(efdev_state().primes, 2);
+	assert_in_range(efdev_state().primes, 2, 2 + waits);
 	assert_int_equal(waitpid(sender, NULL, 0), sender);
 	mdfh_bypass_release(port, &packet, 1);
 	close_ef_vi(port);
